@@ -1,0 +1,238 @@
+//! A small blocking client: one signed call at a time, over HTTPS or to this machine.
+//!
+//! It follows no redirect and takes no proxy from the environment, since either would carry a signed request to a
+//! place that the operator did not name. It does not retry: whether a repetition is harmless is the caller's to know.
+
+mod clock;
+mod settings;
+mod signature;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ureq::tls::{PemItem, RootCerts, TlsConfig};
+
+use crate::error::ErrorBody;
+use crate::operation::{CONTENT_TYPE, Operation, TARGET_HEADER, target_header_value};
+
+pub use settings::{ClientSettings, DEFAULT_REGION, SecretAccessKey, SettingsError};
+
+/// Longest wait for a connection, TLS included.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest wait for a whole call. The bridge answers from its database, so a minute means that it hangs.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// Largest answer that is read, in bytes: several times the largest page of the API.
+pub const ANSWER_LIMIT: u64 = 16 * 1024 * 1024;
+
+/// Why a call gave no response, sorted by who must act.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The bridge was not reached, or did not answer in time. The operator or the network must act; trying again may help.
+    #[error("cannot reach the bridge at {endpoint}: {hint}")]
+    Connect {
+        /// Where the call went.
+        endpoint: String,
+        /// What to do.
+        hint: &'static str,
+        /// What went wrong.
+        #[source]
+        source: Box<ureq::Error>,
+    },
+    /// The bridge understood and refused. The operator must change the request.
+    #[error("the bridge refused {operation}: {kind}: {message}")]
+    Refused {
+        /// The operation called.
+        operation: &'static str,
+        /// Name of the error in the model.
+        kind: String,
+        /// The bridge's words.
+        message: String,
+        /// The HTTP status.
+        status: u16,
+    },
+    /// What answered did not speak this API. The endpoint is wrong, or one side has a fault.
+    #[error("what answers at {endpoint} does not speak the SSM API (status {status}): {reason}")]
+    Malformed {
+        /// Where the call went.
+        endpoint: String,
+        /// The HTTP status.
+        status: u16,
+        /// What could not be read.
+        reason: String,
+    },
+    /// The request could not be written or signed: a fault in this program, or a key with characters that no header takes.
+    #[error("cannot write the request {operation}: {reason}")]
+    Unsendable {
+        /// The operation called.
+        operation: &'static str,
+        /// What went wrong.
+        reason: String,
+    },
+}
+
+/// A client of one bridge with one access key. Keeps connections open between calls.
+#[derive(Debug)]
+pub struct Client {
+    settings: ClientSettings,
+    agent: ureq::Agent,
+}
+
+impl Client {
+    /// A client of the bridge that the settings name; connects on the first call only.
+    ///
+    /// # Errors
+    /// When the endpoint is no `https://` address (or `http://` to this machine), or the certificate cannot be read.
+    pub fn new(settings: ClientSettings) -> Result<Self, SettingsError> {
+        settings.check()?;
+        let roots = match &settings.ca_certificate_pem {
+            Some(pem) => RootCerts::Specific(Arc::new(certificates(pem)?)),
+            None => RootCerts::WebPki,
+        };
+        let tls = TlsConfig::builder()
+            .root_certs(roots)
+            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .build();
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(None)
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_global(Some(CALL_TIMEOUT))
+            .tls_config(tls)
+            .user_agent(concat!("flotilla/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Ok(Self {
+            settings,
+            agent: config.new_agent(),
+        })
+    }
+
+    /// Where calls go.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        &self.settings.endpoint
+    }
+
+    /// Makes one call and reads its response.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub fn call<Request: Operation>(
+        &self,
+        request: &Request,
+    ) -> Result<Request::Response, CallError> {
+        let unsendable = |reason: String| CallError::Unsendable {
+            operation: Request::NAME,
+            reason,
+        };
+        let body = serde_json::to_vec(request).map_err(|error| unsendable(error.to_string()))?;
+        let target = target_header_value(Request::NAME);
+        let headers = [
+            ("content-type", CONTENT_TYPE),
+            (TARGET_HEADER, target.as_str()),
+        ];
+        let signed = signature::sign(&self.settings, &headers, &body, clock::now())
+            .map_err(|error| unsendable(error.to_string()))?;
+
+        let mut post = self.agent.post(self.settings.url());
+        for (name, value) in headers {
+            post = post.header(name, value);
+        }
+        for (name, value) in &signed {
+            post = post.header(name, value);
+        }
+        let mut answer = post
+            .send(&body[..])
+            .map_err(|error| self.unreachable(error))?;
+        let status = answer.status().as_u16();
+        let read = answer
+            .body_mut()
+            .with_config()
+            .limit(ANSWER_LIMIT)
+            .read_to_vec();
+        match read {
+            Ok(bytes) => self.understand::<Request>(status, &bytes),
+            Err(ureq::Error::BodyExceedsLimit(limit)) => {
+                Err(self.malformed(status, format!("the answer is longer than {limit} bytes")))
+            }
+            Err(error) => Err(self.unreachable(error)),
+        }
+    }
+
+    fn understand<Request: Operation>(
+        &self,
+        status: u16,
+        body: &[u8],
+    ) -> Result<Request::Response, CallError> {
+        if (200..300).contains(&status) {
+            return serde_json::from_slice(body)
+                .map_err(|error| self.malformed(status, error.to_string()));
+        }
+        let error: ErrorBody = serde_json::from_slice(body)
+            .map_err(|_not_json| self.malformed(status, "the answer is no SSM error".to_owned()))?;
+        Err(CallError::Refused {
+            operation: Request::NAME,
+            kind: error.name().to_owned(),
+            message: error.message,
+            status,
+        })
+    }
+
+    fn malformed(&self, status: u16, reason: String) -> CallError {
+        CallError::Malformed {
+            endpoint: self.settings.endpoint.clone(),
+            status,
+            reason,
+        }
+    }
+
+    fn unreachable(&self, error: ureq::Error) -> CallError {
+        CallError::Connect {
+            endpoint: self.settings.endpoint.clone(),
+            hint: connect_hint(&error),
+            source: Box::new(error),
+        }
+    }
+}
+
+fn connect_hint(error: &ureq::Error) -> &'static str {
+    match error {
+        ureq::Error::HostNotFound => {
+            "its host name is not known; check the spelling of the endpoint"
+        }
+        ureq::Error::Timeout(_) => {
+            "it did not answer in time; check that it runs and that no firewall is between"
+        }
+        ureq::Error::Rustls(_) | ureq::Error::Tls(_) | ureq::Error::Pem(_) => {
+            "its certificate was not accepted; give the bridge's CA with --ca-certificate or AWS_CA_BUNDLE"
+        }
+        ureq::Error::Io(error) => match error.kind() {
+            io::ErrorKind::ConnectionRefused => {
+                "nothing listens there; start the bridge, or correct the endpoint"
+            }
+            io::ErrorKind::InvalidData => {
+                "its certificate was not accepted; give the bridge's CA with --ca-certificate or AWS_CA_BUNDLE"
+            }
+            _ => "the connection broke; check the network and try again",
+        },
+        _ => "the connection failed; check the endpoint and the network",
+    }
+}
+
+fn certificates(pem: &str) -> Result<Vec<ureq::tls::Certificate<'static>>, SettingsError> {
+    let mut found = Vec::new();
+    for item in ureq::tls::parse_pem(pem.as_bytes()) {
+        if let PemItem::Certificate(certificate) =
+            item.map_err(|_error| SettingsError::Certificate)?
+        {
+            found.push(certificate);
+        }
+    }
+    if found.is_empty() {
+        Err(SettingsError::Certificate)
+    } else {
+        Ok(found)
+    }
+}

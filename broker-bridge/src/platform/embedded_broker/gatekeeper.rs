@@ -1,0 +1,164 @@
+//! Judges one connection: may it connect under this client id, and may it do what it asks.
+//!
+//! The broker asks through [`AuthProvider`] for each connect, publish, subscribe and will. It does not tell whether a message is
+//! retained when it asks, only later, in an event whose answer cannot be "refused". A retained message in a wrong place is
+//! therefore neither delivered nor acknowledged, and its sender is disconnected.
+
+use super::acl::{Identity, Permissions};
+use flotilla_protocol::id::{ClaimId, FleetId};
+use mqtt5::QoS;
+use mqtt5::broker::{AuthProvider, AuthResult, BrokerEventHandler, ClientPublishEvent, PublishAction};
+use mqtt5::packet::connect::ConnectPacket;
+use mqtt5::packet::publish::PublishPacket;
+use mqtt5::protocol::v5::reason_codes::ReasonCode;
+use std::collections::BTreeSet;
+use std::future::{Future, ready};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use tokio::sync::broadcast;
+
+type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The protocol level of MQTT 5. Older ones cannot be told that a publish was denied.
+const MQTT_5: u8 = 5;
+/// Longest keep-alive that is accepted, so that a dead connection does not stay for hours.
+const MAX_KEEP_ALIVE_S: u16 = 1_800;
+/// No one can subscribe to this: it is outside every fleet.
+const NOWHERE: &str = "$denied";
+
+/// The claims that are connected now.
+#[derive(Debug, Default)]
+pub(super) struct OpenClaims(Mutex<BTreeSet<ClaimId>>);
+
+impl OpenClaims {
+    fn enter(&self, claim: ClaimId) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(claim)
+    }
+
+    fn leave(&self, claim: &ClaimId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(claim);
+    }
+}
+
+/// Through which door a connection came.
+#[derive(Debug)]
+pub(super) enum Door {
+    /// With a certificate of this name.
+    Certificate { common_name: String, identity: Identity },
+    /// Anonymously.
+    Claim(Arc<OpenClaims>),
+}
+
+/// The judge of one connection.
+#[derive(Debug)]
+pub(super) struct Gatekeeper {
+    fleet: FleetId,
+    door: Door,
+    peer: SocketAddr,
+    /// Ends the connection.
+    end: broadcast::Sender<()>,
+    permissions: OnceLock<(String, Permissions)>,
+    claim: OnceLock<ClaimId>,
+    expelled: AtomicBool,
+}
+
+impl Gatekeeper {
+    pub(super) fn new(fleet: FleetId, door: Door, peer: SocketAddr, end: broadcast::Sender<()>) -> Self {
+        let (permissions, claim) = (OnceLock::new(), OnceLock::new());
+        Self { fleet, door, peer, end, permissions, claim, expelled: AtomicBool::new(false) }
+    }
+
+    /// The client id under which the connection was let in.
+    pub(super) fn client_id(&self) -> Option<&str> {
+        self.permissions.get().map(|(client_id, _)| client_id.as_str())
+    }
+
+    fn admit(&self, connect: &ConnectPacket) -> Result<(), ReasonCode> {
+        if connect.protocol_version != MQTT_5 {
+            return Err(ReasonCode::UnsupportedProtocolVersion);
+        }
+        if connect.keep_alive > MAX_KEEP_ALIVE_S {
+            return Err(ReasonCode::ImplementationSpecificError);
+        }
+        let identity = match &self.door {
+            Door::Certificate { common_name, identity } if *common_name == connect.client_id => identity.clone(),
+            Door::Certificate { .. } => return Err(ReasonCode::ClientIdentifierNotValid),
+            Door::Claim(_) => Identity::of_claim(&connect.client_id).ok_or(ReasonCode::ClientIdentifierNotValid)?,
+        };
+        let permissions = Permissions::new(self.fleet, &identity);
+        if let Some(will) = &connect.will
+            && !permissions.may_leave_will(&will.topic, will.retain)
+        {
+            return Err(ReasonCode::NotAuthorized);
+        }
+        if let (Door::Claim(open), Identity::Claim(claim)) = (&self.door, &identity) {
+            // Nobody proves who he is here, so whoever came first keeps the name.
+            if !open.enter(*claim) {
+                return Err(ReasonCode::ClientIdentifierNotValid);
+            }
+            if self.claim.set(*claim).is_err() {
+                return Err(ReasonCode::ProtocolError);
+            }
+        }
+        let entry = (connect.client_id.clone(), permissions);
+        self.permissions.set(entry).map_err(|_| ReasonCode::ProtocolError)
+    }
+
+    fn allows(&self, client_id: &str, rule: impl FnOnce(&Permissions) -> bool) -> bool {
+        let known = self.permissions.get().filter(|(known, _)| known == client_id);
+        !self.expelled.load(Ordering::Relaxed) && known.is_some_and(|(_, permissions)| rule(permissions))
+    }
+
+    fn judge_publish(&self, event: &ClientPublishEvent) -> PublishAction {
+        if !event.retain || self.allows(&event.client_id, |permissions| permissions.may_retain(&event.topic)) {
+            return PublishAction::Continue;
+        }
+        tracing::warn!(peer = %self.peer, client_id = %event.client_id, topic = %event.topic, "retained message refused, sender disconnected");
+        self.expelled.store(true, Ordering::Relaxed);
+        // It fails only when the connection has ended already.
+        let _ended = self.end.send(());
+        // Without quality of service there is no acknowledgement: the sender must not believe that it was taken.
+        PublishAction::Transform(PublishPacket::new(NOWHERE, Vec::new(), QoS::AtMostOnce))
+    }
+}
+
+impl Drop for Gatekeeper {
+    fn drop(&mut self) {
+        if let (Door::Claim(open), Some(claim)) = (&self.door, self.claim.get()) {
+            open.leave(claim);
+        }
+    }
+}
+
+impl AuthProvider for Gatekeeper {
+    fn authenticate<'a>(&'a self, connect: &'a ConnectPacket, _: SocketAddr) -> Answer<'a, mqtt5::Result<AuthResult>> {
+        let result = match self.admit(connect) {
+            Ok(()) => AuthResult::success(),
+            Err(reason) => {
+                tracing::info!(peer = %self.peer, client_id = ?connect.client_id, ?reason, "connection refused");
+                AuthResult::fail(reason)
+            }
+        };
+        Box::pin(ready(Ok(result)))
+    }
+
+    fn authorize_publish<'a>(&'a self, client_id: &str, _: Option<&'a str>, topic: &'a str) -> Answer<'a, bool> {
+        Box::pin(ready(self.allows(client_id, |permissions| permissions.may_publish(topic))))
+    }
+
+    fn authorize_subscribe<'a>(&'a self, client_id: &str, _: Option<&'a str>, filter: &'a str) -> Answer<'a, bool> {
+        Box::pin(ready(self.allows(client_id, |permissions| permissions.may_subscribe(filter))))
+    }
+}
+
+/// Hands the broker's events to the judge. Weak, because the judge must go when its connection goes.
+pub(super) struct Events(pub(super) std::sync::Weak<Gatekeeper>);
+
+impl BrokerEventHandler for Events {
+    fn on_client_publish<'a>(&'a self, event: ClientPublishEvent) -> Answer<'a, PublishAction> {
+        let action = self.0.upgrade().map_or(PublishAction::Handled, |gatekeeper| gatekeeper.judge_publish(&event));
+        Box::pin(ready(action))
+    }
+}

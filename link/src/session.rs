@@ -1,0 +1,460 @@
+//! One MQTT session on one connection, from CONNECT to its end.
+//!
+//! Every session has a client library of its own, made new: nothing of an old connection (packet identifiers, half-sent
+//! publishes, a window that the broker has shrunk since) can leak into the next one. The library's poll is never
+//! dropped before it is ready, because it would lose what it has half done; only the end of a session drops it.
+//!
+//! Messages are acknowledged only when the caller's channel has taken them. The broker may send as many ahead as the
+//! receive maximum says, and these wait in `deliveries`; so pings go on while the caller is slow.
+
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::time::Duration;
+
+use rumqttc::Transport;
+use rumqttc::v5::mqttbytes::QoS;
+use rumqttc::v5::mqttbytes::v5::{self as packet, Filter, LastWill, Packet, PubAckReason, SubscribeReasonCode};
+use rumqttc::v5::{AsyncClient, ConnectionError, Event as MqttEvent, EventLoop, MqttOptions};
+use rumqttc::{Outgoing, v5};
+use tokio::sync::mpsc::error::SendError;
+use tokio::time::{Instant, sleep_until};
+
+use crate::connection::{Channels, Event, Publish, StopReason};
+use crate::ledger::Ledger;
+use crate::reason;
+use crate::settings::{Settings, is_topic};
+
+/// How long the broker may take to answer CONNECT, and then SUBSCRIBE.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+/// How long a stop waits for the last acknowledgements, and for the caller to take the last events.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+/// How long a stop then waits for the farewell to be written.
+const FAREWELL_LIMIT: Duration = Duration::from_secs(1);
+/// Deliveries kept beyond one window of messages and one of acknowledgements.
+const SPARE_DELIVERIES: usize = 16;
+/// Requests to the client library beyond one window of publishes and one of acknowledgements.
+const SPARE_REQUESTS: usize = 4;
+/// The longest remaining length that MQTT can express.
+const LARGEST_REMAINING_LENGTH: usize = 268_435_455;
+
+/// How a session ended.
+pub(crate) enum SessionEnd {
+    /// The caller wanted it.
+    Stopped(StopReason),
+    /// MQTT gives the reason.
+    Broken(String),
+    /// The stream below broke and knows why.
+    StreamBroken,
+}
+
+/// What is left of a session.
+pub(crate) struct Finished {
+    pub(crate) ended: SessionEnd,
+    pub(crate) lived: Option<Duration>,
+    pub(crate) undelivered: Vec<Event>,
+}
+
+/// Speaks MQTT with the broker behind the abstract socket until the session ends.
+pub(crate) async fn run(settings: &Settings, channels: &mut Channels, socket: &str) -> Finished {
+    let window = usize::from(settings.in_flight);
+    let (client, mut event_loop) = AsyncClient::new(options(settings, socket), 2 * window + SPARE_REQUESTS);
+    let mut session = Session::new(settings, client);
+    let ended = session.drive(&mut event_loop, channels).await;
+    // Acknowledgements that were parsed before the error are real.
+    while let Some(event) = event_loop.state.events.pop_front() {
+        if session.observe(event).is_err() {
+            break;
+        }
+    }
+    Finished {
+        ended,
+        lived: session.connected_at.map(|since| since.elapsed()),
+        undelivered: session.undelivered(),
+    }
+}
+
+fn options(settings: &Settings, socket: &str) -> MqttOptions {
+    let mut options = MqttOptions::new(&settings.client_id, socket, settings.address.port);
+    options
+        .set_transport(Transport::unix())
+        .set_clean_start(true)
+        .set_keep_alive(settings.keep_alive)
+        .set_connection_timeout(ANSWER_LIMIT.as_secs())
+        .set_manual_acks(true)
+        .set_max_packet_size(Some(settings.maximum_packet_bytes))
+        .set_receive_maximum(Some(settings.in_flight))
+        // One more than is ever used: the library stops taking acknowledgements, too, when its window is full.
+        .set_outgoing_inflight_upper_limit(settings.in_flight.saturating_add(1));
+    if let Some(will) = &settings.will {
+        let payload = will.payload.to_vec();
+        options.set_last_will(LastWill::new(&will.topic, payload, QoS::AtLeastOnce, will.retain, None));
+    }
+    options
+}
+
+/// What the session waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Phase {
+    AwaitingConnAck,
+    AwaitingSubAck,
+    Connected,
+    /// The caller wants to stop, and the farewell comes when nothing is in flight any more.
+    Draining(StopReason),
+    /// The farewell was handed over.
+    Leaving(StopReason),
+}
+
+/// An event for the caller, and the packet that is acknowledged once the caller has it.
+struct Delivery {
+    event: Event,
+    acknowledges: Option<u16>,
+}
+
+struct Session<'settings> {
+    settings: &'settings Settings,
+    client: AsyncClient,
+    phase: Phase,
+    /// When the phase has lasted too long.
+    deadline: Instant,
+    connected_at: Option<Instant>,
+    keep_alive: Duration,
+    /// How many publishes may be in flight.
+    window: usize,
+    /// The largest packet that may be sent, in bytes.
+    packet_limit: usize,
+    retain_available: bool,
+    ledger: Ledger,
+    deliveries: VecDeque<Delivery>,
+}
+
+/// What woke the session up.
+enum Wake {
+    Polled(Result<MqttEvent, ConnectionError>),
+    Deadline,
+}
+
+impl<'settings> Session<'settings> {
+    fn new(settings: &'settings Settings, client: AsyncClient) -> Self {
+        Self {
+            settings,
+            client,
+            phase: Phase::AwaitingConnAck,
+            // The library's own limit comes first and says more.
+            deadline: Instant::now() + 2 * ANSWER_LIMIT,
+            connected_at: None,
+            keep_alive: settings.keep_alive,
+            window: usize::from(settings.in_flight),
+            packet_limit: usize::try_from(settings.maximum_packet_bytes).unwrap_or(usize::MAX),
+            retain_available: true,
+            ledger: Ledger::default(),
+            deliveries: VecDeque::new(),
+        }
+    }
+
+    async fn drive(&mut self, event_loop: &mut EventLoop, channels: &mut Channels) -> SessionEnd {
+        loop {
+            let wake = match self.wait(event_loop, channels).await {
+                Ok(wake) => wake,
+                Err(ended) => return ended,
+            };
+            let observed = match wake {
+                Wake::Polled(Ok(event)) => {
+                    let observed = self.observe(event);
+                    self.keep_alive_into(&mut event_loop.options);
+                    observed
+                }
+                Wake::Polled(Err(error)) => Err(self.ended_by(&error)),
+                Wake::Deadline => self.overdue(),
+            };
+            if let Err(ended) = observed {
+                return ended;
+            }
+        }
+    }
+
+    /// Polls the library once, to its end, and meanwhile serves the caller.
+    async fn wait(&mut self, event_loop: &mut EventLoop, channels: &mut Channels) -> Result<Wake, SessionEnd> {
+        let mut polled = pin!(event_loop.poll());
+        let mut deadline = pin!(sleep_until(self.deadline));
+        loop {
+            self.send_held(channels)?;
+            self.leave_when_drained(channels)?;
+            if deadline.deadline() != self.deadline {
+                deadline.as_mut().reset(self.deadline);
+            }
+            let stopping = matches!(self.phase, Phase::Draining(_) | Phase::Leaving(_));
+            tokio::select! {
+                biased;
+                () = channels.events.closed(), if !stopping => self.stop(StopReason::EventsClosed)?,
+                permit = channels.events.reserve(), if self.may_deliver() => match permit {
+                    Ok(permit) => if let Some(delivery) = self.deliveries.pop_front() {
+                        permit.send(delivery.event);
+                        self.acknowledge(delivery.acknowledges)?;
+                    },
+                    Err(SendError(())) => self.deliveries.clear(),
+                },
+                taken = channels.publishes.recv(), if channels.held.is_none() && !stopping => match taken {
+                    Some(publish) => channels.held = Some(publish),
+                    None => self.stop(StopReason::PublishesClosed)?,
+                },
+                event = &mut polled, if self.has_room() => return Ok(Wake::Polled(event)),
+                () = &mut deadline => return Ok(Wake::Deadline),
+            }
+        }
+    }
+
+    /// Whether the library may be polled for more. It always may while the broker keeps to the receive maximum.
+    fn has_room(&self) -> bool {
+        self.deliveries.len() < 2 * usize::from(self.settings.in_flight) + SPARE_DELIVERIES
+    }
+
+    /// Messages may come before the answer to SUBSCRIBE, but `Connected` is the first that the caller hears.
+    fn may_deliver(&self) -> bool {
+        self.connected_at.is_some() && !self.deliveries.is_empty()
+    }
+
+    fn acknowledge(&self, packet: Option<u16>) -> Result<(), SessionEnd> {
+        let Some(pkid) = packet else { return Ok(()) };
+        let received = packet::Publish { qos: QoS::AtLeastOnce, pkid, ..packet::Publish::default() };
+        self.client
+            .try_ack(&received)
+            .map_err(|_| SessionEnd::Broken("the broker sent more messages at once than it may".to_owned()))
+    }
+
+    fn send_held(&mut self, channels: &mut Channels) -> Result<(), SessionEnd> {
+        let sending = matches!(self.phase, Phase::Connected | Phase::Draining(_));
+        if !sending || self.ledger.in_flight() >= self.window || !self.has_room() {
+            return Ok(());
+        }
+        let Some(publish) = channels.held.take() else { return Ok(()) };
+        let id = publish.id;
+        if let Err(reason) = self.check(&publish) {
+            self.deliver(Event::Refused { id, reason });
+            return Ok(());
+        }
+        self.client
+            .try_publish(publish.topic, QoS::AtLeastOnce, publish.retain, publish.payload)
+            .map_err(|_| SessionEnd::Broken("the MQTT library takes no publish".to_owned()))?;
+        self.ledger.hand_over(id);
+        Ok(())
+    }
+
+    /// Refuses what the broker would answer by cutting the connection, because it would be sent again and again.
+    fn check(&self, publish: &Publish) -> Result<(), String> {
+        if !is_topic(&publish.topic) {
+            return Err("its topic is empty, too long, or has wildcards or a NUL".to_owned());
+        }
+        if publish.retain && !self.retain_available {
+            return Err("the broker keeps no retained messages".to_owned());
+        }
+        let size = packet_bytes(&publish.topic, &publish.payload);
+        if size > self.packet_limit {
+            return Err(format!("it takes {size} bytes, and the largest packet has {}", self.packet_limit));
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self, stop: StopReason) -> Result<(), SessionEnd> {
+        match (&self.phase, &stop) {
+            (Phase::AwaitingConnAck, _) => return Err(SessionEnd::Stopped(stop)),
+            (Phase::Connected, StopReason::PublishesClosed) => {
+                self.deadline = Instant::now() + DRAIN_LIMIT;
+                self.phase = Phase::Draining(stop);
+            }
+            _ => self.leave(stop)?,
+        }
+        Ok(())
+    }
+
+    fn leave_when_drained(&mut self, channels: &Channels) -> Result<(), SessionEnd> {
+        let drained = self.ledger.in_flight() == 0 && channels.held.is_none() && self.deliveries.is_empty();
+        match &self.phase {
+            Phase::Draining(stop) if drained => self.leave(stop.clone()),
+            _ => Ok(()),
+        }
+    }
+
+    fn leave(&mut self, stop: StopReason) -> Result<(), SessionEnd> {
+        if self.client.try_disconnect().is_err() {
+            return Err(SessionEnd::Stopped(stop));
+        }
+        self.deadline = Instant::now() + FAREWELL_LIMIT;
+        self.phase = Phase::Leaving(stop);
+        Ok(())
+    }
+
+    /// The phase has lasted too long.
+    fn overdue(&mut self) -> Result<(), SessionEnd> {
+        match &self.phase {
+            Phase::Draining(stop) => self.leave(stop.clone()),
+            Phase::Leaving(stop) => Err(SessionEnd::Stopped(stop.clone())),
+            Phase::AwaitingConnAck => Err(broken("the broker did not answer the MQTT connect in time")),
+            Phase::AwaitingSubAck => Err(broken("the broker did not answer the subscription in time")),
+            Phase::Connected => Err(broken("the connection made no progress for two keep-alive intervals")),
+        }
+    }
+
+    fn ended_by(&self, error: &ConnectionError) -> SessionEnd {
+        match (&self.phase, reason::of_mqtt(error)) {
+            (Phase::Draining(stop) | Phase::Leaving(stop), _) => SessionEnd::Stopped(stop.clone()),
+            (_, Some(reason)) => SessionEnd::Broken(reason),
+            (_, None) => SessionEnd::StreamBroken,
+        }
+    }
+
+    /// Takes in what the library reports.
+    fn observe(&mut self, event: MqttEvent) -> Result<(), SessionEnd> {
+        if self.phase == Phase::Connected {
+            self.deadline = Instant::now() + self.stuck_after();
+        }
+        match event {
+            MqttEvent::Incoming(Packet::ConnAck(answer)) => self.let_in(answer.properties.as_ref()),
+            MqttEvent::Incoming(Packet::SubAck(answer)) => self.subscribed(&answer),
+            MqttEvent::Incoming(Packet::Publish(message)) => {
+                self.receive(message);
+                Ok(())
+            }
+            MqttEvent::Incoming(Packet::PubAck(answer)) => {
+                self.settle(&answer);
+                Ok(())
+            }
+            MqttEvent::Outgoing(Outgoing::Publish(pkid)) => {
+                self.ledger.write(pkid);
+                Ok(())
+            }
+            MqttEvent::Outgoing(Outgoing::Disconnect) => match &self.phase {
+                Phase::Leaving(stop) => Err(SessionEnd::Stopped(stop.clone())),
+                _ => Ok(()),
+            },
+            MqttEvent::Incoming(_) | MqttEvent::Outgoing(_) => Ok(()),
+        }
+    }
+
+    fn let_in(&mut self, terms: Option<&packet::ConnAckProperties>) -> Result<(), SessionEnd> {
+        if let Some(terms) = terms {
+            self.accept_terms(terms)?;
+        }
+        if self.settings.subscriptions.is_empty() {
+            self.connected();
+            return Ok(());
+        }
+        let filters = self.settings.subscriptions.iter();
+        let filters = filters.map(|filter| Filter::new(filter, QoS::AtLeastOnce));
+        self.client
+            .try_subscribe_many(filters)
+            .map_err(|_| broken("the MQTT library takes no subscription"))?;
+        self.phase = Phase::AwaitingSubAck;
+        self.deadline = Instant::now() + ANSWER_LIMIT;
+        Ok(())
+    }
+
+    fn accept_terms(&mut self, terms: &packet::ConnAckProperties) -> Result<(), SessionEnd> {
+        if terms.max_qos == Some(0) {
+            return Err(broken("the broker does not support QoS 1"));
+        }
+        if let Some(receive_maximum) = terms.receive_max {
+            // One less, for the same reason as in the options.
+            let allowed = usize::from(receive_maximum).saturating_sub(1).max(1);
+            self.window = self.window.min(allowed);
+        }
+        if let Some(limit) = terms.max_packet_size {
+            self.packet_limit = self.packet_limit.min(usize::try_from(limit).unwrap_or(usize::MAX));
+        }
+        self.retain_available = terms.retain_available != Some(0);
+        // Zero means that the broker does not care, but the library would ping without a pause.
+        if let Some(seconds) = terms.server_keep_alive.filter(|seconds| *seconds > 0) {
+            self.keep_alive = Duration::from_secs(u64::from(seconds));
+        }
+        Ok(())
+    }
+
+    /// The library takes over the broker's keep-alive unseen; this puts a wrong one right before its next poll.
+    fn keep_alive_into(&self, options: &mut MqttOptions) {
+        if options.keep_alive().is_zero() {
+            options.set_keep_alive(self.keep_alive);
+        }
+    }
+
+    fn subscribed(&mut self, answer: &packet::SubAck) -> Result<(), SessionEnd> {
+        let said = answer.properties.as_ref().and_then(|properties| properties.reason_string.as_deref());
+        if answer.return_codes.len() != self.settings.subscriptions.len() {
+            return Err(broken("the broker did not answer every subscription"));
+        }
+        for (filter, code) in self.settings.subscriptions.iter().zip(&answer.return_codes) {
+            let refusal = match code {
+                SubscribeReasonCode::Success(QoS::AtMostOnce) => "granted without acknowledgements only".to_owned(),
+                SubscribeReasonCode::Success(_) => continue,
+                code => reason::quoted(code, said),
+            };
+            return Err(SessionEnd::Broken(format!("the broker refused the subscription to \"{filter}\": {refusal}")));
+        }
+        if self.phase == Phase::AwaitingSubAck {
+            self.connected();
+        }
+        Ok(())
+    }
+
+    fn connected(&mut self) {
+        let now = Instant::now();
+        self.phase = Phase::Connected;
+        self.connected_at = Some(now);
+        self.deadline = now + self.stuck_after();
+        self.deliveries.push_front(Delivery { event: Event::Connected, acknowledges: None });
+    }
+
+    /// The library pings at every interval and must have had an answer by the next; it can also hang in a full socket.
+    fn stuck_after(&self) -> Duration {
+        2 * self.keep_alive + Duration::from_secs(1)
+    }
+
+    fn receive(&mut self, message: v5::mqttbytes::v5::Publish) {
+        let acknowledges = (message.qos != QoS::AtMostOnce).then_some(message.pkid);
+        let topic = match String::from_utf8(message.topic.to_vec()) {
+            Ok(topic) if !topic.is_empty() => topic,
+            _ => {
+                tracing::warn!("a message without a readable topic was dropped");
+                String::new()
+            }
+        };
+        let event = Event::Message { topic, payload: message.payload, retained: message.retain };
+        self.deliveries.push_back(Delivery { event, acknowledges });
+    }
+
+    fn settle(&mut self, answer: &packet::PubAck) {
+        let Some(id) = self.ledger.settle(answer.pkid) else { return };
+        self.deliver(match answer.reason {
+            PubAckReason::Success | PubAckReason::NoMatchingSubscribers => Event::Acknowledged { id },
+            _ => Event::Refused { id, reason: reason::of_refusal(answer) },
+        });
+    }
+
+    fn deliver(&mut self, event: Event) {
+        self.deliveries.push_back(Delivery { event, acknowledges: None });
+    }
+
+    fn undelivered(self) -> Vec<Event> {
+        // Before `Connected` the caller has not heard of this session at all.
+        if self.connected_at.is_none() {
+            return Vec::new();
+        }
+        self.deliveries.into_iter().map(|delivery| delivery.event).collect()
+    }
+}
+
+fn broken(reason: &str) -> SessionEnd {
+    SessionEnd::Broken(reason.to_owned())
+}
+
+/// The size of a QoS 1 PUBLISH without properties, in bytes: fixed header, topic with its length, packet identifier,
+/// the properties' length of zero, payload. `usize::MAX` for what MQTT cannot express.
+fn packet_bytes(topic: &str, payload: &[u8]) -> usize {
+    let remaining = 2 + topic.len() + 2 + 1 + payload.len();
+    let length_bytes = match remaining {
+        0..=127 => 1,
+        128..=16_383 => 2,
+        16_384..=2_097_151 => 3,
+        2_097_152..=LARGEST_REMAINING_LENGTH => 4,
+        _ => return usize::MAX,
+    };
+    1 + length_bytes + remaining
+}

@@ -1,0 +1,159 @@
+//! TLS configurations: TLS 1.3 and 1.2 with ring, given explicitly and never installed process-wide.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::client::Resumption;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
+use rustls::time_provider::TimeProvider;
+use rustls::{
+    ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme, WantsVerifier,
+};
+use thiserror::Error;
+
+use crate::clock;
+
+/// Tickets kept for short reconnects. One configuration talks to one broker, which sends a few tickets a connection;
+/// the library's default of 256 would be memory that a device never uses.
+const KEPT_TICKETS: usize = 8;
+
+/// Why a TLS configuration could not be made.
+#[derive(Debug, Error)]
+pub enum TlsError {
+    /// The provider does not offer TLS 1.2 and 1.3. A fault of the build.
+    #[error("this build's cryptography does not offer TLS 1.2 and 1.3")]
+    Versions(#[source] rustls::Error),
+    /// The fleet CA is not a usable DER certificate.
+    #[error("the fleet CA is not a usable certificate; it must be one X.509 certificate in DER form")]
+    Root(#[source] rustls::Error),
+    /// The certificate or the private key is unusable, or they do not belong together.
+    #[error("the certificate and its private key cannot be used together; both must be of the same identity")]
+    Identity(#[source] rustls::Error),
+}
+
+/// The configuration of a member of the fleet: it proves its own identity and accepts only brokers of the fleet.
+///
+/// * `ca_der`: the fleet CA, one DER certificate. The broker's chain must end there, its name must be the address that
+///   is dialled, and no other root counts.
+/// * `certificate_der`: the own certificate, signed by the fleet CA, in DER form.
+/// * `private_key_pkcs8_der`: its Ed25519 key as PKCS#8 version 1 (or 2) in DER form. It is copied into the
+///   configuration; the caller keeps and erases its own.
+/// * `time_floor_s`: seconds since 1970 that are certainly past. Certificates are judged at the later of this and the
+///   system clock, so that a device without a clock of its own can connect at all.
+///
+/// # Errors
+/// [`TlsError`] says which of the inputs is unusable.
+pub fn fleet_client(
+    ca_der: &[u8],
+    certificate_der: &[u8],
+    private_key_pkcs8_der: &[u8],
+    time_floor_s: Option<u64>,
+) -> Result<Arc<ClientConfig>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(CertificateDer::from(ca_der.to_vec()))
+        .map_err(TlsError::Root)?;
+    let chain = vec![CertificateDer::from(certificate_der.to_vec())];
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(private_key_pkcs8_der.to_vec()));
+    let mut config = builder(time_floor_s.unwrap_or(0))?
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, key)
+        .map_err(TlsError::Identity)?;
+    config.resumption = Resumption::in_memory_sessions(KEPT_TICKETS);
+    Ok(Arc::new(config))
+}
+
+/// The configuration of a device that enrols: no identity yet, and any certificate of the broker is accepted.
+///
+/// This is safe only on the claim listener, where TLS is not what protects: the device's request is authenticated by
+/// its activation code without revealing it, and the reply is accepted only with the signature of the fleet key that
+/// the device was given beforehand. Whoever stands in between can hinder an enrolment, but neither read a secret nor
+/// pass for the fleet. Never use it for anything else.
+///
+/// # Errors
+/// [`TlsError::Versions`], a fault of the build.
+pub fn unverified_client() -> Result<Arc<ClientConfig>, TlsError> {
+    let mut config = builder(0)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyServer(ring::default_provider())))
+        .with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    Ok(Arc::new(config))
+}
+
+fn builder(time_floor_s: u64) -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, TlsError> {
+    ClientConfig::builder_with_details(Arc::new(ring::default_provider()), Arc::new(FlooredClock(time_floor_s)))
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .map_err(TlsError::Versions)
+}
+
+/// The later of the system clock and a time that is certainly past, in seconds since 1970.
+#[derive(Debug)]
+struct FlooredClock(u64);
+
+impl TimeProvider for FlooredClock {
+    fn current_time(&self) -> Option<UnixTime> {
+        let now_s = clock::system_time_s().max(self.0);
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(now_s)))
+    }
+}
+
+/// Accepts every server certificate; the handshake's own signature is still checked.
+#[derive(Debug)]
+struct AnyServer(CryptoProvider);
+
+impl ServerCertVerifier for AnyServer {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_never_stands_before_the_floor() {
+        let in_the_far_future = 1 << 40;
+        let floored = FlooredClock(in_the_far_future).current_time().unwrap();
+        assert_eq!(floored.as_secs(), in_the_far_future);
+        let free = FlooredClock(0).current_time().unwrap();
+        assert!(free.as_secs() < in_the_far_future);
+    }
+
+    #[test]
+    fn what_is_not_a_certificate_is_refused() {
+        assert!(matches!(fleet_client(b"no", b"no", b"no", None), Err(TlsError::Root(_))));
+    }
+}

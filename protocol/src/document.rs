@@ -1,0 +1,220 @@
+//! A compiled document: what is left of an SSM document when the bridge has parsed, validated and compiled it.
+//!
+//! Text that held `{{ name }}` became a template, a list of segments that name parameters by index, and the node fills the
+//! parameters in. So what was signed shows the document and the values apart, and a value can never become syntax.
+
+use crate::capability::command::{MAXIMUM_NAME_BYTES, MAXIMUM_STEPS, Parameter};
+use crate::wire::{Check, DecodeError, Payload, decode, encode, limit};
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// Most lines of one script.
+pub const MAXIMUM_LINES: usize = 4096;
+/// Most variables of one step's environment.
+pub const MAXIMUM_ENVIRONMENT: usize = 256;
+/// Shortest and longest time that a step may run, in seconds (AWS: executionTimeout).
+pub const TIMEOUT_S: core::ops::RangeInclusive<u32> = 5..=172_800;
+
+/// The steps in their order.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// At least one.
+    pub steps: Vec<Step>,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// Unique in its document.
+    pub name: String,
+    /// What it does: a kind of [`Action`].
+    pub action: Payload,
+}
+
+impl Step {
+    /// The action as a type.
+    ///
+    /// # Errors
+    /// An action of a known kind that is malformed. An unknown kind is [`Action::Unsupported`].
+    pub fn action(&self) -> Result<Action, DecodeError> {
+        match self.action.kind {
+            1 => decode(&self.action.body).map(Action::RunShellScript),
+            kind => Ok(Action::Unsupported(kind)),
+        }
+    }
+}
+
+/// What a step does. THE LIST for the node is `agent/src/step`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// `aws:runShellScript`
+    RunShellScript(RunShellScript),
+    /// A kind that this build does not know.
+    Unsupported(u16),
+}
+
+impl Action {
+    /// Writes an action with its kind.
+    #[must_use]
+    pub fn encode(&self) -> Payload {
+        match self {
+            Self::RunShellScript(script) => Payload { kind: 1, body: encode(script) },
+            Self::Unsupported(kind) => Payload { kind: *kind, body: Vec::new() },
+        }
+    }
+}
+
+/// `aws:runShellScript`: the lines as one script for `/bin/sh`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunShellScript {
+    /// The lines; one that is a list parameter and nothing else becomes as many lines as the list has.
+    pub run_command: Vec<Template>,
+    /// Where it runs; the job's own folder when absent or empty.
+    pub working_directory: Option<Template>,
+    /// Environment variables by name.
+    pub environment: BTreeMap<String, Template>,
+    /// How long it may run, in [`TIMEOUT_S`].
+    pub timeout_s: u32,
+}
+
+/// Text with places for parameters.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Template(pub Vec<Segment>);
+
+/// A piece of a template.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Segment {
+    /// Text as it is.
+    Text(String),
+    /// The parameter at this index of the order's list.
+    Parameter(u16),
+}
+
+/// The value of a parameter, in the two forms that templates need.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Value {
+    /// The form inside other text: a string as it is, everything else as JSON.
+    pub text: String,
+    /// The elements, for a StringList.
+    pub list: Option<Vec<String>>,
+}
+
+impl Value {
+    /// A string.
+    #[must_use]
+    pub fn string(text: impl Into<String>) -> Self {
+        Self { text: text.into(), list: None }
+    }
+}
+
+impl Template {
+    /// A template of plain text.
+    #[must_use]
+    pub fn text(text: impl Into<String>) -> Self {
+        Self(alloc::vec![Segment::Text(text.into())])
+    }
+
+    /// The text with the parameters filled in, in a single pass: a value that looks like a template stays as it is.
+    #[must_use]
+    pub fn fill(&self, parameters: &[Parameter]) -> String {
+        let mut filled = String::new();
+        for segment in &self.0 {
+            match segment {
+                Segment::Text(text) => filled.push_str(text),
+                Segment::Parameter(index) => {
+                    filled.push_str(parameters.get(usize::from(*index)).map_or("", |parameter| &parameter.value.text))
+                }
+            }
+        }
+        filled
+    }
+
+    /// The lines that the template stands for: the elements of a list parameter that stands alone, else the one filled text.
+    #[must_use]
+    pub fn fill_lines(&self, parameters: &[Parameter]) -> Vec<String> {
+        if let [Segment::Parameter(index)] = self.0.as_slice()
+            && let Some(list) = parameters.get(usize::from(*index)).and_then(|parameter| parameter.value.list.as_ref())
+        {
+            return list.clone();
+        }
+        alloc::vec![self.fill(parameters)]
+    }
+
+    fn check(&self, parameters: usize) -> Result<(), DecodeError> {
+        let known = |segment: &Segment| match segment {
+            Segment::Text(_) => true,
+            Segment::Parameter(index) => usize::from(*index) < parameters,
+        };
+        limit(self.0.iter().all(known), "a parameter's index in a template")
+    }
+}
+
+impl RunShellScript {
+    fn check_parameters(&self, parameters: usize) -> Result<(), DecodeError> {
+        let templates = self.run_command.iter().chain(&self.working_directory).chain(self.environment.values());
+        templates.into_iter().try_for_each(|template| template.check(parameters))
+    }
+}
+
+impl Check for RunShellScript {
+    fn check(&self) -> Result<(), DecodeError> {
+        limit(self.run_command.len() <= MAXIMUM_LINES, "the number of lines of a script")?;
+        limit(self.environment.len() <= MAXIMUM_ENVIRONMENT, "the environment of a step")?;
+        let named = |name: &String| !name.is_empty() && !name.contains(['=', '\0']);
+        limit(self.environment.keys().all(named), "the name of an environment variable")?;
+        limit(TIMEOUT_S.contains(&self.timeout_s), "the time-out of a step")
+    }
+}
+
+impl Plan {
+    /// Checks the plan's limits, and that every template names one of `parameters` parameters.
+    ///
+    /// # Errors
+    /// [`DecodeError::BeyondLimit`] names the member, [`DecodeError::Malformed`] stands for an action that cannot be read.
+    pub fn check(&self, parameters: usize) -> Result<(), DecodeError> {
+        limit((1..=MAXIMUM_STEPS).contains(&self.steps.len()), "the number of steps")?;
+        for step in &self.steps {
+            limit((1..=MAXIMUM_NAME_BYTES).contains(&step.name.len()), "the name of a step")?;
+            match step.action()? {
+                Action::RunShellScript(script) => script.check_parameters(parameters)?,
+                Action::Unsupported(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString as _;
+    use alloc::vec;
+
+    #[test]
+    fn values_are_filled_in_once_and_lists_become_lines() {
+        let parameters = vec![
+            Parameter { name: "name".into(), value: Value::string("{{ name }}; $(reboot)") },
+            Parameter { name: "lines".into(), value: Value { text: "[\"a\",\"b\"]".into(), list: Some(vec!["a".into(), "b".into()]) } },
+        ];
+        let inside = Template(vec![Segment::Text("echo ".into()), Segment::Parameter(0)]);
+        assert_eq!(inside.fill(&parameters), "echo {{ name }}; $(reboot)");
+        assert_eq!(Template(vec![Segment::Parameter(1)]).fill_lines(&parameters), ["a", "b"]);
+        let beside = Template(vec![Segment::Text("x".into()), Segment::Parameter(1)]);
+        assert_eq!(beside.fill_lines(&parameters), ["x[\"a\",\"b\"]".to_string()]);
+    }
+
+    #[test]
+    fn a_template_that_names_a_missing_parameter_is_refused() {
+        let script = RunShellScript {
+            run_command: vec![Template(vec![Segment::Parameter(1)])],
+            working_directory: None,
+            environment: BTreeMap::new(),
+            timeout_s: 60,
+        };
+        let plan = Plan { steps: vec![Step { name: "s".into(), action: Action::RunShellScript(script).encode() }] };
+        assert!(plan.check(1).is_err());
+        assert!(plan.check(2).is_ok());
+    }
+}

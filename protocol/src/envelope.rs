@@ -1,0 +1,232 @@
+//! The envelope: what is signed, by whom, and nothing about what it means.
+//!
+//! ```text
+//! "FL"  version u8  domain u8  count u8  count × (algorithm u8, key id 8 bytes, length u16 LE, signature)  body
+//! ```
+//! A signature covers `"flotilla/" ‖ version ‖ domain ‖ 0x00 ‖ body`, so a body signed for one domain is worth nothing
+//! in another. Verification reads the bytes that were received; nothing is serialised again.
+
+use crate::id::KeyId;
+use crate::version;
+use alloc::vec::Vec;
+use core::fmt;
+use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+
+/// First two bytes of every envelope.
+const MAGIC: [u8; 2] = *b"FL";
+
+/// Most signatures that an envelope may carry; beyond it nobody's quorum lies, and each costs a verification.
+pub const MAXIMUM_SIGNATURES: usize = 16;
+
+/// Longest single signature in bytes: room for an SSH or FIDO signature, far below a message.
+pub const MAXIMUM_SIGNATURE_BYTES: usize = 1024;
+
+/// Plain ed25519 (RFC 8032) over the covered bytes. Other algorithms are skipped until they are built.
+pub const ALGORITHM_ED25519: u8 = 1;
+
+/// What kind of body is signed: a signature for one domain never verifies in another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Domain {
+    /// [`crate::order::OrderBody`]
+    Order = 1,
+    /// [`crate::order::CancelBody`]
+    Cancel = 2,
+    /// [`crate::report::ReceiptBody`]
+    Receipt = 3,
+    /// [`crate::hello::WelcomeBody`]
+    Welcome = 4,
+    /// [`crate::hello::HelloBody`]
+    Hello = 5,
+    /// [`crate::report::ReportBody`]
+    Report = 6,
+    /// [`crate::report::OutputBody`]
+    Output = 7,
+    /// [`crate::report::OutputReceiptBody`]
+    OutputReceipt = 8,
+    /// [`crate::trust::TrustBundle`]
+    Trust = 9,
+    /// [`crate::enrolment::ClaimBody`]
+    Claim = 10,
+    /// [`crate::enrolment::ClaimReplyBody`]
+    ClaimReply = 11,
+}
+
+/// Why bytes are not an envelope of the wanted domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EnvelopeError {
+    /// Not `FL`, too short, or a signature that ends beyond the bytes.
+    Malformed,
+    /// A version that this build does not read.
+    Version(u8),
+    /// Another domain than the topic asks for.
+    Domain(u8),
+    /// More signatures, or a longer one, than allowed.
+    BeyondLimit,
+}
+
+impl fmt::Display for EnvelopeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed => f.write_str("not an envelope"),
+            Self::Version(version) => write!(f, "envelope version {version} is not read by this build"),
+            Self::Domain(domain) => write!(f, "the envelope is of domain {domain}, which does not belong here"),
+            Self::BeyondLimit => f.write_str("the envelope has too many or too long signatures"),
+        }
+    }
+}
+
+impl core::error::Error for EnvelopeError {}
+
+/// One signature as it stands in the envelope. The key id is a hint, never a proof.
+#[derive(Debug, Clone, Copy)]
+pub struct SignatureEntry<'a> {
+    /// For example [`ALGORITHM_ED25519`].
+    pub algorithm: u8,
+    /// Says which key to try.
+    pub key: KeyId,
+    /// The signature itself, as its algorithm defines it.
+    pub bytes: &'a [u8],
+}
+
+/// An envelope that was taken apart and not yet believed.
+#[derive(Debug)]
+pub struct Envelope<'a> {
+    domain: Domain,
+    signatures: Vec<SignatureEntry<'a>>,
+    body: &'a [u8],
+}
+
+impl<'a> Envelope<'a> {
+    /// Takes an envelope of `domain` apart.
+    ///
+    /// # Errors
+    /// See [`EnvelopeError`]; the body is not looked at.
+    pub fn parse(bytes: &'a [u8], domain: Domain) -> Result<Self, EnvelopeError> {
+        let (header, mut rest) = bytes.split_first_chunk::<5>().ok_or(EnvelopeError::Malformed)?;
+        let [magic_0, magic_1, read_version, read_domain, count] = *header;
+        if [magic_0, magic_1] != MAGIC {
+            return Err(EnvelopeError::Malformed);
+        }
+        if !(version::OLDEST_READ..=version::VERSION).contains(&read_version) {
+            return Err(EnvelopeError::Version(read_version));
+        }
+        if read_domain != domain as u8 {
+            return Err(EnvelopeError::Domain(read_domain));
+        }
+        if usize::from(count) > MAXIMUM_SIGNATURES {
+            return Err(EnvelopeError::BeyondLimit);
+        }
+        let mut signatures = Vec::with_capacity(usize::from(count));
+        for _ in 0..count {
+            let (entry, after) = rest.split_first_chunk::<11>().ok_or(EnvelopeError::Malformed)?;
+            let [algorithm, key @ .., length_0, length_1] = *entry;
+            let length = usize::from(u16::from_le_bytes([length_0, length_1]));
+            if length > MAXIMUM_SIGNATURE_BYTES {
+                return Err(EnvelopeError::BeyondLimit);
+            }
+            let (bytes, after) = after.split_at_checked(length).ok_or(EnvelopeError::Malformed)?;
+            signatures.push(SignatureEntry { algorithm, key: KeyId(key), bytes });
+            rest = after;
+        }
+        Ok(Self { domain, signatures, body: rest })
+    }
+
+    /// The signatures as they stand, believed or not.
+    #[must_use]
+    pub fn signatures(&self) -> &[SignatureEntry<'a>] {
+        &self.signatures
+    }
+
+    /// The bytes that the signatures cover besides version and domain. Verify before decoding them.
+    #[must_use]
+    pub fn body(&self) -> &'a [u8] {
+        self.body
+    }
+
+    /// Whether `key` signed this envelope. Uses `verify_strict` only: small-order keys and malleable signatures fail.
+    #[must_use]
+    pub fn is_signed_by(&self, key: &VerifyingKey) -> bool {
+        let id = KeyId::of_key(key.as_bytes());
+        let named = |entry: &&SignatureEntry<'_>| entry.algorithm == ALGORITHM_ED25519 && entry.key == id;
+        let covered = covered_bytes(self.domain, self.body);
+        self.signatures
+            .iter()
+            .filter(named)
+            .any(|entry| Signature::from_slice(entry.bytes).is_ok_and(|signature| key.verify_strict(&covered, &signature).is_ok()))
+    }
+}
+
+fn covered_bytes(domain: Domain, body: &[u8]) -> Vec<u8> {
+    let mut covered = Vec::with_capacity(12 + body.len());
+    covered.extend_from_slice(b"flotilla/");
+    covered.extend_from_slice(&[version::VERSION, domain as u8, 0]);
+    covered.extend_from_slice(body);
+    covered
+}
+
+/// Signs `body` for `domain` with each of `keys`, in their order.
+#[must_use]
+pub fn seal(domain: Domain, body: &[u8], keys: &[&SigningKey]) -> Vec<u8> {
+    let count = keys.len().min(MAXIMUM_SIGNATURES);
+    let covered = covered_bytes(domain, body);
+    let mut bytes = Vec::with_capacity(5 + count * 75 + body.len());
+    bytes.extend_from_slice(&MAGIC);
+    bytes.extend_from_slice(&[version::VERSION, domain as u8, u8::try_from(count).unwrap_or(0)]);
+    for key in keys.iter().take(count) {
+        bytes.push(ALGORITHM_ED25519);
+        bytes.extend_from_slice(&KeyId::of_key(key.verifying_key().as_bytes()).0);
+        bytes.extend_from_slice(&64_u16.to_le_bytes());
+        bytes.extend_from_slice(&key.sign(&covered).to_bytes());
+    }
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(seed: u8) -> SigningKey {
+        SigningKey::from_bytes(&[seed; 32])
+    }
+
+    #[test]
+    fn what_was_signed_verifies_and_nothing_else_does() {
+        let sealed = seal(Domain::Order, b"body", &[&key(1)]);
+        let envelope = Envelope::parse(&sealed, Domain::Order).unwrap();
+        assert_eq!(envelope.body(), b"body");
+        assert!(envelope.is_signed_by(&key(1).verifying_key()));
+        assert!(!envelope.is_signed_by(&key(2).verifying_key()));
+        assert_eq!(Envelope::parse(&sealed, Domain::Cancel).unwrap_err(), EnvelopeError::Domain(1));
+    }
+
+    #[test]
+    fn a_signature_for_one_domain_is_worth_nothing_in_another() {
+        let mut sealed = seal(Domain::Order, b"body", &[&key(1)]);
+        sealed[3] = Domain::Cancel as u8;
+        assert!(!Envelope::parse(&sealed, Domain::Cancel).unwrap().is_signed_by(&key(1).verifying_key()));
+    }
+
+    #[test]
+    fn no_single_bit_flip_of_a_1_kib_envelope_is_accepted() {
+        let sealed = seal(Domain::Order, &[7; 1024 - 80], &[&key(1)]);
+        assert_eq!(sealed.len(), 1024);
+        for bit in 0..sealed.len() * 8 {
+            let mut flipped = sealed.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let accepted = Envelope::parse(&flipped, Domain::Order).is_ok_and(|envelope| envelope.is_signed_by(&key(1).verifying_key()));
+            assert!(!accepted, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn every_truncation_is_refused() {
+        let sealed = seal(Domain::Order, b"body", &[&key(1), &key(2)]);
+        for length in 0..sealed.len() {
+            let accepted =
+                Envelope::parse(&sealed[..length], Domain::Order).is_ok_and(|envelope| envelope.is_signed_by(&key(1).verifying_key()));
+            assert!(!accepted, "{length} bytes");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Hello and welcome: how a node that connects says what it holds, and learns the time.
+
+use crate::id::{BootId, NodeId, OrderId};
+use crate::status::RejectReason;
+use crate::wire::{ByteVec, Check, DecodeError, limit};
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// Most order ids that a hello lists; a node that holds more lists those that it took last.
+pub const MAXIMUM_HELD: usize = 1024;
+/// Longest fact, in bytes.
+pub const MAXIMUM_FACT_BYTES: usize = 255;
+/// Most trust bundles in one welcome; a node that is further behind asks again.
+pub const MAXIMUM_BUNDLES: usize = 8;
+
+/// What a node says of itself, for people and filters. Nothing is decided by it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// The agent's version, `major.minor.patch`.
+    pub agent_version: String,
+    /// The distribution's name.
+    pub platform_name: String,
+    /// The distribution's version.
+    pub platform_version: String,
+    /// The processor's architecture, as in Rust's target names.
+    pub architecture: String,
+    /// The host name.
+    pub computer_name: String,
+    /// The address from which the node reaches the broker.
+    pub ip_address: String,
+}
+
+impl Facts {
+    /// Refuses facts that are too long.
+    ///
+    /// # Errors
+    /// [`DecodeError::BeyondLimit`].
+    pub fn check(&self) -> Result<(), DecodeError> {
+        let facts =
+            [&self.agent_version, &self.platform_name, &self.platform_version, &self.architecture, &self.computer_name, &self.ip_address];
+        limit(facts.iter().all(|fact| fact.len() <= MAXIMUM_FACT_BYTES), "a fact of a node")
+    }
+}
+
+/// The signed body of a hello: the first message of each connection, after the subscriptions are granted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HelloBody {
+    /// The node.
+    pub node: NodeId,
+    /// The boot that the node is in.
+    pub boot: BootId,
+    /// Binds the welcome to this hello.
+    pub nonce: [u8; 32],
+    /// Oldest version of contract 1 that the node reads.
+    pub oldest_version: u8,
+    /// Newest version of contract 1 that the node speaks.
+    pub newest_version: u8,
+    /// The node's trust bundle.
+    pub trust_version: u32,
+    /// The node's durable time floor, Unix time in milliseconds.
+    pub floor_ms: u64,
+    /// The orders that the node has taken and not yet reported the end of, or whose end has no receipt yet.
+    pub held: Vec<OrderId>,
+    /// What the node is.
+    pub facts: Facts,
+    /// How many messages the node has refused since it started, by reason; only reasons that occurred.
+    pub refused: Vec<(RejectReason, u32)>,
+}
+
+impl Check for HelloBody {
+    fn check(&self) -> Result<(), DecodeError> {
+        limit(self.held.len() <= MAXIMUM_HELD, "the number of held orders in a hello")?;
+        limit(self.refused.len() <= 64, "the number of reasons in a hello")?;
+        self.facts.check()
+    }
+}
+
+/// The signed answer to a hello, by the freshness role.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WelcomeBody {
+    /// The node.
+    pub node: NodeId,
+    /// The nonce of the hello that this answers.
+    pub nonce: [u8; 32],
+    /// Unix time in milliseconds when the hello arrived.
+    pub time_ms: u64,
+    /// Envelopes of the trust bundles after the node's own, in their order, at most [`MAXIMUM_BUNDLES`].
+    pub bundles: Vec<ByteVec>,
+    /// First pause before a report without a receipt is sent again, in milliseconds; it doubles up to `resend_maximum_ms`.
+    pub resend_minimum_ms: u32,
+    /// Longest pause before a report is sent again, in milliseconds.
+    pub resend_maximum_ms: u32,
+    /// Over how many seconds the node spreads its next reconnection.
+    pub reconnect_spread_s: u32,
+}
+
+impl Check for WelcomeBody {
+    fn check(&self) -> Result<(), DecodeError> {
+        limit(self.bundles.len() <= MAXIMUM_BUNDLES, "the number of trust bundles in a welcome")?;
+        limit(self.resend_minimum_ms >= 100 && self.resend_minimum_ms <= self.resend_maximum_ms, "the pace of a welcome")?;
+        limit(self.reconnect_spread_s <= 3600, "the spread of a welcome")
+    }
+}

@@ -1,0 +1,136 @@
+//! Reports: what nodes sign and send up until the bridge gives a receipt for it.
+//!
+//! The reports of a stream form a chain: each names its sequence and the hash of the one before. Sequences count on across
+//! boots, so the bridge sees a gap or a fork. A report is the same bytes each time that it is sent.
+
+use crate::id::{BootId, NodeId, OrderId};
+use crate::wire::{Check, DecodeError, Payload, bytes, limit};
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// Largest chunk of output, in bytes.
+pub const MAXIMUM_CHUNK_BYTES: usize = 16 * 1024;
+
+/// A chain of reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Stream {
+    /// Admissions, progress and results: never dropped.
+    Control,
+}
+
+/// The signed body of a report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportBody {
+    /// The node.
+    pub node: NodeId,
+    /// The chain.
+    pub stream: Stream,
+    /// The boot in which the report was made.
+    pub boot: BootId,
+    /// Place in the chain, from 1.
+    pub sequence: u64,
+    /// SHA-256 of the body of the report before; zeros for the first.
+    pub previous: [u8; 32],
+    /// The lowest sequence that the node still held when it made this report. A bridge that misses a lower one has lost it for good.
+    pub oldest_held: u64,
+    /// Trusted Unix time in milliseconds, where the node has it.
+    pub time_ms: Option<u64>,
+    /// What it says: a kind of [`crate::capability::ReportPayload`].
+    pub payload: Payload,
+}
+
+impl Check for ReportBody {
+    fn check(&self) -> Result<(), DecodeError> {
+        limit(self.sequence > 0, "the sequence of a report")?;
+        limit(self.oldest_held <= self.sequence, "the oldest held sequence of a report")
+    }
+}
+
+/// The bridge has committed all reports of a stream up to a sequence, and the node may forget them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiptBody {
+    /// The node.
+    pub node: NodeId,
+    /// The chain.
+    pub stream: Stream,
+    /// The boot of the report at `up_to`.
+    pub boot: BootId,
+    /// The last sequence that is committed.
+    pub up_to: u64,
+    /// SHA-256 of the body of the report at `up_to`.
+    pub head: [u8; 32],
+}
+
+impl Check for ReceiptBody {
+    fn check(&self) -> Result<(), DecodeError> {
+        Ok(())
+    }
+}
+
+/// Reports that the node had to drop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// How many.
+    pub dropped: u64,
+}
+
+impl Check for Gap {
+    fn check(&self) -> Result<(), DecodeError> {
+        Ok(())
+    }
+}
+
+/// Which of a step's streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum OutputStream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// A chunk of a step's output, signed by the node. Idempotent by order, step, stream and offset. Chunks are not chained: the signed result
+/// carries the hash of the whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputBody {
+    /// The node.
+    pub node: NodeId,
+    /// The command.
+    pub order: OrderId,
+    /// The step's index.
+    pub step: u16,
+    /// Which stream.
+    pub stream: OutputStream,
+    /// Where the chunk begins, in bytes from the start of the stream.
+    pub offset: u64,
+    /// At most [`MAXIMUM_CHUNK_BYTES`].
+    #[serde(with = "bytes")]
+    pub bytes: Vec<u8>,
+}
+
+impl Check for OutputBody {
+    fn check(&self) -> Result<(), DecodeError> {
+        limit(self.bytes.len() <= MAXIMUM_CHUNK_BYTES, "a chunk of output")
+    }
+}
+
+/// The bridge has committed a step's stream up to an offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputReceiptBody {
+    /// The node.
+    pub node: NodeId,
+    /// The command.
+    pub order: OrderId,
+    /// The step's index.
+    pub step: u16,
+    /// Which stream.
+    pub stream: OutputStream,
+    /// Everything before this offset is committed; `u64::MAX` when the bridge wants no more of this stream.
+    pub up_to: u64,
+}
+
+impl Check for OutputReceiptBody {
+    fn check(&self) -> Result<(), DecodeError> {
+        Ok(())
+    }
+}
