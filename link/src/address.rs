@@ -66,10 +66,7 @@ impl FromStr for BrokerAddress {
             None if host.contains(':') => return Err(AddressError::BareIpv6 { text: text.to_owned() }),
             None => host,
         };
-        Ok(Self {
-            host: checked_host(host)?,
-            port: checked_port(port)?,
-        })
+        Ok(Self { host: checked_host(host)?, port: checked_port(port)? })
     }
 }
 

@@ -21,10 +21,7 @@ pub struct BackoffLimits {
 impl Default for BackoffLimits {
     /// One second, growing to five minutes.
     fn default() -> Self {
-        Self {
-            minimum: Duration::from_secs(1),
-            maximum: Duration::from_secs(300),
-        }
+        Self { minimum: Duration::from_secs(1), maximum: Duration::from_secs(300) }
     }
 }
 
@@ -64,10 +61,7 @@ mod tests {
     use super::*;
 
     fn backoff() -> Backoff {
-        Backoff::new(BackoffLimits {
-            minimum: Duration::from_secs(1),
-            maximum: Duration::from_secs(60),
-        })
+        Backoff::new(BackoffLimits { minimum: Duration::from_secs(1), maximum: Duration::from_secs(60) })
     }
 
     #[test]

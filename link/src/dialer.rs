@@ -21,6 +21,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::address::BrokerAddress;
+use crate::farewell::Watched;
 
 /// Long enough for a resolver that tries its second server.
 const LOOKUP_LIMIT: Duration = Duration::from_secs(10);
@@ -57,12 +58,8 @@ pub(crate) enum DialError {
 }
 
 /// Connects to the first address of the broker that answers, and shakes hands there.
-pub(crate) async fn dial(
-    broker: &BrokerAddress,
-    tls: &Arc<ClientConfig>,
-) -> Result<TlsStream<TcpStream>, DialError> {
-    let name = ServerName::try_from(broker.host.clone())
-        .map_err(|source| DialError::Name { host: broker.host.clone(), source })?;
+pub(crate) async fn dial(broker: &BrokerAddress, tls: &Arc<ClientConfig>) -> Result<TlsStream<TcpStream>, DialError> {
+    let name = ServerName::try_from(broker.host.clone()).map_err(|source| DialError::Name { host: broker.host.clone(), source })?;
     let (address, tcp) = connect_to_any(&broker.host, look_up(broker).await?).await?;
     let handshake = TlsConnector::from(Arc::clone(tls)).connect(name, tcp);
     match timeout(HANDSHAKE_LIMIT, handshake).await {
@@ -104,7 +101,15 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
 /// Dropping it cuts both.
 pub(crate) struct Relay {
     socket: String,
-    copying: JoinHandle<io::Result<()>>,
+    copying: JoinHandle<StreamEnd>,
+}
+
+/// How the TLS connection ended.
+pub(crate) struct StreamEnd {
+    /// The reason code of the broker's farewell, if the client library could not read it.
+    pub(crate) farewell: Option<u8>,
+    /// Both directions were closed in order, or what broke them.
+    pub(crate) closed: io::Result<()>,
 }
 
 impl Relay {
@@ -112,7 +117,7 @@ impl Relay {
     pub(crate) fn start(tls: TlsStream<TcpStream>) -> io::Result<Self> {
         let socket = random_socket_name()?;
         let listener = UnixListener::bind(&socket)?;
-        let copying = tokio::spawn(copy(listener, tls));
+        let copying = tokio::spawn(relay(listener, tls));
         Ok(Self { socket, copying })
     }
 
@@ -122,7 +127,7 @@ impl Relay {
     }
 
     /// Waits for the end of both directions: how the TLS connection ended, or nothing if it has not within the limit.
-    pub(crate) async fn finish(mut self, limit: Duration) -> Option<io::Result<()>> {
+    pub(crate) async fn finish(mut self, limit: Duration) -> Option<StreamEnd> {
         match timeout(limit, &mut self.copying).await {
             Ok(Ok(ended)) => Some(ended),
             Ok(Err(_)) | Err(_) => None,
@@ -143,11 +148,17 @@ fn random_socket_name() -> io::Result<String> {
     Ok(format!("\0flotilla-link-{name:032x}"))
 }
 
-async fn copy(listener: UnixListener, mut tls: TlsStream<TcpStream>) -> io::Result<()> {
+async fn relay(listener: UnixListener, tls: TlsStream<TcpStream>) -> StreamEnd {
+    let mut tls = Watched::new(tls);
+    let closed = copy(listener, &mut tls).await;
+    StreamEnd { farewell: tls.watch.reason(), closed }
+}
+
+async fn copy(listener: UnixListener, tls: &mut Watched<TlsStream<TcpStream>>) -> io::Result<()> {
     let mut local = within(ACCEPT_LIMIT, accept_own(&listener)).await?;
     // Nobody else can connect from here on.
     drop(listener);
-    tokio::io::copy_bidirectional(&mut local, &mut tls).await?;
+    tokio::io::copy_bidirectional(&mut local, tls).await?;
     Ok(())
 }
 
@@ -164,9 +175,7 @@ async fn accept_own(listener: &UnixListener) -> io::Result<UnixStream> {
 }
 
 async fn within<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    timeout(limit, work)
-        .await
-        .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut)))
+    timeout(limit, work).await.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut)))
 }
 
 #[cfg(test)]

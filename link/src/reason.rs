@@ -5,8 +5,10 @@ use std::fmt::Debug;
 use std::io;
 
 use rumqttc::v5::mqttbytes::Error as PacketError;
-use rumqttc::v5::mqttbytes::v5::PubAck;
+use rumqttc::v5::mqttbytes::v5::{DisconnectReasonCode, PubAck};
 use rumqttc::v5::{ConnectionError, StateError};
+
+use crate::dialer::StreamEnd;
 
 /// The longest text taken over from a broker.
 const LONGEST_QUOTE_CHARACTERS: usize = 200;
@@ -28,28 +30,28 @@ pub(crate) fn with_causes(error: &dyn Error) -> String {
 pub(crate) fn of_mqtt(error: &ConnectionError) -> Option<String> {
     match error {
         ConnectionError::Io(_)
-        | ConnectionError::MqttState(
-            StateError::Io(_) | StateError::ConnectionAborted | StateError::Deserialization(PacketError::Io(_)),
-        ) => None,
+        | ConnectionError::MqttState(StateError::Io(_) | StateError::ConnectionAborted | StateError::Deserialization(PacketError::Io(_))) => {
+            None
+        }
         ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, reason_string }) => {
             Some(format!("the broker disconnected: {}", quoted(reason_code, reason_string.as_deref())))
         }
         ConnectionError::MqttState(StateError::AwaitPingResp) => Some("the broker did not answer a ping".to_owned()),
-        ConnectionError::ConnectionRefused(code) => {
-            Some(format!("the broker refused the connection: {}", words(code)))
-        }
+        ConnectionError::ConnectionRefused(code) => Some(format!("the broker refused the connection: {}", words(code))),
         ConnectionError::Timeout(_) => Some("the broker did not answer the MQTT connect in time".to_owned()),
         other => Some(format!("MQTT failed: {}", with_causes(other))),
     }
 }
 
 /// How the stream below MQTT ended.
-pub(crate) fn of_stream(ended: Option<io::Result<()>>) -> String {
-    match ended {
+pub(crate) fn of_stream(ended: Option<StreamEnd>) -> String {
+    if let Some(code) = ended.as_ref().and_then(|ended| ended.farewell) {
+        let code = DisconnectReasonCode::try_from(code).map_or_else(|_| format!("code {code}"), |code| words(&code));
+        return format!("the broker disconnected: {code}");
+    }
+    match ended.map(|ended| ended.closed) {
         Some(Ok(())) => "the broker closed the connection".to_owned(),
-        Some(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            "the connection was cut by the broker or on the way".to_owned()
-        }
+        Some(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => "the connection was cut by the broker or on the way".to_owned(),
         Some(Err(error)) => format!("the connection broke: {}", with_causes(&error)),
         None => "the connection broke".to_owned(),
     }
@@ -88,16 +90,12 @@ pub(crate) fn words(code: &impl Debug) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rumqttc::v5::mqttbytes::v5::DisconnectReasonCode;
 
     #[test]
     fn a_reason_code_reads_as_words_and_quotes_the_broker_with_care() {
         assert_eq!(words(&DisconnectReasonCode::SessionTakenOver), "session taken over");
         assert_eq!(quoted(&DisconnectReasonCode::ServerBusy, Some("")), "server busy");
-        assert_eq!(
-            quoted(&DisconnectReasonCode::ServerBusy, Some("later\n\u{1b}[31m")),
-            "server busy (later\\n\\u{1b}[31m)"
-        );
+        assert_eq!(quoted(&DisconnectReasonCode::ServerBusy, Some("later\n\u{1b}[31m")), "server busy (later\\n\\u{1b}[31m)");
         let long = quoted(&DisconnectReasonCode::ServerBusy, Some(&"x".repeat(100_000)));
         assert!(long.len() < 300);
     }
@@ -107,6 +105,15 @@ mod tests {
         let aborted = ConnectionError::MqttState(StateError::ConnectionAborted);
         assert_eq!(of_mqtt(&aborted), None);
         let alert = io::Error::new(io::ErrorKind::InvalidData, "received fatal alert: BadCertificate");
-        assert_eq!(of_stream(Some(Err(alert))), "the connection broke: received fatal alert: BadCertificate");
+        let broken = StreamEnd { farewell: None, closed: Err(alert) };
+        assert_eq!(of_stream(Some(broken)), "the connection broke: received fatal alert: BadCertificate");
+    }
+
+    #[test]
+    fn a_farewell_is_the_reason_for_the_end_of_the_stream() {
+        let reason = |farewell| of_stream(Some(StreamEnd { farewell, closed: Ok(()) }));
+        assert_eq!(reason(Some(0x8e)), "the broker disconnected: session taken over");
+        assert_eq!(reason(Some(0xff)), "the broker disconnected: code 255");
+        assert_eq!(reason(None), "the broker closed the connection");
     }
 }

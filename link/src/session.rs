@@ -7,20 +7,22 @@
 //! Messages are acknowledged only when the caller's channel has taken them. The broker may send as many ahead as the
 //! receive maximum says, and these wait in `deliveries`; so pings go on while the caller is slow.
 
+mod broker;
+
 use std::collections::VecDeque;
 use std::pin::pin;
 use std::time::Duration;
 
 use rumqttc::Transport;
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{self as packet, Filter, LastWill, Packet, PubAckReason, SubscribeReasonCode};
+use rumqttc::v5::mqttbytes::v5::{self as packet, LastWill};
 use rumqttc::v5::{AsyncClient, ConnectionError, Event as MqttEvent, EventLoop, MqttOptions};
-use rumqttc::{Outgoing, v5};
 use tokio::sync::mpsc::error::SendError;
 use tokio::time::{Instant, sleep_until};
 
 use crate::connection::{Channels, Event, Publish, StopReason};
 use crate::ledger::Ledger;
+use crate::packet_size::publish_bytes;
 use crate::reason;
 use crate::settings::{Settings, is_topic};
 
@@ -30,12 +32,10 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// How long a stop then waits for the farewell to be written.
 const FAREWELL_LIMIT: Duration = Duration::from_secs(1);
-/// Deliveries kept beyond one window of messages and one of acknowledgements.
+/// Deliveries kept beyond one window of messages and two of outcomes.
 const SPARE_DELIVERIES: usize = 16;
 /// Requests to the client library beyond one window of publishes and one of acknowledgements.
 const SPARE_REQUESTS: usize = 4;
-/// The longest remaining length that MQTT can express.
-const LARGEST_REMAINING_LENGTH: usize = 268_435_455;
 
 /// How a session ended.
 pub(crate) enum SessionEnd {
@@ -66,11 +66,7 @@ pub(crate) async fn run(settings: &Settings, channels: &mut Channels, socket: &s
             break;
         }
     }
-    Finished {
-        ended,
-        lived: session.connected_at.map(|since| since.elapsed()),
-        undelivered: session.undelivered(),
-    }
+    Finished { ended, lived: session.connected_at.map(|since| since.elapsed()), undelivered: session.undelivered() }
 }
 
 fn options(settings: &Settings, socket: &str) -> MqttOptions {
@@ -127,12 +123,6 @@ struct Session<'settings> {
     deliveries: VecDeque<Delivery>,
 }
 
-/// What woke the session up.
-enum Wake {
-    Polled(Result<MqttEvent, ConnectionError>),
-    Deadline,
-}
-
 impl<'settings> Session<'settings> {
     fn new(settings: &'settings Settings, client: AsyncClient) -> Self {
         Self {
@@ -153,18 +143,18 @@ impl<'settings> Session<'settings> {
 
     async fn drive(&mut self, event_loop: &mut EventLoop, channels: &mut Channels) -> SessionEnd {
         loop {
-            let wake = match self.wait(event_loop, channels).await {
-                Ok(wake) => wake,
+            let polled = match self.wait(event_loop, channels).await {
+                Ok(polled) => polled,
                 Err(ended) => return ended,
             };
-            let observed = match wake {
-                Wake::Polled(Ok(event)) => {
+            let observed = match polled {
+                Some(Ok(event)) => {
                     let observed = self.observe(event);
                     self.keep_alive_into(&mut event_loop.options);
                     observed
                 }
-                Wake::Polled(Err(error)) => Err(self.ended_by(&error)),
-                Wake::Deadline => self.overdue(),
+                Some(Err(error)) => Err(self.ended_by(&error)),
+                None => self.overdue(),
             };
             if let Err(ended) = observed {
                 return ended;
@@ -172,8 +162,12 @@ impl<'settings> Session<'settings> {
         }
     }
 
-    /// Polls the library once, to its end, and meanwhile serves the caller.
-    async fn wait(&mut self, event_loop: &mut EventLoop, channels: &mut Channels) -> Result<Wake, SessionEnd> {
+    /// Polls the library once, to its end, and meanwhile serves the caller. Nothing if the deadline came first.
+    async fn wait(
+        &mut self,
+        event_loop: &mut EventLoop,
+        channels: &mut Channels,
+    ) -> Result<Option<Result<MqttEvent, ConnectionError>>, SessionEnd> {
         let mut polled = pin!(event_loop.poll());
         let mut deadline = pin!(sleep_until(self.deadline));
         loop {
@@ -197,15 +191,25 @@ impl<'settings> Session<'settings> {
                     Some(publish) => channels.held = Some(publish),
                     None => self.stop(StopReason::PublishesClosed)?,
                 },
-                event = &mut polled, if self.has_room() => return Ok(Wake::Polled(event)),
-                () = &mut deadline => return Ok(Wake::Deadline),
+                event = &mut polled, if self.has_room() => return Ok(Some(event)),
+                () = &mut deadline => return Ok(None),
             }
         }
     }
 
-    /// Whether the library may be polled for more. It always may while the broker keeps to the receive maximum.
+    /// Whether the library may be polled for more. It always may while the broker keeps to the receive maximum, so that
+    /// pings go on however slow the caller is.
     fn has_room(&self) -> bool {
-        self.deliveries.len() < 2 * usize::from(self.settings.in_flight) + SPARE_DELIVERIES
+        self.deliveries.len() < 3 * usize::from(self.settings.in_flight) + SPARE_DELIVERIES
+    }
+
+    /// Whether one more publish may be sent: within the window, and only while the caller takes the outcomes. Two windows
+    /// here and one of messages to come stay below the limit of `has_room`.
+    fn may_send(&self) -> bool {
+        let in_flight = self.ledger.in_flight();
+        matches!(self.phase, Phase::Connected | Phase::Draining(_))
+            && in_flight < self.window
+            && in_flight + self.deliveries.len() < 2 * usize::from(self.settings.in_flight)
     }
 
     /// Messages may come before the answer to SUBSCRIBE, but `Connected` is the first that the caller hears.
@@ -216,14 +220,11 @@ impl<'settings> Session<'settings> {
     fn acknowledge(&self, packet: Option<u16>) -> Result<(), SessionEnd> {
         let Some(pkid) = packet else { return Ok(()) };
         let received = packet::Publish { qos: QoS::AtLeastOnce, pkid, ..packet::Publish::default() };
-        self.client
-            .try_ack(&received)
-            .map_err(|_| SessionEnd::Broken("the broker sent more messages at once than it may".to_owned()))
+        self.client.try_ack(&received).map_err(|_| broken("the broker sent more messages at once than it may"))
     }
 
     fn send_held(&mut self, channels: &mut Channels) -> Result<(), SessionEnd> {
-        let sending = matches!(self.phase, Phase::Connected | Phase::Draining(_));
-        if !sending || self.ledger.in_flight() >= self.window || !self.has_room() {
+        if !self.may_send() {
             return Ok(());
         }
         let Some(publish) = channels.held.take() else { return Ok(()) };
@@ -234,7 +235,7 @@ impl<'settings> Session<'settings> {
         }
         self.client
             .try_publish(publish.topic, QoS::AtLeastOnce, publish.retain, publish.payload)
-            .map_err(|_| SessionEnd::Broken("the MQTT library takes no publish".to_owned()))?;
+            .map_err(|_| broken("the MQTT library takes no publish"))?;
         self.ledger.hand_over(id);
         Ok(())
     }
@@ -247,7 +248,7 @@ impl<'settings> Session<'settings> {
         if publish.retain && !self.retain_available {
             return Err("the broker keeps no retained messages".to_owned());
         }
-        let size = packet_bytes(&publish.topic, &publish.payload);
+        let size = publish_bytes(&publish.topic, &publish.payload);
         if size > self.packet_limit {
             return Err(format!("it takes {size} bytes, and the largest packet has {}", self.packet_limit));
         }
@@ -302,132 +303,6 @@ impl<'settings> Session<'settings> {
         }
     }
 
-    /// Takes in what the library reports.
-    fn observe(&mut self, event: MqttEvent) -> Result<(), SessionEnd> {
-        if self.phase == Phase::Connected {
-            self.deadline = Instant::now() + self.stuck_after();
-        }
-        match event {
-            MqttEvent::Incoming(Packet::ConnAck(answer)) => self.let_in(answer.properties.as_ref()),
-            MqttEvent::Incoming(Packet::SubAck(answer)) => self.subscribed(&answer),
-            MqttEvent::Incoming(Packet::Publish(message)) => {
-                self.receive(message);
-                Ok(())
-            }
-            MqttEvent::Incoming(Packet::PubAck(answer)) => {
-                self.settle(&answer);
-                Ok(())
-            }
-            MqttEvent::Outgoing(Outgoing::Publish(pkid)) => {
-                self.ledger.write(pkid);
-                Ok(())
-            }
-            MqttEvent::Outgoing(Outgoing::Disconnect) => match &self.phase {
-                Phase::Leaving(stop) => Err(SessionEnd::Stopped(stop.clone())),
-                _ => Ok(()),
-            },
-            MqttEvent::Incoming(_) | MqttEvent::Outgoing(_) => Ok(()),
-        }
-    }
-
-    fn let_in(&mut self, terms: Option<&packet::ConnAckProperties>) -> Result<(), SessionEnd> {
-        if let Some(terms) = terms {
-            self.accept_terms(terms)?;
-        }
-        if self.settings.subscriptions.is_empty() {
-            self.connected();
-            return Ok(());
-        }
-        let filters = self.settings.subscriptions.iter();
-        let filters = filters.map(|filter| Filter::new(filter, QoS::AtLeastOnce));
-        self.client
-            .try_subscribe_many(filters)
-            .map_err(|_| broken("the MQTT library takes no subscription"))?;
-        self.phase = Phase::AwaitingSubAck;
-        self.deadline = Instant::now() + ANSWER_LIMIT;
-        Ok(())
-    }
-
-    fn accept_terms(&mut self, terms: &packet::ConnAckProperties) -> Result<(), SessionEnd> {
-        if terms.max_qos == Some(0) {
-            return Err(broken("the broker does not support QoS 1"));
-        }
-        if let Some(receive_maximum) = terms.receive_max {
-            // One less, for the same reason as in the options.
-            let allowed = usize::from(receive_maximum).saturating_sub(1).max(1);
-            self.window = self.window.min(allowed);
-        }
-        if let Some(limit) = terms.max_packet_size {
-            self.packet_limit = self.packet_limit.min(usize::try_from(limit).unwrap_or(usize::MAX));
-        }
-        self.retain_available = terms.retain_available != Some(0);
-        // Zero means that the broker does not care, but the library would ping without a pause.
-        if let Some(seconds) = terms.server_keep_alive.filter(|seconds| *seconds > 0) {
-            self.keep_alive = Duration::from_secs(u64::from(seconds));
-        }
-        Ok(())
-    }
-
-    /// The library takes over the broker's keep-alive unseen; this puts a wrong one right before its next poll.
-    fn keep_alive_into(&self, options: &mut MqttOptions) {
-        if options.keep_alive().is_zero() {
-            options.set_keep_alive(self.keep_alive);
-        }
-    }
-
-    fn subscribed(&mut self, answer: &packet::SubAck) -> Result<(), SessionEnd> {
-        let said = answer.properties.as_ref().and_then(|properties| properties.reason_string.as_deref());
-        if answer.return_codes.len() != self.settings.subscriptions.len() {
-            return Err(broken("the broker did not answer every subscription"));
-        }
-        for (filter, code) in self.settings.subscriptions.iter().zip(&answer.return_codes) {
-            let refusal = match code {
-                SubscribeReasonCode::Success(QoS::AtMostOnce) => "granted without acknowledgements only".to_owned(),
-                SubscribeReasonCode::Success(_) => continue,
-                code => reason::quoted(code, said),
-            };
-            return Err(SessionEnd::Broken(format!("the broker refused the subscription to \"{filter}\": {refusal}")));
-        }
-        if self.phase == Phase::AwaitingSubAck {
-            self.connected();
-        }
-        Ok(())
-    }
-
-    fn connected(&mut self) {
-        let now = Instant::now();
-        self.phase = Phase::Connected;
-        self.connected_at = Some(now);
-        self.deadline = now + self.stuck_after();
-        self.deliveries.push_front(Delivery { event: Event::Connected, acknowledges: None });
-    }
-
-    /// The library pings at every interval and must have had an answer by the next; it can also hang in a full socket.
-    fn stuck_after(&self) -> Duration {
-        2 * self.keep_alive + Duration::from_secs(1)
-    }
-
-    fn receive(&mut self, message: v5::mqttbytes::v5::Publish) {
-        let acknowledges = (message.qos != QoS::AtMostOnce).then_some(message.pkid);
-        let topic = match String::from_utf8(message.topic.to_vec()) {
-            Ok(topic) if !topic.is_empty() => topic,
-            _ => {
-                tracing::warn!("a message without a readable topic was dropped");
-                String::new()
-            }
-        };
-        let event = Event::Message { topic, payload: message.payload, retained: message.retain };
-        self.deliveries.push_back(Delivery { event, acknowledges });
-    }
-
-    fn settle(&mut self, answer: &packet::PubAck) {
-        let Some(id) = self.ledger.settle(answer.pkid) else { return };
-        self.deliver(match answer.reason {
-            PubAckReason::Success | PubAckReason::NoMatchingSubscribers => Event::Acknowledged { id },
-            _ => Event::Refused { id, reason: reason::of_refusal(answer) },
-        });
-    }
-
     fn deliver(&mut self, event: Event) {
         self.deliveries.push_back(Delivery { event, acknowledges: None });
     }
@@ -443,18 +318,4 @@ impl<'settings> Session<'settings> {
 
 fn broken(reason: &str) -> SessionEnd {
     SessionEnd::Broken(reason.to_owned())
-}
-
-/// The size of a QoS 1 PUBLISH without properties, in bytes: fixed header, topic with its length, packet identifier,
-/// the properties' length of zero, payload. `usize::MAX` for what MQTT cannot express.
-fn packet_bytes(topic: &str, payload: &[u8]) -> usize {
-    let remaining = 2 + topic.len() + 2 + 1 + payload.len();
-    let length_bytes = match remaining {
-        0..=127 => 1,
-        128..=16_383 => 2,
-        16_384..=2_097_151 => 3,
-        2_097_152..=LARGEST_REMAINING_LENGTH => 4,
-        _ => return usize::MAX,
-    };
-    1 + length_bytes + remaining
 }

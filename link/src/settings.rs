@@ -158,11 +158,7 @@ mod tests {
             tls: crate::unverified_client().unwrap(),
             client_id: "mi-0".to_owned(),
             subscriptions: vec!["f/+/d".to_owned()],
-            will: Some(Will {
-                topic: "f/mi-0/s".to_owned(),
-                payload: Bytes::from_static(b"off"),
-                retain: true,
-            }),
+            will: Some(Will { topic: "f/mi-0/s".to_owned(), payload: Bytes::from_static(b"off"), retain: true }),
             keep_alive: SHORTEST_KEEP_ALIVE,
             maximum_packet_bytes: SMALLEST_PACKET_LIMIT,
             in_flight: 16,

@@ -8,9 +8,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use rustls::time_provider::TimeProvider;
-use rustls::{
-    ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme, WantsVerifier,
-};
+use rustls::{ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme, WantsVerifier};
 use thiserror::Error;
 
 use crate::clock;
@@ -52,15 +50,11 @@ pub fn fleet_client(
     time_floor_s: Option<u64>,
 ) -> Result<Arc<ClientConfig>, TlsError> {
     let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from(ca_der.to_vec()))
-        .map_err(TlsError::Root)?;
+    roots.add(CertificateDer::from(ca_der.to_vec())).map_err(TlsError::Root)?;
     let chain = vec![CertificateDer::from(certificate_der.to_vec())];
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(private_key_pkcs8_der.to_vec()));
-    let mut config = builder(time_floor_s.unwrap_or(0))?
-        .with_root_certificates(roots)
-        .with_client_auth_cert(chain, key)
-        .map_err(TlsError::Identity)?;
+    let mut config =
+        builder(time_floor_s.unwrap_or(0))?.with_root_certificates(roots).with_client_auth_cert(chain, key).map_err(TlsError::Identity)?;
     config.resumption = Resumption::in_memory_sessions(KEPT_TICKETS);
     Ok(Arc::new(config))
 }
@@ -75,10 +69,8 @@ pub fn fleet_client(
 /// # Errors
 /// [`TlsError::Versions`], a fault of the build.
 pub fn unverified_client() -> Result<Arc<ClientConfig>, TlsError> {
-    let mut config = builder(0)?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AnyServer(ring::default_provider())))
-        .with_no_client_auth();
+    let mut config =
+        builder(0)?.dangerous().with_custom_certificate_verifier(Arc::new(AnyServer(ring::default_provider()))).with_no_client_auth();
     config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
 }

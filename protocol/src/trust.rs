@@ -229,6 +229,12 @@ impl Trust {
         if persons.len() >= usize::from(entry.threshold) { Ok(()) } else { Err(failed) }
     }
 
+    /// Whether any key of the bundle has signed: the check that comes before decoding. It gives no right to anything.
+    #[must_use]
+    pub fn knows_a_signer_of(&self, envelope: &Envelope<'_>) -> bool {
+        self.keys.iter().any(|key| envelope.is_signed_by(key))
+    }
+
     /// The bundle.
     #[must_use]
     pub fn bundle(&self) -> &TrustBundle {

@@ -1,0 +1,644 @@
+//! The state machine: inputs in, outputs out, records in between.
+//!
+//! Every change that must survive goes through [`Core::record`]: the record is queued as `Persist`, and applied by the same code that
+//! applies it when the journal is read back. So a running core and a recovered one cannot differ.
+
+use crate::admission::{self, Admitted, Facts as AdmissionFacts, Verdict, envelope_reason};
+use crate::interface::{Input, JobEnd, Output, UpMessage};
+use crate::orders::{Lane, Order, Orders, Phase};
+use crate::record::{Record, RecordError};
+use crate::spool::{Receipted, Spool};
+use crate::trusted_time::TrustedTime;
+use crate::upload::{StreamId, Uploads};
+use ed25519_dalek::SigningKey;
+use flotilla_protocol::capability::command::{CommandOrder, CommandProgress, CommandResult, RESULT_STDERR_BYTES, RESULT_STDOUT_BYTES, StepResult};
+use flotilla_protocol::capability::{OrderPayload, ReportPayload};
+use flotilla_protocol::envelope::{Domain, Envelope, seal};
+use flotilla_protocol::hello::{Facts, HelloBody, MAXIMUM_HELD, WelcomeBody};
+use flotilla_protocol::id::{BootId, NodeId, OrderId};
+use flotilla_protocol::order::{CancelBody, OrderBody};
+use flotilla_protocol::report::{OutputBody, OutputReceiptBody, OutputStream, ReceiptBody, ReportBody};
+use flotilla_protocol::status::{Admission, Outcome, RejectReason};
+use flotilla_protocol::topic::{DownKind, Topic, UpKind};
+use flotilla_protocol::trust::{Role, Trust};
+use flotilla_protocol::version;
+use flotilla_protocol::wire::{Check, MAXIMUM_MESSAGE_BYTES, decode, encode};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Deliveries that wait for trusted time, at most; the bridge sends those beyond it again.
+const MAXIMUM_AWAITING_TIME: usize = 16;
+
+/// Orders behind the floor whose refusal is remembered, so that each is answered once and not each time that it is sent.
+const MAXIMUM_ANSWERED: usize = 256;
+
+/// Pause before a hello without a welcome is sent again, in milliseconds; it doubles up to [`MAXIMUM_HELLO_PAUSE_MS`].
+const MINIMUM_HELLO_PAUSE_MS: u64 = 2_000;
+const MAXIMUM_HELLO_PAUSE_MS: u64 = 600_000;
+
+/// A welcome is believed for this long after its hello, in milliseconds: it bounds how wrong the time can be made by holding it back.
+const WELCOME_VALID_MS: u64 = 60_000;
+
+/// What a core is built with.
+#[derive(Debug)]
+pub struct Settings {
+    /// The node's identity; it signs the reports.
+    pub identity: SigningKey,
+    /// The trust bundles that the node has, followed from the pinned root.
+    pub trust: Trust,
+    /// The kernel's id of this boot.
+    pub boot: BootId,
+    /// What the hello says of the node.
+    pub facts: Facts,
+    /// Most jobs at a time, at least 1.
+    pub maximum_jobs: usize,
+    /// The floor from enrolment: Unix milliseconds.
+    pub first_floor_ms: u64,
+}
+
+#[derive(Debug)]
+struct Connection {
+    nonce: [u8; 32],
+    /// When the hello with this nonce went out.
+    hello_at: u64,
+    hello_pause_ms: u64,
+    is_welcomed: bool,
+}
+
+/// The state machine. See the crate's documentation.
+#[derive(Debug)]
+pub struct Core {
+    node: NodeId,
+    identity: SigningKey,
+    identity_key: [u8; 32],
+    trust: Trust,
+    boot: BootId,
+    facts: Facts,
+    maximum_jobs: usize,
+    time: TrustedTime,
+    orders: Orders,
+    spool: Spool,
+    uploads: Uploads,
+    connection: Option<Connection>,
+    awaiting_time: VecDeque<Vec<u8>>,
+    answered: VecDeque<OrderId>,
+    refused: BTreeMap<RejectReason, u32>,
+    outputs: VecDeque<Output>,
+}
+
+/// A core that is reading its journal back.
+#[derive(Debug)]
+pub struct Recovery(Core);
+
+impl Recovery {
+    /// Begins with an empty journal.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        let identity_key = settings.identity.verifying_key().to_bytes();
+        let node = NodeId::of_key(&identity_key);
+        Self(Core {
+            node,
+            identity: settings.identity,
+            identity_key,
+            trust: settings.trust,
+            boot: settings.boot,
+            facts: settings.facts,
+            maximum_jobs: settings.maximum_jobs.max(1),
+            time: TrustedTime::new(settings.first_floor_ms),
+            orders: Orders::default(),
+            spool: Spool::new(node, settings.boot),
+            uploads: Uploads::default(),
+            connection: None,
+            awaiting_time: VecDeque::new(),
+            answered: VecDeque::new(),
+            refused: BTreeMap::new(),
+            outputs: VecDeque::new(),
+        })
+    }
+
+    /// Takes the next record of the journal.
+    ///
+    /// # Errors
+    /// The record does not follow from those before it: the journal is damaged.
+    pub fn replay(&mut self, record: Record) -> Result<(), RecordError> {
+        self.0.apply(record)
+    }
+
+    /// The journal is read: what was about to start is handed to the shell, and the rest goes on.
+    #[must_use]
+    pub fn finish(self) -> Core {
+        let mut core = self.0;
+        let starting = core.orders.known.iter().filter_map(|(id, order)| match &order.phase {
+            Phase::Running { command, boot, .. } => Some((*id, command.clone(), *boot == core.boot)),
+            Phase::Waiting(_) | Phase::Ended { .. } => None,
+        });
+        let outputs: Vec<Output> = starting.map(|(order, command, same_boot)| Output::RecoverJob { order, command, same_boot }).collect();
+        core.outputs.extend(outputs);
+        core
+    }
+}
+
+impl Core {
+    /// The node that this core decides for.
+    #[must_use]
+    pub fn node(&self) -> NodeId {
+        self.node
+    }
+
+    /// How many messages were refused since the start, by reason.
+    #[must_use]
+    pub fn refused(&self) -> &BTreeMap<RejectReason, u32> {
+        &self.refused
+    }
+
+    /// The durable floor, Unix milliseconds: TLS reads certificates with it.
+    #[must_use]
+    pub fn floor_ms(&self) -> u64 {
+        self.time.floor_ms()
+    }
+
+    /// Whether the job folder of an order is still needed; the shell removes the others after a restart.
+    #[must_use]
+    pub fn needs_folder(&self, order: OrderId) -> bool {
+        self.orders.known.get(&order).is_some_and(|order| !matches!(order.phase, Phase::Ended { has_folder: false }))
+    }
+
+    /// The next thing to do, if any.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// The uptime in milliseconds at which the core wants [`Input::Tick`], unless something else comes before; `None` for never.
+    #[must_use]
+    pub fn next_wakeup(&self, now: u64) -> Option<u64> {
+        let hello = self.connection.as_ref().filter(|connection| !connection.is_welcomed).map(|connection| connection.hello_at + connection.hello_pause_ms);
+        let due_order = self.time.at(now).and_then(|time| self.orders.next_due(time).map(|at| now + at.saturating_sub(time)));
+        [hello, due_order, self.spool.next_wakeup(), self.uploads.next_wakeup()].into_iter().flatten().min()
+    }
+
+    /// Takes an input at uptime `now` in milliseconds (CLOCK_BOOTTIME: it goes on while the device sleeps).
+    pub fn handle(&mut self, input: Input<'_>, now: u64) {
+        match input {
+            Input::Connected { nonce } => self.connected(nonce, now),
+            Input::Disconnected => self.disconnected(),
+            Input::Message { topic, retained, payload } => self.message(topic, retained, payload, now),
+            Input::JobEnded { order, end } => self.job_ended(order, end, now),
+            Input::OutputGrew { order, step, stream, kept_bytes } => {
+                if self.orders.known.get(&order).is_some_and(|order| matches!(order.phase, Phase::Running { .. })) {
+                    self.uploads.grew((order, step, stream), kept_bytes, false);
+                }
+            }
+            Input::OutputRead { order, step, stream, offset, bytes } => self.output_read((order, step, stream), offset, bytes),
+            Input::Tick => {}
+        }
+        self.go_on(now);
+    }
+
+    /// What follows from any input: hellos, expiry, starts, reports and chunks that are due.
+    fn go_on(&mut self, now: u64) {
+        if let Some(connection) = &mut self.connection
+            && !connection.is_welcomed
+            && connection.hello_at + connection.hello_pause_ms <= now
+        {
+            connection.nonce = flotilla_protocol::sha256(&[b"next hello", &connection.nonce]);
+            connection.hello_at = now;
+            connection.hello_pause_ms = (connection.hello_pause_ms * 2).min(MAXIMUM_HELLO_PAUSE_MS);
+            self.say_hello();
+        }
+        if let Some(floor_ms) = self.time.due_floor(now) {
+            self.record(Record::Floor { floor_ms });
+        }
+        self.start_waiting(now);
+        if self.connection.is_some() {
+            for payload in self.spool.due(now) {
+                self.publish(UpKind::Report, payload);
+            }
+        }
+        for ((order, step, stream), offset) in self.uploads.due(now) {
+            self.outputs.push_back(Output::ReadOutput { order, step, stream, offset });
+        }
+    }
+
+    fn start_waiting(&mut self, now: u64) {
+        let Some(time_ms) = self.time.at(now) else { return };
+        for order in self.orders.expired(time_ms) {
+            self.end(order, Outcome::Expired, "its time ran out before it could start", Vec::new(), now);
+        }
+        while self.orders.running() < self.maximum_jobs {
+            let Some(order) = self.orders.next_to_start(time_ms) else { break };
+            let report = self.spool.make(&self.identity, Some(time_ms), &ReportPayload::CommandProgress(CommandProgress { order }));
+            self.record(Record::Starting { order, boot: self.boot, report: Some(report) });
+            if let Some(Phase::Running { command, .. }) = self.orders.known.get(&order).map(|order| &order.phase) {
+                self.outputs.push_back(Output::RunJob { order, command: command.clone() });
+            }
+        }
+    }
+
+    // Connection
+
+    fn connected(&mut self, nonce: [u8; 32], now: u64) {
+        self.connection = Some(Connection { nonce, hello_at: now, hello_pause_ms: MINIMUM_HELLO_PAUSE_MS, is_welcomed: false });
+        self.spool.connected();
+        self.uploads.set_connected(true);
+        self.say_hello();
+    }
+
+    fn disconnected(&mut self) {
+        self.connection = None;
+        self.spool.disconnected();
+        self.uploads.set_connected(false);
+    }
+
+    fn say_hello(&mut self) {
+        let Some(connection) = &self.connection else { return };
+        let is_open = |id: &OrderId, order: &Order| !matches!(order.phase, Phase::Ended { .. }) || self.spool.holds_result_of(*id);
+        let mut held: Vec<(u64, OrderId)> =
+            self.orders.known.iter().filter(|(id, order)| is_open(id, order)).map(|(id, order)| (order.arrival, *id)).collect();
+        held.sort_by_key(|(arrival, _)| std::cmp::Reverse(*arrival));
+        held.truncate(MAXIMUM_HELD);
+        let hello = HelloBody {
+            node: self.node,
+            boot: self.boot,
+            nonce: connection.nonce,
+            oldest_version: version::OLDEST_READ,
+            newest_version: version::VERSION,
+            trust_version: self.trust.bundle().version,
+            floor_ms: self.time.floor_ms(),
+            held: held.into_iter().map(|(_, id)| id).collect(),
+            facts: self.facts.clone(),
+            refused: self.refused.iter().map(|(reason, count)| (*reason, *count)).collect(),
+        };
+        let sealed = seal(Domain::Hello, &encode(&hello), &[&self.identity]);
+        self.publish(UpKind::Hello, sealed);
+    }
+
+    fn publish(&mut self, kind: UpKind, payload: Vec<u8>) {
+        self.outputs.push_back(Output::Publish(UpMessage { kind, payload }));
+    }
+
+    // Messages down
+
+    fn message(&mut self, topic: &str, retained: bool, payload: &[u8], now: u64) {
+        let handled = match topic.parse() {
+            Ok(Topic::Down { fleet, node, kind }) if fleet == self.trust.fleet() && node == self.node => match kind {
+                DownKind::Order => {
+                    self.order(retained, payload, now);
+                    Ok(())
+                }
+                DownKind::Cancel => self.cancel(retained, payload, now),
+                DownKind::Receipt => self.receipt(retained, payload, now),
+                DownKind::Welcome => self.welcome(retained, payload, now),
+                DownKind::OutputReceipt => self.output_receipt(retained, payload),
+            },
+            Ok(Topic::Down { .. }) => Err(RejectReason::Target),
+            // Trust bundles for all come with the trust issue; until then there is only bundle 1, and welcomes carry those after it.
+            Ok(Topic::AllTrust { .. }) => Err(RejectReason::Unsupported),
+            Ok(_) | Err(_) => Err(RejectReason::Domain),
+        };
+        if let Err(reason) = handled {
+            self.refuse(reason);
+        }
+    }
+
+    fn refuse(&mut self, reason: RejectReason) {
+        let count = self.refused.entry(reason).or_insert(0);
+        *count = count.saturating_add(1);
+        self.outputs.push_back(Output::Refused { reason });
+    }
+
+    /// The body of a message that must be signed by `role`, in the order of the checks: retained, size, envelope, signature, decode.
+    fn signed_by<T: serde::de::DeserializeOwned + Check>(&self, role: Role, domain: Domain, retained: bool, payload: &[u8]) -> Result<T, RejectReason> {
+        if retained {
+            return Err(RejectReason::Retained);
+        }
+        if payload.len() > MAXIMUM_MESSAGE_BYTES {
+            return Err(RejectReason::TooLarge);
+        }
+        let envelope = Envelope::parse(payload, domain).map_err(envelope_reason)?;
+        self.trust.require(role, &envelope).map_err(|_| RejectReason::Signature)?;
+        decode(envelope.body()).map_err(|_| RejectReason::Malformed)
+    }
+
+    fn order(&mut self, retained: bool, payload: &[u8], now: u64) {
+        let facts = AdmissionFacts {
+            identity_key: &self.identity_key,
+            trust: &self.trust,
+            floor_ms: self.time.floor_ms(),
+            time_ms: self.time.at(now),
+            is_full: self.spool.is_full(),
+        };
+        match admission::judge(&facts, &self.orders, retained, payload) {
+            Verdict::Accept(admitted) => self.accept(*admitted, now),
+            Verdict::AwaitTime if self.awaiting_time.len() < MAXIMUM_AWAITING_TIME => self.awaiting_time.push_back(payload.to_vec()),
+            Verdict::AwaitTime => self.refuse(RejectReason::Busy),
+            Verdict::AlreadyTaken(order) => {
+                self.refuse(RejectReason::Replay);
+                self.repeat(order);
+            }
+            Verdict::Drop(reason) => self.refuse(reason),
+            Verdict::Answer { order, not_after_ms, reason } => self.reject(order, not_after_ms, reason, now),
+        }
+    }
+
+    fn accept(&mut self, admitted: Admitted, now: u64) {
+        let order = admitted.order.id;
+        let report = self.spool.make(&self.identity, self.time.at(now), &ReportPayload::Admission(Admission::Accepted { order }));
+        self.record(Record::Accepted { body: admitted.bytes, report: Some(report) });
+    }
+
+    /// Refuses an order for ever: its id is taken, so that it can neither run later nor be cancelled into a second outcome.
+    fn reject(&mut self, order: OrderId, not_after_ms: u64, reason: RejectReason, now: u64) {
+        self.refuse(reason);
+        let is_behind_floor = not_after_ms <= self.time.floor_ms();
+        if self.answered.contains(&order) || (!is_behind_floor && self.is_full()) {
+            return;
+        }
+        let report = self.spool.make(&self.identity, self.time.at(now), &ReportPayload::Admission(Admission::Rejected { order, reason }));
+        if is_behind_floor {
+            // The floor refuses it each time; only the answer is remembered, for as long as there is room.
+            if self.answered.len() >= MAXIMUM_ANSWERED {
+                self.answered.pop_front();
+            }
+            self.answered.push_back(order);
+            self.record(Record::Report { report });
+        } else {
+            self.record(Record::Refused { order, not_after_ms, report });
+        }
+    }
+
+    /// Whether no further id can be taken.
+    fn is_full(&self) -> bool {
+        self.orders.known.len() >= crate::MAXIMUM_ORDERS || self.spool.is_full()
+    }
+
+    /// Sends again what is held about an order.
+    fn repeat(&mut self, order: OrderId) {
+        if self.connection.is_some() {
+            for payload in self.spool.about(order) {
+                self.publish(UpKind::Report, payload);
+            }
+        }
+    }
+
+    fn cancel(&mut self, retained: bool, payload: &[u8], now: u64) -> Result<(), RejectReason> {
+        let by_bridge = self.signed_by::<CancelBody>(Role::Bridge, Domain::Cancel, retained, payload);
+        let class = flotilla_protocol::trust::Class::Command;
+        let cancel = by_bridge.or_else(|_| self.signed_by::<CancelBody>(Role::Operator(class), Domain::Cancel, retained, payload))?;
+        if cancel.fleet != self.trust.fleet() {
+            return Err(RejectReason::Fleet);
+        }
+        if cancel.node != self.node {
+            return Err(RejectReason::Target);
+        }
+        let order = cancel.order;
+        let is_full = self.is_full();
+        match self.orders.known.get_mut(&order).map(|order| &mut order.phase) {
+            Some(Phase::Waiting(_)) => self.end(order, Outcome::Cancelled, "cancelled before it started", Vec::new(), now),
+            Some(Phase::Running { is_cancelled, .. }) => {
+                if !std::mem::replace(is_cancelled, true) {
+                    self.outputs.push_back(Output::CancelJob { order });
+                }
+            }
+            Some(Phase::Ended { .. }) => self.repeat(order),
+            None if cancel.not_after_ms <= self.time.floor_ms() => return Err(RejectReason::Expired),
+            None if is_full => return Err(RejectReason::Busy),
+            None => {
+                let report = self.result(order, Outcome::Cancelled, "cancelled before it came", Vec::new(), now);
+                self.record(Record::Refused { order, not_after_ms: cancel.not_after_ms, report });
+            }
+        }
+        Ok(())
+    }
+
+    fn receipt(&mut self, retained: bool, payload: &[u8], now: u64) -> Result<(), RejectReason> {
+        let receipt: ReceiptBody = self.signed_by(Role::Bridge, Domain::Receipt, retained, payload)?;
+        if receipt.node != self.node {
+            return Err(RejectReason::Target);
+        }
+        match self.spool.receipt(&receipt, now) {
+            Receipted::Nothing => Ok(()),
+            Receipted::Unasked => Err(RejectReason::Unasked),
+            Receipted::Freed(results) => {
+                self.outputs.push_back(Output::Persist(Record::Receipted { up_to: receipt.up_to }));
+                for order in results {
+                    self.forget_if_done(order);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn welcome(&mut self, retained: bool, payload: &[u8], now: u64) -> Result<(), RejectReason> {
+        let welcome: WelcomeBody = self.signed_by(Role::Freshness, Domain::Welcome, retained, payload)?;
+        if welcome.node != self.node {
+            return Err(RejectReason::Target);
+        }
+        let asked = |connection: &&mut Connection| connection.nonce == welcome.nonce && now <= connection.hello_at + WELCOME_VALID_MS && !connection.is_welcomed;
+        let connection = self.connection.as_mut().filter(asked).ok_or(RejectReason::Unasked)?;
+        connection.is_welcomed = true;
+        let hello_at = connection.hello_at;
+        self.time.learn(welcome.time_ms, hello_at);
+        self.spool.set_pace(welcome.resend_minimum_ms, welcome.resend_maximum_ms);
+        self.outputs.push_back(Output::SpreadReconnect { seconds: welcome.reconnect_spread_s });
+        for payload in std::mem::take(&mut self.awaiting_time) {
+            self.order(false, &payload, now);
+        }
+        Ok(())
+    }
+
+    // Jobs
+
+    fn job_ended(&mut self, order: OrderId, end: JobEnd, now: u64) {
+        if matches!(self.orders.known.get(&order).map(|order| &order.phase), Some(Phase::Running { .. })) {
+            let steps = end.steps.into_iter().map(|step| self.with_trusted_times(step, now)).collect();
+            self.end(order, end.outcome, &end.explanation, steps, now);
+        }
+    }
+
+    fn with_trusted_times(&self, mut step: StepResult, now: u64) -> StepResult {
+        let trusted = |uptime: Option<u64>| {
+            let ago = now.saturating_sub(uptime?);
+            Some(self.time.at(now)?.saturating_sub(ago))
+        };
+        (step.started_ms, step.ended_ms) = (trusted(step.started_ms), trusted(step.ended_ms));
+        step
+    }
+
+    fn end(&mut self, order: OrderId, outcome: Outcome, explanation: &str, steps: Vec<StepResult>, now: u64) {
+        let report = self.result(order, outcome, explanation, steps, now);
+        self.record(Record::Ended { order, report });
+    }
+
+    /// The signed result, with as much of the output as a result may carry.
+    fn result(&self, order: OrderId, outcome: Outcome, explanation: &str, mut steps: Vec<StepResult>, now: u64) -> Vec<u8> {
+        let (mut stdout_left, mut stderr_left) = (RESULT_STDOUT_BYTES, RESULT_STDERR_BYTES);
+        for step in &mut steps {
+            step.stdout.head.truncate(stdout_left);
+            step.stderr.head.truncate(stderr_left);
+            stdout_left -= step.stdout.head.len();
+            stderr_left -= step.stderr.head.len();
+        }
+        let mut explanation = explanation.to_owned();
+        let limit = flotilla_protocol::capability::command::MAXIMUM_EXPLANATION_BYTES;
+        explanation.truncate((0..=limit.min(explanation.len())).rev().find(|at| explanation.is_char_boundary(*at)).unwrap_or(0));
+        let result = CommandResult { order, outcome, explanation, steps };
+        self.spool.make(&self.identity, self.time.at(now), &ReportPayload::CommandResult(result))
+    }
+
+    // Output
+
+    fn output_read(&mut self, id: StreamId, offset: u64, bytes: Vec<u8>) {
+        let (order, step, stream) = id;
+        if bytes.is_empty() {
+            self.uploads.give_up(&id);
+            return self.forget_if_done(order);
+        }
+        let body = OutputBody { node: self.node, order, step, stream, offset, bytes };
+        let sealed = seal(Domain::Output, &encode(&body), &[&self.identity]);
+        self.publish(UpKind::Output, sealed);
+    }
+
+    fn output_receipt(&mut self, retained: bool, payload: &[u8]) -> Result<(), RejectReason> {
+        let receipt: OutputReceiptBody = self.signed_by(Role::Bridge, Domain::OutputReceipt, retained, payload)?;
+        if receipt.node != self.node {
+            return Err(RejectReason::Target);
+        }
+        self.uploads.receipt((receipt.order, receipt.step, receipt.stream), receipt.up_to);
+        self.forget_if_done(receipt.order);
+        Ok(())
+    }
+
+    /// When the bridge has an order's result and all of its output, the job's folder may go, and the id once the floor has passed it.
+    fn forget_if_done(&mut self, order: OrderId) {
+        let is_ended = matches!(self.orders.known.get(&order).map(|order| &order.phase), Some(Phase::Ended { has_folder: true }));
+        if is_ended && !self.spool.holds_result_of(order) && !self.uploads.concerns(order) {
+            self.record(Record::Forgotten { order });
+            self.outputs.push_back(Output::ForgetJob { order });
+        }
+    }
+
+    // Records
+
+    /// Queues a record and applies it.
+    fn record(&mut self, record: Record) {
+        self.outputs.push_back(Output::Persist(record.clone()));
+        let applied = self.apply(record);
+        debug_assert_eq!(applied, Ok(()), "a record of our own making applies");
+    }
+
+    fn apply(&mut self, record: Record) -> Result<(), RecordError> {
+        match record {
+            Record::Accepted { body, report } => {
+                self.take_report(report)?;
+                let order: OrderBody = decode(&body).map_err(|_| RecordError::Malformed)?;
+                let Ok(OrderPayload::Command(command)) = order.payload() else { return Err(RecordError::Malformed) };
+                let lane = (order.lane != 0).then(|| (order.requester.clone(), order.lane));
+                let (not_before_ms, not_after_ms, sequence) = (order.not_before_ms, order.not_after_ms, order.sequence);
+                let phase = Phase::Waiting(Box::new(command));
+                self.orders.insert(order.id, Order { body, not_before_ms, not_after_ms, lane, sequence, arrival: 0, phase });
+            }
+            Record::Starting { order: id, boot, report } => {
+                self.take_report(report)?;
+                let order = self.orders.known.get_mut(&id).ok_or(RecordError::UnknownOrder(id))?;
+                if let Phase::Waiting(command) = &mut order.phase {
+                    let command = Box::new(std::mem::replace(&mut **command, EMPTY_COMMAND));
+                    order.phase = Phase::Running { command, boot, is_cancelled: false };
+                }
+            }
+            Record::Ended { order: id, report } => {
+                let order = self.orders.known.get_mut(&id).ok_or(RecordError::UnknownOrder(id))?;
+                let has_folder = !matches!(order.phase, Phase::Waiting(_));
+                order.phase = Phase::Ended { has_folder };
+                order.body = Vec::new();
+                order.lane = None;
+                self.plan_uploads(&report);
+                self.spool.replay(report)?;
+            }
+            Record::Refused { order, not_after_ms, report } => {
+                self.spool.replay(report)?;
+                self.orders.insert_ended(order, not_after_ms, false);
+            }
+            Record::Report { report } => {
+                self.plan_uploads(&report);
+                self.spool.replay(report)?;
+            }
+            Record::Receipted { up_to } => {
+                self.spool.forget(up_to);
+            }
+            Record::Forgotten { order } => {
+                self.uploads.forget(order);
+                if let Some(Phase::Ended { has_folder }) = self.orders.known.get_mut(&order).map(|order| &mut order.phase) {
+                    *has_folder = false;
+                }
+            }
+            Record::Floor { floor_ms } => {
+                self.time.raise_floor(floor_ms);
+                let spool = &self.spool;
+                self.orders.evict(self.time.floor_ms(), |order| spool.holds_result_of(order));
+            }
+            Record::Chain { sequence, head, receipted } => self.spool.restore(sequence, head, receipted),
+            Record::Known { order, not_after_ms, has_folder } => self.orders.insert_ended(order, not_after_ms, has_folder),
+            Record::Upload { order, step, stream, kept_bytes } => self.uploads.grew((order, step, stream), kept_bytes, true),
+            Record::Lane { requester, lane, sequence, not_after_ms } => {
+                self.orders.lanes.insert((requester, lane), Lane { sequence, not_after_ms });
+            }
+        }
+        Ok(())
+    }
+
+    fn take_report(&mut self, report: Option<Vec<u8>>) -> Result<(), RecordError> {
+        report.map_or(Ok(()), |report| self.spool.replay(report))
+    }
+
+    /// A result whose output does not fit into it: the rest goes in chunks.
+    fn plan_uploads(&mut self, report: &[u8]) {
+        let body = Envelope::parse(report, Domain::Report).ok().and_then(|envelope| decode::<ReportBody>(envelope.body()).ok());
+        let Some(Ok(ReportPayload::CommandResult(result))) = body.map(|body| ReportPayload::decode(&body.payload)) else { return };
+        for (step, result_of_step) in (0_u16..).zip(&result.steps) {
+            for (stream, captured) in [(OutputStream::Stdout, &result_of_step.stdout), (OutputStream::Stderr, &result_of_step.stderr)] {
+                let id = (result.order, step, stream);
+                if captured.kept_bytes > u64::try_from(captured.head.len()).unwrap_or(u64::MAX) {
+                    self.uploads.grew(id, captured.kept_bytes, true);
+                } else {
+                    self.uploads.give_up(&id);
+                }
+            }
+        }
+    }
+
+    /// The records from which a new journal begins: what the old one comes to.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<Record> {
+        let (sequence, head, receipted, reports) = self.spool.snapshot();
+        let mut records = vec![Record::Floor { floor_ms: self.time.floor_ms() }, Record::Chain { sequence, head, receipted }];
+        for ((requester, lane), state) in &self.orders.lanes {
+            let (sequence, not_after_ms) = (state.sequence, state.not_after_ms);
+            records.push(Record::Lane { requester: requester.clone(), lane: *lane, sequence, not_after_ms });
+        }
+        let mut known: Vec<(&OrderId, &Order)> = self.orders.known.iter().collect();
+        known.sort_by_key(|(_, order)| order.arrival);
+        for (id, order) in known {
+            match &order.phase {
+                Phase::Waiting(_) => records.push(Record::Accepted { body: order.body.clone(), report: None }),
+                Phase::Running { boot, .. } => {
+                    records.push(Record::Accepted { body: order.body.clone(), report: None });
+                    records.push(Record::Starting { order: *id, boot: *boot, report: None });
+                }
+                Phase::Ended { has_folder } => {
+                    records.push(Record::Known { order: *id, not_after_ms: order.not_after_ms, has_folder: *has_folder });
+                }
+            }
+        }
+        for ((order, step, stream), kept_bytes) in self.uploads.unfinished() {
+            records.push(Record::Upload { order, step, stream, kept_bytes });
+        }
+        records.extend(reports.into_iter().map(|report| Record::Report { report }));
+        records
+    }
+}
+
+const EMPTY_COMMAND: CommandOrder = CommandOrder {
+    document: String::new(),
+    document_version: String::new(),
+    parameters: Vec::new(),
+    plan: flotilla_protocol::document::Plan { steps: Vec::new() },
+};

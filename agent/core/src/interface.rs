@@ -1,0 +1,139 @@
+//! What goes into the core and what comes out.
+
+use crate::record::Record;
+use flotilla_protocol::capability::command::{CommandOrder, StepResult};
+use flotilla_protocol::id::OrderId;
+use flotilla_protocol::report::OutputStream;
+use flotilla_protocol::status::{Outcome, RejectReason};
+use flotilla_protocol::topic::UpKind;
+
+/// Something happened.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// The link is connected and its subscriptions are granted. `nonce` is 32 fresh random bytes.
+    Connected {
+        /// Binds this connection's welcome.
+        nonce: [u8; 32],
+    },
+    /// The link has lost its connection.
+    Disconnected,
+    /// A message came down.
+    Message {
+        /// The topic as it stood in the packet.
+        topic: &'a str,
+        /// Whether the broker had kept it.
+        retained: bool,
+        /// The bytes.
+        payload: &'a [u8],
+    },
+    /// A job is over, however it went.
+    JobEnded {
+        /// Which.
+        order: OrderId,
+        /// How.
+        end: JobEnd,
+    },
+    /// A running step has written output: so many bytes are kept by now.
+    OutputGrew {
+        /// Which job.
+        order: OrderId,
+        /// The step's index.
+        step: u16,
+        /// Which of its streams.
+        stream: OutputStream,
+        /// Bytes kept so far.
+        kept_bytes: u64,
+    },
+    /// The answer to [`Output::ReadOutput`].
+    OutputRead {
+        /// Which job.
+        order: OrderId,
+        /// The step's index.
+        step: u16,
+        /// Which of its streams.
+        stream: OutputStream,
+        /// Where the bytes begin.
+        offset: u64,
+        /// The bytes; none when they cannot be read any more.
+        bytes: Vec<u8>,
+    },
+    /// Time has passed.
+    Tick,
+}
+
+/// How a job ended, as the shell saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobEnd {
+    /// The outcome; [`Outcome::Interrupted`] when it cannot be known.
+    pub outcome: Outcome,
+    /// For people; may be empty.
+    pub explanation: String,
+    /// The steps. Their times are uptimes in milliseconds; the core turns them into trusted time.
+    pub steps: Vec<StepResult>,
+}
+
+/// Something is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Append this to the journal. It is durable before the next output that is not itself `Persist` is taken.
+    Persist(Record),
+    /// Publish this. Losing it is no harm: it is sent again until it has a receipt.
+    Publish(UpMessage),
+    /// Start the job of an order, which was never started as far as the journal knows.
+    RunJob {
+        /// Which.
+        order: OrderId,
+        /// What it does.
+        command: Box<CommandOrder>,
+    },
+    /// After a restart: an order was about to start. In the same boot, start it unless it has started already, and then wait for it;
+    /// in a later boot never start it. Answer [`Input::JobEnded`] either way.
+    RecoverJob {
+        /// Which.
+        order: OrderId,
+        /// What it does.
+        command: Box<CommandOrder>,
+        /// Whether it is still the boot in which it was to start.
+        same_boot: bool,
+    },
+    /// Stop a running job. It answers with [`Input::JobEnded`] as usual.
+    CancelJob {
+        /// Which.
+        order: OrderId,
+    },
+    /// Nothing of the job is needed any more: remove its folder.
+    ForgetJob {
+        /// Which.
+        order: OrderId,
+    },
+    /// Read kept output and answer with [`Input::OutputRead`].
+    ReadOutput {
+        /// Which job.
+        order: OrderId,
+        /// The step's index.
+        step: u16,
+        /// Which of its streams.
+        stream: OutputStream,
+        /// Where to begin.
+        offset: u64,
+    },
+    /// A message was refused: for a rate-limited log line. The counters are kept by the core.
+    Refused {
+        /// Why.
+        reason: RejectReason,
+    },
+    /// Spread the next reconnection over this many seconds.
+    SpreadReconnect {
+        /// As the welcome said.
+        seconds: u32,
+    },
+}
+
+/// A message up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpMessage {
+    /// Which topic.
+    pub kind: UpKind,
+    /// The signed bytes.
+    pub payload: Vec<u8>,
+}

@@ -1,0 +1,111 @@
+//! The orders that the node knows: the replay window, the run queue and the lanes.
+//!
+//! An id stays until its `not_after` lies behind the durable floor; an order whose `not_after` lies behind the floor is refused. The two are
+//! one comparison ([`Orders::evict`] and [`crate::admission`] both use `not_after <= floor`), so no clock error lets an id in twice.
+
+use flotilla_protocol::capability::command::CommandOrder;
+use flotilla_protocol::id::{BootId, OrderId};
+use std::collections::BTreeMap;
+
+/// Most ids in the replay window; then orders are refused as `Busy`, and never is an id evicted early.
+pub const MAXIMUM_ORDERS: usize = 8192;
+
+/// Most lanes that are remembered; then orders in further lanes are refused as `Busy`.
+pub(crate) const MAXIMUM_LANES: usize = 1024;
+
+/// Where an order is.
+#[derive(Debug)]
+pub(crate) enum Phase {
+    /// Accepted, waiting for a free place in its lane and among the jobs.
+    Waiting(Box<CommandOrder>),
+    /// Recorded as starting in a boot; the job runs, as far as is known.
+    Running { command: Box<CommandOrder>, boot: BootId, is_cancelled: bool },
+    /// It has its outcome. `has_folder`: its output may still be needed.
+    Ended { has_folder: bool },
+}
+
+/// One known order.
+#[derive(Debug)]
+pub(crate) struct Order {
+    /// The signed body, while a snapshot needs it.
+    pub(crate) body: Vec<u8>,
+    pub(crate) not_before_ms: u64,
+    pub(crate) not_after_ms: u64,
+    pub(crate) lane: Option<(String, u16)>,
+    pub(crate) sequence: u64,
+    /// Place in the run queue: the order in which orders were accepted.
+    pub(crate) arrival: u64,
+    pub(crate) phase: Phase,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lane {
+    pub(crate) sequence: u64,
+    pub(crate) not_after_ms: u64,
+}
+
+/// Every known order.
+#[derive(Debug, Default)]
+pub(crate) struct Orders {
+    pub(crate) known: BTreeMap<OrderId, Order>,
+    pub(crate) lanes: BTreeMap<(String, u16), Lane>,
+    arrivals: u64,
+}
+
+impl Orders {
+    /// Adds an accepted order.
+    pub(crate) fn insert(&mut self, id: OrderId, mut order: Order) {
+        self.arrivals += 1;
+        order.arrival = self.arrivals;
+        if let Some(key) = order.lane.clone() {
+            let lane = self.lanes.entry(key).or_insert(Lane { sequence: 0, not_after_ms: 0 });
+            lane.sequence = lane.sequence.max(order.sequence);
+            lane.not_after_ms = lane.not_after_ms.max(order.not_after_ms);
+        }
+        self.known.insert(id, order);
+    }
+
+    /// Adds an id that has its outcome.
+    pub(crate) fn insert_ended(&mut self, id: OrderId, not_after_ms: u64, has_folder: bool) {
+        let phase = Phase::Ended { has_folder };
+        let order = Order { body: Vec::new(), not_before_ms: 0, not_after_ms, lane: None, sequence: 0, arrival: 0, phase };
+        self.known.insert(id, order);
+    }
+
+    /// How many jobs run.
+    pub(crate) fn running(&self) -> usize {
+        self.known.values().filter(|order| matches!(order.phase, Phase::Running { .. })).count()
+    }
+
+    /// The next order that may start at trusted time `time_ms`, oldest first; one of a lane waits for the one before it.
+    pub(crate) fn next_to_start(&self, time_ms: u64) -> Option<OrderId> {
+        let is_running = |order: &Order| matches!(order.phase, Phase::Running { .. });
+        let waiting = self.known.iter().filter(|(_, order)| matches!(order.phase, Phase::Waiting(_)) && order.not_before_ms <= time_ms);
+        let free = waiting.filter(|(_, order)| {
+            let earlier = |other: &Order| is_running(other) || (matches!(other.phase, Phase::Waiting(_)) && other.sequence < order.sequence);
+            order.lane.is_none() || !self.known.values().any(|other| other.lane == order.lane && earlier(other))
+        });
+        free.min_by_key(|(_, order)| order.arrival).map(|(id, _)| *id)
+    }
+
+    /// When a waiting order may start or expires, whichever comes first after `time_ms`, in trusted milliseconds.
+    pub(crate) fn next_due(&self, time_ms: u64) -> Option<u64> {
+        let waiting = self.known.values().filter(|order| matches!(order.phase, Phase::Waiting(_)));
+        waiting.flat_map(|order| [order.not_before_ms, order.not_after_ms]).filter(|at| *at > time_ms).min()
+    }
+
+    /// Waiting orders whose time has run out at trusted time `time_ms`.
+    pub(crate) fn expired(&self, time_ms: u64) -> Vec<OrderId> {
+        let expired = |order: &Order| matches!(order.phase, Phase::Waiting(_)) && order.not_after_ms <= time_ms;
+        self.known.iter().filter(|(_, order)| expired(order)).map(|(id, _)| *id).collect()
+    }
+
+    /// Forgets what lies behind the durable floor and needs nothing more.
+    pub(crate) fn evict(&mut self, floor_ms: u64, is_needed: impl Fn(OrderId) -> bool) {
+        self.known.retain(|id, order| {
+            let is_over = matches!(order.phase, Phase::Ended { has_folder: false });
+            !is_over || order.not_after_ms > floor_ms || is_needed(*id)
+        });
+        self.lanes.retain(|_, lane| lane.not_after_ms > floor_ms);
+    }
+}

@@ -1,0 +1,164 @@
+//! What the journal holds. The shell frames records (length, checksum); their meaning is here.
+//!
+//! Variants are only appended and never changed: an agent reads the journal of the release before it.
+
+use flotilla_protocol::id::{BootId, OrderId};
+use flotilla_protocol::report::OutputStream;
+use serde::{Deserialize, Serialize};
+
+/// One entry of the journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Record {
+    /// An order was taken.
+    Accepted {
+        /// The body that was signed, as it was received.
+        body: Vec<u8>,
+        /// The signed admission, unless this is a snapshot.
+        report: Option<Vec<u8>>,
+    },
+    /// An order is about to start. Without this record on disk no job starts.
+    Starting {
+        /// Which.
+        order: OrderId,
+        /// The boot in which it starts.
+        boot: BootId,
+        /// The signed progress report, unless this is a snapshot.
+        report: Option<Vec<u8>>,
+    },
+    /// An order has its one outcome.
+    Ended {
+        /// Which.
+        order: OrderId,
+        /// The signed result.
+        report: Vec<u8>,
+    },
+    /// An order that never starts: it was refused, or cancelled before it came.
+    Refused {
+        /// Which.
+        order: OrderId,
+        /// Until when its id is kept: Unix milliseconds.
+        not_after_ms: u64,
+        /// The signed rejection or result.
+        report: Vec<u8>,
+    },
+    /// A report that goes with no other record: the rejection of an order behind the floor.
+    Report {
+        /// The signed report.
+        report: Vec<u8>,
+    },
+    /// The bridge has everything up to this sequence. Losing this record costs a repetition, so nothing waits for it.
+    Receipted {
+        /// The sequence.
+        up_to: u64,
+    },
+    /// The job's output is with the bridge and its folder may go. Losing this record costs a repetition.
+    Forgotten {
+        /// Which.
+        order: OrderId,
+    },
+    /// Trusted time has reached this: Unix milliseconds.
+    Floor {
+        /// The floor.
+        floor_ms: u64,
+    },
+    /// Snapshot: where the chain of reports stands.
+    Chain {
+        /// The last sequence.
+        sequence: u64,
+        /// Hash of the body of the last report.
+        head: [u8; 32],
+        /// The last receipted sequence.
+        receipted: u64,
+    },
+    /// Snapshot: an order that has its outcome.
+    Known {
+        /// Which.
+        order: OrderId,
+        /// Until when it is kept: Unix milliseconds.
+        not_after_ms: u64,
+        /// Whether its job's folder is still needed.
+        has_folder: bool,
+    },
+    /// Snapshot: where a lane stands.
+    Lane {
+        /// The requester.
+        requester: String,
+        /// The lane.
+        lane: u16,
+        /// The last sequence that was taken.
+        sequence: u64,
+        /// Until when it matters: Unix milliseconds.
+        not_after_ms: u64,
+    },
+    /// Snapshot: kept output that is not yet with the bridge.
+    Upload {
+        /// Which job.
+        order: OrderId,
+        /// The step's index.
+        step: u16,
+        /// Which of its streams.
+        stream: OutputStream,
+        /// How many bytes are kept.
+        kept_bytes: u64,
+    },
+}
+
+impl Record {
+    /// Whether losing the record in a power cut costs only a repetition, so that no output needs to wait for it.
+    #[must_use]
+    pub fn is_lazy(&self) -> bool {
+        matches!(self, Self::Receipted { .. } | Self::Forgotten { .. })
+    }
+
+    /// The record as bytes, with a version byte in front.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![RECORD_VERSION];
+        bytes.extend(flotilla_protocol::wire::encode(self));
+        bytes
+    }
+
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// Bytes that are not a whole record of a known version: the journal is damaged or of a later release.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
+        let (version, body) = bytes.split_first().ok_or(RecordError::Malformed)?;
+        if *version != RECORD_VERSION {
+            return Err(RecordError::Version(*version));
+        }
+        match postcard::take_from_bytes(body) {
+            Ok((record, [])) => Ok(record),
+            _ => Err(RecordError::Malformed),
+        }
+    }
+}
+
+/// First byte of every record.
+const RECORD_VERSION: u8 = 0;
+
+/// Why a journal cannot be read on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordError {
+    /// Not a record.
+    Malformed,
+    /// Of a version that this build does not read.
+    Version(u8),
+    /// A record about an order that no record before it introduced.
+    UnknownOrder(OrderId),
+    /// A report that does not continue the chain.
+    BrokenChain,
+}
+
+impl std::fmt::Display for RecordError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Malformed => f.write_str("a record cannot be read"),
+            Self::Version(version) => write!(f, "a record is of version {version}, which this release does not read"),
+            Self::UnknownOrder(order) => write!(f, "a record speaks of order {order}, which was never taken"),
+            Self::BrokenChain => f.write_str("a report does not continue the chain"),
+        }
+    }
+}
+
+impl std::error::Error for RecordError {}

@@ -1,0 +1,213 @@
+//! The chain of control reports and those that have no receipt yet.
+//!
+//! Control is never dropped: when the spool is full, new orders are refused instead ([`Spool::is_full`]).
+
+use crate::record::RecordError;
+use ed25519_dalek::SigningKey;
+use flotilla_protocol::capability::ReportPayload;
+use flotilla_protocol::envelope::{Domain, Envelope, seal};
+use flotilla_protocol::id::{BootId, NodeId, OrderId};
+use flotilla_protocol::report::{ReceiptBody, ReportBody, Stream};
+use flotilla_protocol::status::Admission;
+use flotilla_protocol::wire::{decode, encode};
+use std::collections::VecDeque;
+
+/// Reports on their way without a receipt, at most: what a bridge answers in one commit.
+const WINDOW: u64 = 64;
+
+/// Bytes of reports without a receipt at which no more orders are taken: a node of 64 MB of memory bears it.
+const FULL_BYTES: usize = 8 * 1024 * 1024;
+
+/// Pause before reports are sent again until a welcome says otherwise, in milliseconds.
+const DEFAULT_PAUSE_MS: (u32, u32) = (5_000, 600_000);
+
+#[derive(Debug)]
+struct Held {
+    sequence: u64,
+    hash: [u8; 32],
+    boot: BootId,
+    order: Option<OrderId>,
+    is_result: bool,
+    bytes: Vec<u8>,
+}
+
+/// The chain, and what is held of it.
+#[derive(Debug)]
+pub(crate) struct Spool {
+    node: NodeId,
+    boot: BootId,
+    sequence: u64,
+    head: [u8; 32],
+    receipted: u64,
+    held: VecDeque<Held>,
+    held_bytes: usize,
+    /// The highest sequence sent on this connection; `None` while there is none.
+    sent_up_to: Option<u64>,
+    pace_ms: (u32, u32),
+    pause_ms: u32,
+    resend_at: Option<u64>,
+}
+
+/// What a receipt did.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Receipted {
+    /// These orders' results are with the bridge.
+    Freed(Vec<OrderId>),
+    /// It repeats an earlier one.
+    Nothing,
+    /// It does not fit what was sent.
+    Unasked,
+}
+
+impl Spool {
+    pub(crate) fn new(node: NodeId, boot: BootId) -> Self {
+        Self {
+            node,
+            boot,
+            sequence: 0,
+            head: [0; 32],
+            receipted: 0,
+            held: VecDeque::new(),
+            held_bytes: 0,
+            sent_up_to: None,
+            pace_ms: DEFAULT_PAUSE_MS,
+            pause_ms: DEFAULT_PAUSE_MS.0,
+            resend_at: None,
+        }
+    }
+
+    /// Makes the next report of the chain and returns its signed bytes, which [`Spool::replay`] takes once they are recorded.
+    pub(crate) fn make(&self, key: &SigningKey, time_ms: Option<u64>, payload: &ReportPayload) -> Vec<u8> {
+        let sequence = self.sequence + 1;
+        let body = ReportBody {
+            node: self.node,
+            stream: Stream::Control,
+            boot: self.boot,
+            sequence,
+            previous: self.head,
+            oldest_held: self.held.front().map_or(sequence, |held| held.sequence),
+            time_ms,
+            payload: payload.encode(),
+        };
+        seal(Domain::Report, &encode(&body), &[key])
+    }
+
+    /// Takes a report that was just recorded, or is read back from the journal.
+    pub(crate) fn replay(&mut self, bytes: Vec<u8>) -> Result<(), RecordError> {
+        let envelope = Envelope::parse(&bytes, Domain::Report).map_err(|_| RecordError::Malformed)?;
+        let hash = flotilla_protocol::sha256(&[envelope.body()]);
+        let body: ReportBody = decode(envelope.body()).map_err(|_| RecordError::Malformed)?;
+        if body.sequence != self.sequence + 1 || body.previous != self.head {
+            return Err(RecordError::BrokenChain);
+        }
+        let (order, is_result) = match ReportPayload::decode(&body.payload) {
+            Ok(ReportPayload::Admission(Admission::Accepted { order } | Admission::Rejected { order, .. })) => (Some(order), false),
+            Ok(ReportPayload::CommandProgress(progress)) => (Some(progress.order), false),
+            Ok(ReportPayload::CommandResult(result)) => (Some(result.order), true),
+            Ok(ReportPayload::Gap(_) | ReportPayload::Unsupported(_)) | Err(_) => (None, false),
+        };
+        self.sequence = body.sequence;
+        self.head = hash;
+        self.held_bytes += bytes.len();
+        self.held.push_back(Held { sequence: body.sequence, hash, boot: body.boot, order, is_result, bytes });
+        Ok(())
+    }
+
+    /// Sets the chain as a snapshot has it; the held reports follow with [`Spool::replay`].
+    pub(crate) fn restore(&mut self, sequence: u64, head: [u8; 32], receipted: u64) {
+        (self.sequence, self.head, self.receipted) = (sequence, head, receipted);
+    }
+
+    /// Where the chain stood before its oldest held report, where it stands, and the held reports: for a snapshot.
+    pub(crate) fn snapshot(&self) -> (u64, [u8; 32], u64, Vec<Vec<u8>>) {
+        let before = self.held.front().map_or((self.sequence, self.head), |held| {
+            let previous = Envelope::parse(&held.bytes, Domain::Report).ok().and_then(|envelope| decode::<ReportBody>(envelope.body()).ok());
+            (held.sequence - 1, previous.map_or([0; 32], |body| body.previous))
+        });
+        (before.0, before.1, self.receipted, self.held.iter().map(|held| held.bytes.clone()).collect())
+    }
+
+    /// Forgets everything up to `up_to`, as the journal says, and returns the orders whose results were among it.
+    pub(crate) fn forget(&mut self, up_to: u64) -> Vec<OrderId> {
+        self.receipted = self.receipted.max(up_to);
+        let mut results = Vec::new();
+        while let Some(held) = self.held.pop_front_if(|held| held.sequence <= up_to) {
+            self.held_bytes -= held.bytes.len();
+            results.extend(held.order.filter(|_| held.is_result));
+        }
+        results
+    }
+
+    /// Judges a receipt whose signature is verified.
+    pub(crate) fn receipt(&mut self, receipt: &ReceiptBody, now: u64) -> Receipted {
+        if receipt.up_to <= self.receipted {
+            return Receipted::Nothing;
+        }
+        let fits = |held: &Held| held.sequence == receipt.up_to && held.hash == receipt.head && held.boot == receipt.boot;
+        if !self.held.iter().any(fits) {
+            return Receipted::Unasked;
+        }
+        let freed = self.forget(receipt.up_to);
+        self.pause_ms = self.pace_ms.0;
+        self.resend_at = (!self.held.is_empty()).then(|| now + u64::from(self.pause_ms));
+        Receipted::Freed(freed)
+    }
+
+    /// Whether so much waits for receipts that no more orders are taken.
+    pub(crate) fn is_full(&self) -> bool {
+        self.held_bytes > FULL_BYTES
+    }
+
+    /// Whether the result of an order waits for its receipt.
+    pub(crate) fn holds_result_of(&self, order: OrderId) -> bool {
+        self.held.iter().any(|held| held.is_result && held.order == Some(order))
+    }
+
+    pub(crate) fn connected(&mut self) {
+        self.sent_up_to = Some(self.receipted);
+        self.pause_ms = self.pace_ms.0;
+    }
+
+    pub(crate) fn disconnected(&mut self) {
+        self.sent_up_to = None;
+        self.resend_at = None;
+    }
+
+    pub(crate) fn set_pace(&mut self, minimum_ms: u32, maximum_ms: u32) {
+        self.pace_ms = (minimum_ms, maximum_ms);
+        self.pause_ms = minimum_ms;
+    }
+
+    /// Everything that concerns `order` and has no receipt yet: the answer to an order that comes again.
+    pub(crate) fn about(&self, order: OrderId) -> Vec<Vec<u8>> {
+        self.held.iter().filter(|held| held.order == Some(order)).map(|held| held.bytes.clone()).collect()
+    }
+
+    /// The reports to send now: those not yet sent on this connection, within the window; all of the window again when no receipt came in
+    /// time.
+    pub(crate) fn due(&mut self, now: u64) -> Vec<Vec<u8>> {
+        let Some(mut sent_up_to) = self.sent_up_to else { return Vec::new() };
+        if self.held.is_empty() {
+            self.resend_at = None;
+            return Vec::new();
+        }
+        if self.resend_at.is_some_and(|at| at <= now) {
+            sent_up_to = self.receipted;
+            self.pause_ms = self.pause_ms.saturating_mul(2).min(self.pace_ms.1);
+            self.resend_at = None;
+        }
+        let window_end = self.receipted + WINDOW;
+        let due: Vec<&Held> = self.held.iter().filter(|held| held.sequence > sent_up_to && held.sequence <= window_end).collect();
+        if let Some(last) = due.last() {
+            sent_up_to = last.sequence;
+        }
+        let due = due.into_iter().map(|held| held.bytes.clone()).collect();
+        self.sent_up_to = Some(sent_up_to);
+        self.resend_at.get_or_insert(now + u64::from(self.pause_ms));
+        due
+    }
+
+    pub(crate) fn next_wakeup(&self) -> Option<u64> {
+        self.sent_up_to.and(self.resend_at)
+    }
+}

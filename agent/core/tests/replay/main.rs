@@ -1,0 +1,56 @@
+//! The main property: stop the core at any output, cut the power or only kill it, build it again from its journal, and go on. Nothing
+//! starts twice, every order ends in exactly one signed outcome, and the bridge hears of it.
+//!
+//! `FLOTILLA_HISTORIES` sets how many random histories are tried (default 10,000).
+
+mod world;
+
+use proptest::prelude::*;
+use world::{Action, World};
+
+fn histories() -> u32 {
+    std::env::var("FLOTILLA_HISTORIES").ok().and_then(|text| text.parse().ok()).unwrap_or(10_000)
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    let order = 0..4_u8;
+    prop_oneof![
+        4 => order.clone().prop_map(Action::Deliver),
+        3 => order.clone().prop_map(Action::FinishJob),
+        1 => order.clone().prop_map(Action::FinishJobWithMuchOutput),
+        1 => order.clone().prop_map(Action::LoseJob),
+        2 => order.prop_map(Action::Cancel),
+        3 => Just(Action::Connect),
+        1 => Just(Action::Disconnect),
+        3 => Just(Action::Receipt),
+        2 => (1..40_u8).prop_map(Action::PassSeconds),
+        1 => Just(Action::PassBeyondExpiry),
+        2 => (0..6_u8).prop_map(Action::KillAfterOutputs),
+        2 => (0..6_u8, 0..4_u8).prop_map(|(outputs, kept)| Action::CutPowerAfterOutputs(outputs, kept)),
+        1 => Just(Action::Compact),
+        1 => Just(Action::LoseMessages),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: histories(), failure_persistence: None, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_history_starts_nothing_twice_and_ends_everything_once(actions in prop::collection::vec(action(), 1..40)) {
+        let mut world = World::new();
+        for action in actions {
+            world.act(action);
+        }
+        world.settle();
+        world.check_everything_ended();
+    }
+}
+
+#[test]
+fn the_checker_sees_a_double_start() {
+    let mut world = World::new();
+    world.act(Action::Connect);
+    world.act(Action::Deliver(0));
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.start_again(0)));
+    assert!(result.is_err(), "a second start goes unnoticed");
+}
