@@ -60,10 +60,7 @@ pub struct CreateActivationResult {
 impl fmt::Debug for CreateActivationResult {
     /// Leaves the code out: it is a secret, and `Debug` ends up in logs.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("CreateActivationResult")
-            .field("activation_id", &self.activation_id)
-            .finish_non_exhaustive()
+        formatter.debug_struct("CreateActivationResult").field("activation_id", &self.activation_id).finish_non_exhaustive()
     }
 }
 

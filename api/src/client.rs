@@ -103,10 +103,7 @@ impl Client {
             .tls_config(tls)
             .user_agent(concat!("flotilla/", env!("CARGO_PKG_VERSION")))
             .build();
-        Ok(Self {
-            settings,
-            agent: config.new_agent(),
-        })
+        Ok(Self { settings, agent: config.new_agent() })
     }
 
     /// Where calls go.
@@ -119,22 +116,12 @@ impl Client {
     ///
     /// # Errors
     /// See [`CallError`].
-    pub fn call<Request: Operation>(
-        &self,
-        request: &Request,
-    ) -> Result<Request::Response, CallError> {
-        let unsendable = |reason: String| CallError::Unsendable {
-            operation: Request::NAME,
-            reason,
-        };
+    pub fn call<Request: Operation>(&self, request: &Request) -> Result<Request::Response, CallError> {
+        let unsendable = |reason: String| CallError::Unsendable { operation: Request::NAME, reason };
         let body = serde_json::to_vec(request).map_err(|error| unsendable(error.to_string()))?;
         let target = target_header_value(Request::NAME);
-        let headers = [
-            ("content-type", CONTENT_TYPE),
-            (TARGET_HEADER, target.as_str()),
-        ];
-        let signed = signature::sign(&self.settings, &headers, &body, clock::now())
-            .map_err(|error| unsendable(error.to_string()))?;
+        let headers = [("content-type", CONTENT_TYPE), (TARGET_HEADER, target.as_str())];
+        let signed = signature::sign(&self.settings, &headers, &body, clock::now()).map_err(|error| unsendable(error.to_string()))?;
 
         let mut post = self.agent.post(self.settings.url());
         for (name, value) in headers {
@@ -143,78 +130,44 @@ impl Client {
         for (name, value) in &signed {
             post = post.header(name, value);
         }
-        let mut answer = post
-            .send(&body[..])
-            .map_err(|error| self.unreachable(error))?;
+        let mut answer = post.send(&body[..]).map_err(|error| self.unreachable(error))?;
         let status = answer.status().as_u16();
-        let read = answer
-            .body_mut()
-            .with_config()
-            .limit(ANSWER_LIMIT)
-            .read_to_vec();
+        let read = answer.body_mut().with_config().limit(ANSWER_LIMIT).read_to_vec();
         match read {
             Ok(bytes) => self.understand::<Request>(status, &bytes),
-            Err(ureq::Error::BodyExceedsLimit(limit)) => {
-                Err(self.malformed(status, format!("the answer is longer than {limit} bytes")))
-            }
+            Err(ureq::Error::BodyExceedsLimit(limit)) => Err(self.malformed(status, format!("the answer is longer than {limit} bytes"))),
             Err(error) => Err(self.unreachable(error)),
         }
     }
 
-    fn understand<Request: Operation>(
-        &self,
-        status: u16,
-        body: &[u8],
-    ) -> Result<Request::Response, CallError> {
+    fn understand<Request: Operation>(&self, status: u16, body: &[u8]) -> Result<Request::Response, CallError> {
         if (200..300).contains(&status) {
-            return serde_json::from_slice(body)
-                .map_err(|error| self.malformed(status, error.to_string()));
+            return serde_json::from_slice(body).map_err(|error| self.malformed(status, error.to_string()));
         }
-        let error: ErrorBody = serde_json::from_slice(body)
-            .map_err(|_not_json| self.malformed(status, "the answer is no SSM error".to_owned()))?;
-        Err(CallError::Refused {
-            operation: Request::NAME,
-            kind: error.name().to_owned(),
-            message: error.message,
-            status,
-        })
+        let error: ErrorBody =
+            serde_json::from_slice(body).map_err(|_not_json| self.malformed(status, "the answer is no SSM error".to_owned()))?;
+        Err(CallError::Refused { operation: Request::NAME, kind: error.name().to_owned(), message: error.message, status })
     }
 
     fn malformed(&self, status: u16, reason: String) -> CallError {
-        CallError::Malformed {
-            endpoint: self.settings.endpoint.clone(),
-            status,
-            reason,
-        }
+        CallError::Malformed { endpoint: self.settings.endpoint.clone(), status, reason }
     }
 
     fn unreachable(&self, error: ureq::Error) -> CallError {
-        CallError::Connect {
-            endpoint: self.settings.endpoint.clone(),
-            hint: connect_hint(&error),
-            source: Box::new(error),
-        }
+        CallError::Connect { endpoint: self.settings.endpoint.clone(), hint: connect_hint(&error), source: Box::new(error) }
     }
 }
 
 fn connect_hint(error: &ureq::Error) -> &'static str {
     match error {
-        ureq::Error::HostNotFound => {
-            "its host name is not known; check the spelling of the endpoint"
-        }
-        ureq::Error::Timeout(_) => {
-            "it did not answer in time; check that it runs and that no firewall is between"
-        }
+        ureq::Error::HostNotFound => "its host name is not known; check the spelling of the endpoint",
+        ureq::Error::Timeout(_) => "it did not answer in time; check that it runs and that no firewall is between",
         ureq::Error::Rustls(_) | ureq::Error::Tls(_) | ureq::Error::Pem(_) => {
             "its certificate was not accepted; give the bridge's CA with --ca-certificate or AWS_CA_BUNDLE"
         }
         ureq::Error::Io(error) => match error.kind() {
-            io::ErrorKind::ConnectionRefused => {
-                "nothing listens there; start the bridge, or correct the endpoint"
-            }
-            io::ErrorKind::InvalidData => {
-                "its certificate was not accepted; give the bridge's CA with --ca-certificate or AWS_CA_BUNDLE"
-            }
+            io::ErrorKind::ConnectionRefused => "nothing listens there; start the bridge, or correct the endpoint",
+            io::ErrorKind::InvalidData => "its certificate was not accepted; give the bridge's CA with --ca-certificate or AWS_CA_BUNDLE",
             _ => "the connection broke; check the network and try again",
         },
         _ => "the connection failed; check the endpoint and the network",
@@ -224,15 +177,9 @@ fn connect_hint(error: &ureq::Error) -> &'static str {
 fn certificates(pem: &str) -> Result<Vec<ureq::tls::Certificate<'static>>, SettingsError> {
     let mut found = Vec::new();
     for item in ureq::tls::parse_pem(pem.as_bytes()) {
-        if let PemItem::Certificate(certificate) =
-            item.map_err(|_error| SettingsError::Certificate)?
-        {
+        if let PemItem::Certificate(certificate) = item.map_err(|_error| SettingsError::Certificate)? {
             found.push(certificate);
         }
     }
-    if found.is_empty() {
-        Err(SettingsError::Certificate)
-    } else {
-        Ok(found)
-    }
+    if found.is_empty() { Err(SettingsError::Certificate) } else { Ok(found) }
 }

@@ -19,18 +19,13 @@ pub struct ErrorBody {
 impl ErrorBody {
     /// An error by its name in the model, with its text.
     pub fn new(kind: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            kind: kind.into(),
-            message: message.into(),
-        }
+        Self { kind: kind.into(), message: message.into() }
     }
 
     /// The name of the error without a namespace.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.kind
-            .rsplit_once('#')
-            .map_or(self.kind.as_str(), |(_, name)| name)
+        self.kind.rsplit_once('#').map_or(self.kind.as_str(), |(_, name)| name)
     }
 }
 
@@ -46,22 +41,13 @@ mod tests {
 
     #[test]
     fn is_written_as_the_sdks_read_it() {
-        let text =
-            serde_json::to_string(&ErrorBody::new("InvalidInstanceId", "no such node")).unwrap();
-        assert_eq!(
-            text,
-            r#"{"__type":"InvalidInstanceId","message":"no such node"}"#
-        );
+        let text = serde_json::to_string(&ErrorBody::new("InvalidInstanceId", "no such node")).unwrap();
+        assert_eq!(text, r#"{"__type":"InvalidInstanceId","message":"no such node"}"#);
     }
 
     #[test]
     fn reads_a_namespace_and_both_spellings_of_message() {
-        let error: ErrorBody =
-            serde_json::from_str(r#"{"__type":"com.amazonaws.ssm#InvalidFilter","Message":"m"}"#)
-                .unwrap();
-        assert_eq!(
-            (error.name(), error.message.as_str()),
-            ("InvalidFilter", "m")
-        );
+        let error: ErrorBody = serde_json::from_str(r#"{"__type":"com.amazonaws.ssm#InvalidFilter","Message":"m"}"#).unwrap();
+        assert_eq!((error.name(), error.message.as_str()), ("InvalidFilter", "m"));
     }
 }

@@ -35,10 +35,7 @@ pub fn target_header_value(name: &str) -> String {
 /// ```
 #[must_use]
 pub fn operation_name(target: &str) -> Option<&str> {
-    target
-        .strip_prefix(TARGET_PREFIX)?
-        .strip_prefix('.')
-        .filter(|name| !name.is_empty())
+    target.strip_prefix(TARGET_PREFIX)?.strip_prefix('.').filter(|name| !name.is_empty())
 }
 
 #[cfg(test)]
@@ -47,17 +44,8 @@ mod tests {
 
     #[test]
     fn target_header_goes_both_ways() {
-        assert_eq!(
-            operation_name(&target_header_value("ListCommands")),
-            Some("ListCommands")
-        );
-        for wrong in [
-            "",
-            "AmazonSSM",
-            "AmazonSSM.",
-            "AmazonSSMSendCommand",
-            "amazonssm.SendCommand",
-        ] {
+        assert_eq!(operation_name(&target_header_value("ListCommands")), Some("ListCommands"));
+        for wrong in ["", "AmazonSSM", "AmazonSSM.", "AmazonSSMSendCommand", "amazonssm.SendCommand"] {
             assert_eq!(operation_name(wrong), None, "{wrong}");
         }
     }

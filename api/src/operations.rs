@@ -49,9 +49,7 @@ pub fn all() -> &'static [ListedOperation] {
 /// The operation of this name, if the model has one.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static ListedOperation> {
-    let index = table::TABLE
-        .binary_search_by(|listed| listed.name.cmp(name))
-        .ok()?;
+    let index = table::TABLE.binary_search_by(|listed| listed.name.cmp(name)).ok()?;
     table::TABLE.get(index)
 }
 

@@ -34,10 +34,7 @@ impl Timestamp {
         if !(-maximum..=maximum).contains(&milliseconds) {
             return None;
         }
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "whole and within ±2^48, as checked above"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "whole and within ±2^48, as checked above")]
         Some(Self(milliseconds as i64))
     }
 
@@ -66,8 +63,7 @@ impl Visitor<'_> for SecondsVisitor {
     type Value = Timestamp;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .write_str("a timestamp: seconds since 1970 as a number, at most until the year 9999")
+        formatter.write_str("a timestamp: seconds since 1970 as a number, at most until the year 9999")
     }
 
     fn visit_i64<E: Error>(self, seconds: i64) -> Result<Timestamp, E> {
@@ -79,8 +75,7 @@ impl Visitor<'_> for SecondsVisitor {
     }
 
     fn visit_f64<E: Error>(self, seconds: f64) -> Result<Timestamp, E> {
-        Timestamp::from_seconds(seconds)
-            .ok_or_else(|| E::invalid_value(Unexpected::Float(seconds), &self))
+        Timestamp::from_seconds(seconds).ok_or_else(|| E::invalid_value(Unexpected::Float(seconds), &self))
     }
 }
 
@@ -90,46 +85,18 @@ mod tests {
 
     #[test]
     fn keeps_milliseconds_both_ways() {
-        for milliseconds in [
-            0,
-            1,
-            -1,
-            1_763_764_000_123,
-            MAXIMUM_MILLISECONDS,
-            -MAXIMUM_MILLISECONDS,
-        ] {
+        for milliseconds in [0, 1, -1, 1_763_764_000_123, MAXIMUM_MILLISECONDS, -MAXIMUM_MILLISECONDS] {
             let time = Timestamp::from_milliseconds(milliseconds);
             let text = serde_json::to_string(&time).unwrap();
-            assert_eq!(
-                serde_json::from_str::<Timestamp>(&text)
-                    .unwrap()
-                    .milliseconds(),
-                milliseconds,
-                "{text}"
-            );
+            assert_eq!(serde_json::from_str::<Timestamp>(&text).unwrap().milliseconds(), milliseconds, "{text}");
         }
-        assert_eq!(
-            serde_json::to_string(&Timestamp::from_milliseconds(1_763_764_000_123)).unwrap(),
-            "1763764000.123"
-        );
+        assert_eq!(serde_json::to_string(&Timestamp::from_milliseconds(1_763_764_000_123)).unwrap(), "1763764000.123");
     }
 
     #[test]
     fn reads_whole_seconds_and_refuses_what_is_no_time() {
-        assert_eq!(
-            serde_json::from_str::<Timestamp>("1763764000")
-                .unwrap()
-                .milliseconds(),
-            1_763_764_000_000
-        );
-        for wrong in [
-            "1e300",
-            "253402300801",
-            "-253402300801",
-            "18446744073709551615",
-            "\"2026-01-01T00:00:00Z\"",
-            "null",
-        ] {
+        assert_eq!(serde_json::from_str::<Timestamp>("1763764000").unwrap().milliseconds(), 1_763_764_000_000);
+        for wrong in ["1e300", "253402300801", "-253402300801", "18446744073709551615", "\"2026-01-01T00:00:00Z\"", "null"] {
             assert!(serde_json::from_str::<Timestamp>(wrong).is_err(), "{wrong}");
         }
         assert_eq!(Timestamp::from_seconds(f64::NAN), None);

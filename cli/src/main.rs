@@ -1,1 +1,31 @@
-fn main() {}
+//! `flotilla`, the operator's command line: over the API only, like every other client of it.
+
+mod arguments;
+mod clock;
+mod command;
+mod connection;
+mod error;
+mod interrupt;
+mod invocation;
+mod output;
+mod paging;
+mod progress;
+mod quoting;
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::arguments::Arguments;
+
+fn main() -> ExitCode {
+    match command::run(Arguments::parse()) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            // When even standard error is gone, the exit code is all that is left to tell.
+            drop(io::stderr().write_all(error.report().as_bytes()));
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

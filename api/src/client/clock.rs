@@ -2,10 +2,7 @@
 
 use std::time::SystemTime;
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a signature is made with the machine's own time"
-)]
+#[expect(clippy::disallowed_methods, reason = "a signature is made with the machine's own time")]
 pub(super) fn now() -> SystemTime {
     SystemTime::now()
 }

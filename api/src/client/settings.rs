@@ -67,9 +67,7 @@ impl fmt::Debug for SecretAccessKey {
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// A setting is absent.
-    #[error(
-        "{name} is not set; set it in the environment, or name a folder with an operator.env by --home"
-    )]
+    #[error("{name} is not set; set it in the environment, or name a folder with an operator.env by --home")]
     Missing {
         /// Name of the variable.
         name: &'static str,
@@ -135,25 +133,15 @@ impl ClientSettings {
     ///
     /// # Errors
     /// When a needed one is absent, or the certificate file cannot be read.
-    pub fn from_variables(
-        source: impl Fn(&'static str) -> Option<String>,
-    ) -> Result<Self, SettingsError> {
+    pub fn from_variables(source: impl Fn(&'static str) -> Option<String>) -> Result<Self, SettingsError> {
         let read = |name| source(name).filter(|value| !value.is_empty());
         let need = |name| read(name).ok_or(SettingsError::Missing { name });
         Ok(Self {
-            endpoint: read(ENDPOINT_OF_SERVICE).or_else(|| read(ENDPOINT)).ok_or(
-                SettingsError::Missing {
-                    name: ENDPOINT_OF_SERVICE,
-                },
-            )?,
+            endpoint: read(ENDPOINT_OF_SERVICE).or_else(|| read(ENDPOINT)).ok_or(SettingsError::Missing { name: ENDPOINT_OF_SERVICE })?,
             access_key_id: need(ACCESS_KEY_ID)?,
             secret_access_key: SecretAccessKey::new(need(SECRET_ACCESS_KEY)?),
-            region: read(REGION)
-                .or_else(|| read(REGION_BY_DEFAULT))
-                .unwrap_or_else(|| DEFAULT_REGION.to_owned()),
-            ca_certificate_pem: read(CERTIFICATE)
-                .map(|path| read_certificate(Path::new(&path)))
-                .transpose()?,
+            region: read(REGION).or_else(|| read(REGION_BY_DEFAULT)).unwrap_or_else(|| DEFAULT_REGION.to_owned()),
+            ca_certificate_pem: read(CERTIFICATE).map(|path| read_certificate(Path::new(&path))).transpose()?,
         })
     }
 
@@ -168,25 +156,15 @@ impl ClientSettings {
 
     /// Says whether requests may go to this endpoint.
     pub(super) fn check(&self) -> Result<(), SettingsError> {
-        let refuse = |reason| {
-            Err(SettingsError::Endpoint {
-                endpoint: self.endpoint.clone(),
-                reason,
-            })
-        };
+        let refuse = |reason| Err(SettingsError::Endpoint { endpoint: self.endpoint.clone(), reason });
         let Ok(address) = self.endpoint.parse::<Uri>() else {
             return refuse("it is no address; write https://host:port");
         };
         let Some(host) = address.host() else {
             return refuse("it names no host; write https://host:port");
         };
-        if address
-            .authority()
-            .is_some_and(|authority| authority.as_str().contains('@'))
-        {
-            return refuse(
-                "it holds a user name; credentials come from the environment or operator.env",
-            );
+        if address.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            return refuse("it holds a user name; credentials come from the environment or operator.env");
         }
         if !matches!(address.path(), "" | "/") || address.query().is_some() {
             return refuse("it has a path; the API is at the root, write https://host:port");
@@ -194,9 +172,7 @@ impl ClientSettings {
         match address.scheme_str() {
             Some("https") => Ok(()),
             Some("http") if is_this_machine(host) => Ok(()),
-            Some("http") => refuse(
-                "http:// would show commands and their output to the network; write https://",
-            ),
+            Some("http") => refuse("http:// would show commands and their output to the network; write https://"),
             _ => refuse("it must begin with https://, or http:// to this machine"),
         }
     }
@@ -208,42 +184,26 @@ impl ClientSettings {
 }
 
 fn is_this_machine(host: &str) -> bool {
-    let bare = host
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(host);
-    host.eq_ignore_ascii_case("localhost")
-        || bare
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    host.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn read_private(path: &Path) -> Result<String, SettingsError> {
-    let unreadable = |source| SettingsError::Unreadable {
-        path: path.to_owned(),
-        source,
-    };
+    let unreadable = |source| SettingsError::Unreadable { path: path.to_owned(), source };
     let file = File::open(path).map_err(unreadable)?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
         const OTHERS: u32 = 0o077;
         if file.metadata().map_err(unreadable)?.permissions().mode() & OTHERS != 0 {
-            return Err(SettingsError::Exposed {
-                path: path.to_owned(),
-            });
+            return Err(SettingsError::Exposed { path: path.to_owned() });
         }
     }
     read_bounded(file).map_err(unreadable)
 }
 
 fn read_certificate(path: &Path) -> Result<String, SettingsError> {
-    File::open(path)
-        .and_then(read_bounded)
-        .map_err(|source| SettingsError::Unreadable {
-            path: path.to_owned(),
-            source,
-        })
+    File::open(path).and_then(read_bounded).map_err(|source| SettingsError::Unreadable { path: path.to_owned(), source })
 }
 
 fn read_bounded(file: File) -> io::Result<String> {
@@ -252,27 +212,18 @@ fn read_bounded(file: File) -> io::Result<String> {
     if u64::try_from(length).is_ok_and(|length| length <= FILE_LIMIT) {
         Ok(text)
     } else {
-        Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            format!("it is longer than {FILE_LIMIT} bytes"),
-        ))
+        Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is longer than {FILE_LIMIT} bytes")))
     }
 }
 
-fn key_value_lines<'text>(
-    text: &'text str,
-    path: &Path,
-) -> Result<BTreeMap<&'text str, &'text str>, SettingsError> {
+fn key_value_lines<'text>(text: &'text str, path: &Path) -> Result<BTreeMap<&'text str, &'text str>, SettingsError> {
     let mut variables = BTreeMap::new();
     for (index, line) in text.lines().enumerate() {
         if line.trim().is_empty() || line.starts_with('#') {
             continue;
         }
         let Some((name, value)) = line.split_once('=') else {
-            return Err(SettingsError::Line {
-                path: path.to_owned(),
-                line: index + 1,
-            });
+            return Err(SettingsError::Line { path: path.to_owned(), line: index + 1 });
         };
         variables.insert(name.trim(), value.trim());
     }
@@ -295,12 +246,7 @@ mod tests {
 
     #[test]
     fn plain_http_goes_to_this_machine_only() {
-        for good in [
-            "http://127.0.0.1:8080",
-            "http://localhost:1/",
-            "http://[::1]:9",
-            "https://bridge.example",
-        ] {
+        for good in ["http://127.0.0.1:8080", "http://localhost:1/", "http://[::1]:9", "https://bridge.example"] {
             assert!(with_endpoint(good).check().is_ok(), "{good}");
         }
         for bad in [
@@ -314,73 +260,31 @@ mod tests {
             "127.0.0.1:8080",
             "",
         ] {
-            assert!(
-                matches!(
-                    with_endpoint(bad).check(),
-                    Err(SettingsError::Endpoint { .. })
-                ),
-                "{bad}"
-            );
+            assert!(matches!(with_endpoint(bad).check(), Err(SettingsError::Endpoint { .. })), "{bad}");
         }
-        assert_eq!(
-            with_endpoint("http://localhost:1/").url(),
-            "http://localhost:1/"
-        );
-        assert_eq!(
-            with_endpoint("http://localhost:1").url(),
-            "http://localhost:1/"
-        );
+        assert_eq!(with_endpoint("http://localhost:1/").url(), "http://localhost:1/");
+        assert_eq!(with_endpoint("http://localhost:1").url(), "http://localhost:1/");
     }
 
     #[test]
     fn debug_shows_no_secret() {
         let shown = format!("{:?}", with_endpoint("https://bridge.example"));
-        assert!(
-            shown.contains("access_key_id") && !shown.contains("very secret"),
-            "{shown}"
-        );
+        assert!(shown.contains("access_key_id") && !shown.contains("very secret"), "{shown}");
     }
 
     #[test]
     fn the_more_special_name_wins_and_empty_is_absent() {
         let read = |pairs: &[(&str, &str)]| {
-            let pairs: BTreeMap<String, String> = pairs
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-                .collect();
+            let pairs: BTreeMap<String, String> = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
             ClientSettings::from_variables(move |name| pairs.get(name).cloned())
         };
         let keys = [(ACCESS_KEY_ID, "id"), (SECRET_ACCESS_KEY, "secret")];
-        let both = [
-            keys[0],
-            keys[1],
-            (ENDPOINT, "https://all"),
-            (ENDPOINT_OF_SERVICE, "https://ssm"),
-            (REGION, ""),
-        ];
+        let both = [keys[0], keys[1], (ENDPOINT, "https://all"), (ENDPOINT_OF_SERVICE, "https://ssm"), (REGION, "")];
         let settings = read(&both).unwrap();
-        assert_eq!(
-            (settings.endpoint.as_str(), settings.region.as_str()),
-            ("https://ssm", DEFAULT_REGION)
-        );
-        assert_eq!(
-            read(&[keys[0], keys[1], (ENDPOINT, "https://all")])
-                .unwrap()
-                .endpoint,
-            "https://all"
-        );
-        assert!(matches!(
-            read(&keys),
-            Err(SettingsError::Missing {
-                name: ENDPOINT_OF_SERVICE
-            })
-        ));
+        assert_eq!((settings.endpoint.as_str(), settings.region.as_str()), ("https://ssm", DEFAULT_REGION));
+        assert_eq!(read(&[keys[0], keys[1], (ENDPOINT, "https://all")]).unwrap().endpoint, "https://all");
+        assert!(matches!(read(&keys), Err(SettingsError::Missing { name: ENDPOINT_OF_SERVICE })));
         let no_secret = [keys[0], (SECRET_ACCESS_KEY, ""), (ENDPOINT, "https://all")];
-        assert!(matches!(
-            read(&no_secret),
-            Err(SettingsError::Missing {
-                name: SECRET_ACCESS_KEY
-            })
-        ));
+        assert!(matches!(read(&no_secret), Err(SettingsError::Missing { name: SECRET_ACCESS_KEY })));
     }
 }

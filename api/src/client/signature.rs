@@ -3,9 +3,7 @@
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{
-    SignableBody, SignableRequest, SigningSettings, sign as sign_request,
-};
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign as sign_request};
 use aws_sigv4::sign::v4;
 
 use super::settings::ClientSettings;
@@ -26,14 +24,8 @@ pub(super) fn sign(
     body: &[u8],
     time: SystemTime,
 ) -> Result<Vec<(String, String)>, SigningFailure> {
-    let identity = Credentials::new(
-        settings.access_key_id.clone(),
-        settings.secret_access_key.expose(),
-        None,
-        None,
-        "flotilla settings",
-    )
-    .into();
+    let identity =
+        Credentials::new(settings.access_key_id.clone(), settings.secret_access_key.expose(), None, None, "flotilla settings").into();
     let parameters = v4::SigningParams::builder()
         .identity(&identity)
         .region(&settings.region)
@@ -43,17 +35,9 @@ pub(super) fn sign(
         .build()
         .map_err(SigningFailure::Parameters)?
         .into();
-    let signable = SignableRequest::new(
-        "POST",
-        settings.url(),
-        headers.iter().copied(),
-        SignableBody::Bytes(body),
-    )?;
+    let signable = SignableRequest::new("POST", settings.url(), headers.iter().copied(), SignableBody::Bytes(body))?;
     let (instructions, _signature) = sign_request(signable, &parameters)?.into_parts();
-    Ok(instructions
-        .headers()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect())
+    Ok(instructions.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
 #[cfg(test)]
@@ -70,24 +54,14 @@ mod tests {
         let settings = ClientSettings {
             endpoint: "http://127.0.0.1:8080".to_owned(),
             access_key_id: "AKIDEXAMPLE".to_owned(),
-            secret_access_key: SecretAccessKey::new(
-                "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".to_owned(),
-            ),
+            secret_access_key: SecretAccessKey::new("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".to_owned()),
             region: "us-east-1".to_owned(),
             ca_certificate_pem: None,
         };
-        let headers = [
-            ("content-type", CONTENT_TYPE),
-            ("X-Amz-Target", "AmazonSSM.ListCommands"),
-        ];
+        let headers = [("content-type", CONTENT_TYPE), ("X-Amz-Target", "AmazonSSM.ListCommands")];
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_763_764_000);
         let signed = sign(&settings, &headers, br#"{"MaxResults":5}"#, time).unwrap();
-        let header = |wanted: &str| {
-            signed
-                .iter()
-                .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
-                .map(|(_, value)| value.as_str())
-        };
+        let header = |wanted: &str| signed.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.as_str());
         assert_eq!(header("x-amz-date"), Some("20251121T222640Z"));
         assert_eq!(
             header("authorization"),

@@ -3,19 +3,13 @@
 use super::ListedOperation;
 
 const fn entry(name: &'static str, unbuilt_error: &'static str) -> ListedOperation {
-    ListedOperation {
-        name,
-        unbuilt_error,
-    }
+    ListedOperation { name, unbuilt_error }
 }
 
 /// Every operation of the model, sorted by name.
 pub(super) const TABLE: &[ListedOperation] = &[
     entry("AddTagsToResource", "InvalidResourceType"),
-    entry(
-        "AssociateOpsItemRelatedItem",
-        "OpsItemInvalidParameterException",
-    ),
+    entry("AssociateOpsItemRelatedItem", "OpsItemInvalidParameterException"),
     entry("CancelCommand", "InvalidCommandId"),
     entry("CancelMaintenanceWindowExecution", "InternalServerError"),
     entry("CreateActivation", "InvalidParameters"),
@@ -27,10 +21,7 @@ pub(super) const TABLE: &[ListedOperation] = &[
     entry("CreateOpsItem", "OpsItemInvalidParameterException"),
     entry("CreateOpsMetadata", "OpsMetadataInvalidArgumentException"),
     entry("CreatePatchBaseline", "InternalServerError"),
-    entry(
-        "CreateResourceDataSync",
-        "ResourceDataSyncInvalidConfigurationException",
-    ),
+    entry("CreateResourceDataSync", "ResourceDataSyncInvalidConfigurationException"),
     entry("DeleteActivation", "InvalidActivationId"),
     entry("DeleteAssociation", "InvalidDocument"),
     entry("DeleteCloudConnector", "ConflictException"),
@@ -42,24 +33,12 @@ pub(super) const TABLE: &[ListedOperation] = &[
     entry("DeleteParameter", "InternalServerError"),
     entry("DeleteParameters", "InternalServerError"),
     entry("DeletePatchBaseline", "InternalServerError"),
-    entry(
-        "DeleteResourceDataSync",
-        "ResourceDataSyncInvalidConfigurationException",
-    ),
-    entry(
-        "DeleteResourcePolicy",
-        "ResourcePolicyInvalidParameterException",
-    ),
-    entry(
-        "DeregisterDefaultHostManagementConfiguration",
-        "InternalServerError",
-    ),
+    entry("DeleteResourceDataSync", "ResourceDataSyncInvalidConfigurationException"),
+    entry("DeleteResourcePolicy", "ResourcePolicyInvalidParameterException"),
+    entry("DeregisterDefaultHostManagementConfiguration", "InternalServerError"),
     entry("DeregisterManagedInstance", "InvalidInstanceId"),
     entry("DeregisterPatchBaselineForPatchGroup", "InvalidResourceId"),
-    entry(
-        "DeregisterTargetFromMaintenanceWindow",
-        "InternalServerError",
-    ),
+    entry("DeregisterTargetFromMaintenanceWindow", "InternalServerError"),
     entry("DeregisterTaskFromMaintenanceWindow", "InternalServerError"),
     entry("DescribeActivations", "InvalidFilter"),
     entry("DescribeAssociation", "InvalidAssociationVersion"),
@@ -71,10 +50,7 @@ pub(super) const TABLE: &[ListedOperation] = &[
     entry("DescribeDocument", "InvalidDocument"),
     entry("DescribeDocumentPermission", "InvalidDocument"),
     entry("DescribeEffectiveInstanceAssociations", "InvalidInstanceId"),
-    entry(
-        "DescribeEffectivePatchesForPatchBaseline",
-        "InvalidResourceId",
-    ),
+    entry("DescribeEffectivePatchesForPatchBaseline", "InvalidResourceId"),
     entry("DescribeInstanceAssociationsStatus", "InvalidInstanceId"),
     entry("DescribeInstanceInformation", "InvalidInstanceId"),
     entry("DescribeInstancePatchStates", "InvalidNextToken"),
@@ -82,14 +58,8 @@ pub(super) const TABLE: &[ListedOperation] = &[
     entry("DescribeInstancePatches", "InvalidInstanceId"),
     entry("DescribeInstanceProperties", "InvalidNextToken"),
     entry("DescribeInventoryDeletions", "InvalidDeletionIdException"),
-    entry(
-        "DescribeMaintenanceWindowExecutionTaskInvocations",
-        "InternalServerError",
-    ),
-    entry(
-        "DescribeMaintenanceWindowExecutionTasks",
-        "InternalServerError",
-    ),
+    entry("DescribeMaintenanceWindowExecutionTaskInvocations", "InternalServerError"),
+    entry("DescribeMaintenanceWindowExecutionTasks", "InternalServerError"),
     entry("DescribeMaintenanceWindowExecutions", "InternalServerError"),
     entry("DescribeMaintenanceWindowSchedule", "InternalServerError"),
     entry("DescribeMaintenanceWindowTargets", "InternalServerError"),
@@ -103,10 +73,7 @@ pub(super) const TABLE: &[ListedOperation] = &[
     entry("DescribePatchGroups", "InternalServerError"),
     entry("DescribePatchProperties", "InternalServerError"),
     entry("DescribeSessions", "InvalidFilterKey"),
-    entry(
-        "DisassociateOpsItemRelatedItem",
-        "OpsItemInvalidParameterException",
-    ),
+    entry("DisassociateOpsItemRelatedItem", "OpsItemInvalidParameterException"),
     entry("GetAccessToken", "ValidationException"),
     entry("GetAutomationExecution", "InternalServerError"),
     entry("GetCalendarState", "InvalidDocument"),
@@ -114,10 +81,7 @@ pub(super) const TABLE: &[ListedOperation] = &[
     entry("GetCommandInvocation", "InvalidCommandId"),
     entry("GetConnectionStatus", "InternalServerError"),
     entry("GetDefaultPatchBaseline", "InternalServerError"),
-    entry(
-        "GetDeployablePatchSnapshotForInstance",
-        "UnsupportedFeatureRequiredException",
-    ),
+    entry("GetDeployablePatchSnapshotForInstance", "UnsupportedFeatureRequiredException"),
     entry("GetDocument", "InvalidDocument"),
     entry("GetExecutionPreview", "InternalServerError"),
     entry("GetInventory", "InvalidFilter"),
@@ -125,10 +89,7 @@ pub(super) const TABLE: &[ListedOperation] = &[
     entry("GetMaintenanceWindow", "InternalServerError"),
     entry("GetMaintenanceWindowExecution", "InternalServerError"),
     entry("GetMaintenanceWindowExecutionTask", "InternalServerError"),
-    entry(
-        "GetMaintenanceWindowExecutionTaskInvocation",
-        "InternalServerError",
-    ),
+    entry("GetMaintenanceWindowExecutionTaskInvocation", "InternalServerError"),
     entry("GetMaintenanceWindowTask", "InternalServerError"),
     entry("GetOpsItem", "OpsItemAccessDeniedException"),
     entry("GetOpsMetadata", "OpsMetadataInvalidArgumentException"),
@@ -139,10 +100,7 @@ pub(super) const TABLE: &[ListedOperation] = &[
     entry("GetParametersByPath", "InvalidFilterKey"),
     entry("GetPatchBaseline", "InvalidResourceId"),
     entry("GetPatchBaselineForPatchGroup", "InternalServerError"),
-    entry(
-        "GetResourcePolicies",
-        "ResourcePolicyInvalidParameterException",
-    ),
+    entry("GetResourcePolicies", "ResourcePolicyInvalidParameterException"),
     entry("GetServiceSetting", "InternalServerError"),
     entry("LabelParameterVersion", "InternalServerError"),
     entry("ListAssociationVersions", "InvalidNextToken"),
@@ -159,36 +117,21 @@ pub(super) const TABLE: &[ListedOperation] = &[
     entry("ListNodes", "UnsupportedOperationException"),
     entry("ListNodesSummary", "UnsupportedOperationException"),
     entry("ListOpsItemEvents", "OpsItemInvalidParameterException"),
-    entry(
-        "ListOpsItemRelatedItems",
-        "OpsItemInvalidParameterException",
-    ),
+    entry("ListOpsItemRelatedItems", "OpsItemInvalidParameterException"),
     entry("ListOpsMetadata", "OpsMetadataInvalidArgumentException"),
     entry("ListResourceComplianceSummaries", "InvalidFilter"),
-    entry(
-        "ListResourceDataSync",
-        "ResourceDataSyncInvalidConfigurationException",
-    ),
+    entry("ListResourceDataSync", "ResourceDataSyncInvalidConfigurationException"),
     entry("ListTagsForResource", "InvalidResourceType"),
     entry("ModifyDocumentPermission", "InvalidDocument"),
     entry("PutComplianceItems", "InvalidItemContentException"),
     entry("PutInventory", "InvalidInstanceId"),
     entry("PutParameter", "InvalidKeyId"),
-    entry(
-        "PutResourcePolicy",
-        "ResourcePolicyInvalidParameterException",
-    ),
-    entry(
-        "RegisterDefaultHostManagementConfiguration",
-        "InternalServerError",
-    ),
+    entry("PutResourcePolicy", "ResourcePolicyInvalidParameterException"),
+    entry("RegisterDefaultHostManagementConfiguration", "InternalServerError"),
     entry("RegisterDefaultPatchBaseline", "InvalidResourceId"),
     entry("RegisterPatchBaselineForPatchGroup", "InvalidResourceId"),
     entry("RegisterTargetWithMaintenanceWindow", "InternalServerError"),
-    entry(
-        "RegisterTaskWithMaintenanceWindow",
-        "FeatureNotAvailableException",
-    ),
+    entry("RegisterTaskWithMaintenanceWindow", "FeatureNotAvailableException"),
     entry("RemoveTagsFromResource", "InvalidResourceType"),
     entry("ResetServiceSetting", "InternalServerError"),
     entry("ResumeSession", "InternalServerError"),
@@ -196,17 +139,11 @@ pub(super) const TABLE: &[ListedOperation] = &[
     entry("SendCommand", "InvalidInstanceId"),
     entry("StartAccessRequest", "ValidationException"),
     entry("StartAssociationsOnce", "InvalidAssociation"),
-    entry(
-        "StartAutomationExecution",
-        "InvalidAutomationExecutionParametersException",
-    ),
+    entry("StartAutomationExecution", "InvalidAutomationExecutionParametersException"),
     entry("StartChangeRequestExecution", "NoLongerSupportedException"),
     entry("StartExecutionPreview", "ValidationException"),
     entry("StartSession", "InvalidDocument"),
-    entry(
-        "StopAutomationExecution",
-        "InvalidAutomationStatusUpdateException",
-    ),
+    entry("StopAutomationExecution", "InvalidAutomationStatusUpdateException"),
     entry("TerminateSession", "InternalServerError"),
     entry("UnlabelParameterVersion", "InternalServerError"),
     entry("UpdateAssociation", "InvalidSchedule"),
@@ -222,10 +159,7 @@ pub(super) const TABLE: &[ListedOperation] = &[
     entry("UpdateOpsItem", "OpsItemInvalidParameterException"),
     entry("UpdateOpsMetadata", "OpsMetadataInvalidArgumentException"),
     entry("UpdatePatchBaseline", "InternalServerError"),
-    entry(
-        "UpdateResourceDataSync",
-        "ResourceDataSyncInvalidConfigurationException",
-    ),
+    entry("UpdateResourceDataSync", "ResourceDataSyncInvalidConfigurationException"),
     entry("UpdateServiceSetting", "InternalServerError"),
     entry("ValidateCloudConnector", "InternalServerError"),
 ];

@@ -24,6 +24,7 @@ fn action() -> impl Strategy<Value = Action> {
         1 => Just(Action::Disconnect),
         3 => Just(Action::Receipt),
         2 => (1..40_u8).prop_map(Action::PassSeconds),
+        1 => Just(Action::PassAnHour),
         1 => Just(Action::PassBeyondExpiry),
         2 => (0..6_u8).prop_map(Action::KillAfterOutputs),
         2 => (0..6_u8, 0..4_u8).prop_map(|(outputs, kept)| Action::CutPowerAfterOutputs(outputs, kept)),

@@ -22,7 +22,8 @@ use std::sync::OnceLock;
 
 const ORDERS: u8 = 4;
 const START_MS: u64 = 1_800_000_000_000;
-const VALID_MS: u64 = 3_600_000;
+/// Longer than the step of the durable floor, so that the floor moves while orders are valid.
+const VALID_MS: u64 = 3 * 3_600_000;
 const MUCH_OUTPUT: u64 = 40_000;
 
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +37,7 @@ pub(crate) enum Action {
     Disconnect,
     Receipt,
     PassSeconds(u8),
+    PassAnHour,
     PassBeyondExpiry,
     KillAfterOutputs(u8),
     CutPowerAfterOutputs(u8, u8),
@@ -203,6 +205,7 @@ impl World {
             }
             Action::Receipt => self.send_receipt(),
             Action::PassSeconds(seconds) => self.pass(u64::from(seconds) * 1000),
+            Action::PassAnHour => self.pass(3_600_000),
             Action::PassBeyondExpiry => self.pass(VALID_MS + 1000),
             Action::KillAfterOutputs(outputs) => self.stop_after = Some((outputs, None)),
             Action::CutPowerAfterOutputs(outputs, kept) => self.stop_after = Some((outputs, Some(kept))),
@@ -363,6 +366,8 @@ impl World {
     }
 
     fn recover_job(&mut self, order: OrderId, same_boot: bool) {
+        let of_this_boot = |record: &&Record| matches!(record, Record::Starting { order: of, boot, .. } if *of == order && boot.0[0] == self.boot);
+        assert_eq!(same_boot, self.durable.iter().find(of_this_boot).is_some(), "{order} is recovered as of another boot");
         match self.jobs.get(&order) {
             // The agent was killed between the record and the start: the job's own `started` file decides, and it is not there.
             None if same_boot => self.start(order),

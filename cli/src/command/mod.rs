@@ -1,0 +1,45 @@
+//! THE LIST of commands. To add one: a file here that is complete (arguments with examples, what it does, tests), a
+//! line in [`Command`] and a line in the function `run`.
+
+mod activation;
+mod commands;
+mod nodes;
+mod run;
+
+use clap::Subcommand;
+
+use crate::arguments::Arguments;
+use crate::connection::Connection;
+use crate::error::CliError;
+use crate::output::Output;
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Nodes(nodes::NodesArguments),
+    Activation(activation::ActivationArguments),
+    Run(run::RunArguments),
+    Commands(commands::CommandsArguments),
+}
+
+/// Does what the arguments say; the result is the exit code.
+pub(crate) fn run(arguments: Arguments) -> Result<u8, CliError> {
+    let output = Output::new(arguments.global.output);
+    let open = || Connection::open(&arguments.global);
+    match arguments.command {
+        Command::Nodes(command) => nodes::run(&open()?, output, &command),
+        Command::Activation(command) => activation::run(&open()?, output, &command),
+        Command::Run(command) => {
+            // What cannot be meant is said before the settings are asked for.
+            let request = run::request(&command)?;
+            run::run(&open()?, output, &command, &request)
+        }
+        Command::Commands(command) => commands::run(&open()?, output, &command),
+    }
+}
+
+/// A timestamp of the API for people: UTC, whole seconds.
+fn date(time: Option<flotilla_api::Timestamp>) -> String {
+    let time = time.and_then(|time| jiff::Timestamp::from_millisecond(time.milliseconds()).ok());
+    time.map_or_else(String::new, |time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+}

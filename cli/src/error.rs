@@ -1,0 +1,169 @@
+//! What can go wrong, sorted by who must act; that decides the exit code and the hint.
+
+use std::error::Error as _;
+use std::io;
+
+use flotilla_api::client::{CallError, SettingsError};
+
+use crate::output::clean;
+
+/// Done.
+pub(crate) const SUCCESS: u8 = 0;
+/// The command ran, and on at least one node it did not succeed.
+pub(crate) const NODE_FAILED: u8 = 1;
+const USAGE: u8 = 2;
+const REFUSED: u8 = 3;
+const UNREACHABLE: u8 = 4;
+const TIMED_OUT: u8 = 5;
+const OUTPUT_LOST: u8 = 6;
+const INTERRUPTED: u8 = 130;
+
+/// Why a command of this program came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    /// The operator wrote something that has no meaning.
+    #[error("{0}")]
+    Usage(String),
+    /// The operator's settings are incomplete or wrong.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The call failed; the call error says who must act.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The bridge sent more pages than any fleet has, or left out what every answer has.
+    #[error("the bridge gave an answer that makes no sense: {0}")]
+    Senseless(String),
+    /// Waiting ended before the command did.
+    #[error("the command has not ended in the time given by --wait-timeout; it goes on")]
+    TimedOut {
+        /// How to look at it and stop it.
+        hint: String,
+    },
+    /// The operator pressed Ctrl-C while waiting.
+    #[error("interrupted; the command goes on")]
+    Interrupted {
+        /// How to look at it and stop it.
+        hint: String,
+    },
+    /// The bridge went away while a command ran.
+    #[error("lost the bridge while waiting; the command goes on")]
+    Lost {
+        /// How to look at it and stop it.
+        hint: String,
+        /// The last failure.
+        #[source]
+        source: CallError,
+    },
+    /// The handler for Ctrl-C could not be set.
+    #[error("cannot listen for Ctrl-C")]
+    Signal(#[from] ctrlc::Error),
+    /// Standard output could not be written.
+    #[error("cannot write the output")]
+    Output(#[from] io::Error),
+    /// The result could not be written as JSON: a fault of this program.
+    #[error("cannot write the result as JSON")]
+    Json(#[from] serde_json::Error),
+}
+
+impl CliError {
+    /// The exit code, as `--help` lists them.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            // The reader has seen enough and closed the pipe, as `head` does.
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => SUCCESS,
+            Self::Output(_) | Self::Json(_) => OUTPUT_LOST,
+            Self::Usage(_) | Self::Settings(_) | Self::Signal(_) => USAGE,
+            Self::Call(CallError::Unsendable { .. }) => USAGE,
+            Self::Call(CallError::Refused { .. }) => REFUSED,
+            Self::Call(CallError::Connect { .. } | CallError::Malformed { .. }) => UNREACHABLE,
+            Self::Senseless(_) | Self::Lost { .. } => UNREACHABLE,
+            Self::TimedOut { .. } => TIMED_OUT,
+            Self::Interrupted { .. } => INTERRUPTED,
+        }
+    }
+
+    /// What to print on standard error: the error, its causes, and what to do.
+    pub(crate) fn report(&self) -> String {
+        if self.exit_code() == SUCCESS {
+            return String::new();
+        }
+        let mut text = format!("flotilla: {self}");
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        if let Some(hint) = self.hint() {
+            text.push_str("\n  ");
+            text.push_str(&hint);
+        }
+        // Part of it came from the bridge, and the bridge's words may repeat a node's.
+        let mut text = clean(&text);
+        text.push('\n');
+        text
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::TimedOut { hint } | Self::Interrupted { hint } | Self::Lost { hint, .. } => Some(hint.clone()),
+            Self::Call(CallError::Refused { kind, .. }) => refusal_hint(kind).map(str::to_owned),
+            Self::Call(CallError::Malformed { .. }) => Some("check the endpoint: is it the bridge's API?".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+fn refusal_hint(kind: &str) -> Option<&'static str> {
+    Some(match kind {
+        "UnrecognizedClientException"
+        | "InvalidClientTokenId"
+        | "InvalidSignatureException"
+        | "SignatureDoesNotMatch"
+        | "IncompleteSignature" => "check the access key, its secret and this machine's clock",
+        "AccessDeniedException" => "this access key's role does not permit it; ask an administrator of the fleet",
+        "InvalidInstanceId" => "`flotilla nodes` lists the nodes",
+        "InvalidCommandId" | "InvocationDoesNotExist" => "`flotilla commands` lists the commands",
+        "InvalidActivationId" | "InvalidActivation" => "`flotilla activation list` lists the activations",
+        "ThrottlingException" => "wait a moment and try again",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(kind: &str, message: &str) -> CliError {
+        CliError::Call(CallError::Refused { operation: "SendCommand", kind: kind.to_owned(), message: message.to_owned(), status: 400 })
+    }
+
+    #[test]
+    fn a_refusal_says_who_what_and_what_to_do() {
+        insta::assert_snapshot!(refused("InvalidInstanceId", "mi-1 is\u{1b}[31m unknown").report(), @r"
+        flotilla: the bridge refused SendCommand: InvalidInstanceId: mi-1 is[31m unknown
+          `flotilla nodes` lists the nodes
+        ");
+        assert_eq!(refused("X", "").exit_code(), 3);
+    }
+
+    #[test]
+    fn going_on_is_said_with_how_to_look() {
+        let error = CliError::Interrupted { hint: "flotilla commands show 1".to_owned() };
+        insta::assert_snapshot!(error.report(), @r"
+        flotilla: interrupted; the command goes on
+          flotilla commands show 1
+        ");
+        assert_eq!(error.exit_code(), 130);
+        assert_eq!(CliError::TimedOut { hint: String::new() }.exit_code(), 5);
+    }
+
+    #[test]
+    fn a_closed_pipe_is_no_failure_and_a_full_disk_is() {
+        let broken = CliError::Output(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert_eq!((broken.exit_code(), broken.report().as_str()), (0, ""));
+        let full = CliError::Output(io::Error::from(io::ErrorKind::StorageFull));
+        assert_eq!(full.exit_code(), 6);
+        insta::assert_snapshot!(full.report(), @"flotilla: cannot write the output: no storage space");
+    }
+}
