@@ -1,1 +1,97 @@
-fn main() {}
+//! `flotilla-agent`: parses the command line, runs one role, and maps its end to an exit code.
+
+use std::error::Error;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use flotilla_agent::arguments::{self, Command};
+use flotilla_agent::settings::Settings;
+use flotilla_agent::{exec, job, link, process, register, step, supervise};
+
+/// The role could not do its work.
+const FAILED: u8 = 1;
+/// The command line or the settings are wrong.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    match arguments::parse(std::env::args_os().skip(1)) {
+        Ok(command) => run(command),
+        Err(error) => failed(&error, USAGE),
+    }
+}
+
+fn run(command: Command) -> ExitCode {
+    match command {
+        Command::Help => print(arguments::HELP),
+        Command::Version => print(concat!("flotilla-agent ", env!("CARGO_PKG_VERSION"), "\n")),
+        Command::Step { plan } => failed(&step::shell_process::become_shell(&plan), step::shell_process::CANNOT_RUN),
+        Command::Job { folder } => with_runtime(async {
+            match job::run(&folder).await {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => failed(&error, error.exit_code()),
+            }
+        }),
+        Command::Register { settings, activation, again } => with_settings(&settings, async |settings| {
+            let activation = register::activation_text(&activation, std::io::stdin())?;
+            let registered = register::register(&settings, &activation, again).await?;
+            writeln!(std::io::stdout(), "{}", registered.node)?;
+            Ok(())
+        }),
+        Command::Run { settings: file } => with_settings(&file.clone(), async |settings| Ok(supervise::run(&settings, &file).await?)),
+        Command::Link { settings, supervisor } => with_settings(&settings, async |settings| {
+            process::stop_with_supervisor(supervisor)?;
+            Ok(link::run(settings).await?)
+        }),
+        Command::Exec { settings, supervisor } => with_settings(&settings, async |settings| {
+            process::stop_with_supervisor(supervisor)?;
+            Ok(exec::run(settings, supervisor.is_some()).await?)
+        }),
+    }
+}
+
+fn with_settings(file: &arguments::SettingsFile, role: impl AsyncFnOnce(Settings) -> Result<(), Box<dyn Error>>) -> ExitCode {
+    let settings = match Settings::load(file) {
+        Ok(settings) => settings,
+        Err(error) => return failed(&error, USAGE),
+    };
+    with_runtime(async {
+        match role(settings).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(error.as_ref(), FAILED),
+        }
+    })
+}
+
+fn with_runtime(role: impl Future<Output = ExitCode>) -> ExitCode {
+    // A log that cannot be written is no reason to stop: its reader may be gone.
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_target(false).log_internal_errors(false).init();
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => {
+            let code = runtime.block_on(role);
+            // A name that is being looked up, or a read that hangs, does not keep the process.
+            runtime.shutdown_background();
+            code
+        }
+        Err(error) => failed(&error, FAILED),
+    }
+}
+
+fn print(text: &str) -> ExitCode {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(FAILED),
+    }
+}
+
+/// Says on standard error what went wrong, in one line with its causes.
+fn failed(error: &(dyn Error + 'static), code: u8) -> ExitCode {
+    let mut text = format!("flotilla-agent: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    // When standard error is gone, the exit code still tells.
+    let _written = writeln!(std::io::stderr(), "{text}");
+    ExitCode::from(code)
+}

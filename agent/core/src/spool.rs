@@ -203,7 +203,7 @@ impl Spool {
         }
         let due = due.into_iter().map(|held| held.bytes.clone()).collect();
         self.sent_up_to = Some(sent_up_to);
-        self.resend_at.get_or_insert(now + u64::from(self.pause_ms));
+        self.resend_at.get_or_insert_with(|| now + u64::from(self.pause_ms));
         due
     }
 

@@ -1,0 +1,234 @@
+//! The command line: roles as subcommands.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use lexopt::{Arg, Parser, ValueExt as _};
+use thiserror::Error;
+
+/// Where the settings are when nobody says.
+pub const DEFAULT_SETTINGS_FILE: &str = "/etc/flotilla/agent.toml";
+
+/// What `--help` prints.
+pub const HELP: &str = "\
+flotilla-agent: runs signed orders on this device and reports what came of them.
+
+Usage:
+  flotilla-agent register --activation '<string>' [--again] [--settings FILE]
+  flotilla-agent run [--settings FILE]
+
+Commands:
+  register   Make this device a node of a fleet. Prints the node's id.
+               --activation '<string>'  what the operator gave you; - reads it from standard input
+               --again                  enrol once more with the same key, for example after the broker has moved
+  run        Run the agent in the foreground until SIGTERM or Ctrl-C.
+
+Options:
+  --settings FILE   default /etc/flotilla/agent.toml; without that file every setting has its default.
+                    Every setting can be given in the environment: FLOTILLA_AGENT__STATE_FOLDER=/srv/agent
+  --version         Print the version.
+  --help            Print this text.
+
+Examples:
+  flotilla-agent register --activation 'fl1_…'
+  flotilla-agent register --activation - < activation.txt
+  FLOTILLA_AGENT__STATE_FOLDER=$HOME/agent flotilla-agent run
+
+The parts of a running agent (link, exec, job, step) are started by it and not by hand.
+";
+
+/// Which settings file to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SettingsFile {
+    /// The file named on the command line: it must exist.
+    Named(PathBuf),
+    /// [`DEFAULT_SETTINGS_FILE`], where it exists.
+    Default,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Print the help.
+    Help,
+    /// Print the version.
+    Version,
+    /// Run link and exec and keep them running.
+    Run {
+        /// Where the settings are.
+        settings: SettingsFile,
+    },
+    /// The role link.
+    Link {
+        /// Where the settings are.
+        settings: SettingsFile,
+        /// The process to stop with.
+        supervisor: Option<u32>,
+    },
+    /// The role exec.
+    Exec {
+        /// Where the settings are.
+        settings: SettingsFile,
+        /// The process to stop with.
+        supervisor: Option<u32>,
+    },
+    /// The role job.
+    Job {
+        /// The job's folder.
+        folder: PathBuf,
+    },
+    /// Becomes the shell of one step.
+    Step {
+        /// The file that says what to run.
+        plan: PathBuf,
+    },
+    /// Make this device a node.
+    Register {
+        /// Where the settings are.
+        settings: SettingsFile,
+        /// The activation string, or `-`.
+        activation: String,
+        /// Also when the device is a node already.
+        again: bool,
+    },
+}
+
+/// What is wrong with a command line.
+#[derive(Debug, Error)]
+pub enum ArgumentsError {
+    /// An option that is unknown, lacks its value or has one too many.
+    #[error("{0}; see flotilla-agent --help")]
+    Syntax(#[from] lexopt::Error),
+    /// There is no such command.
+    #[error("there is no command \"{0}\"; the commands are register and run, see flotilla-agent --help")]
+    Unknown(String),
+    /// No command was given.
+    #[error("say what to do: flotilla-agent register or flotilla-agent run, see flotilla-agent --help")]
+    Missing,
+    /// A command lacks an option that it needs.
+    #[error("{command} needs {option}; see flotilla-agent --help")]
+    Needs {
+        /// The command.
+        command: &'static str,
+        /// The option with its value.
+        option: &'static str,
+    },
+    /// An option that belongs to another command.
+    #[error("{command} takes no {option}; see flotilla-agent --help")]
+    Foreign {
+        /// The command.
+        command: String,
+        /// The option.
+        option: &'static str,
+    },
+}
+
+/// Options as they were given, before it is known which belong to the command.
+#[derive(Default)]
+struct Given {
+    settings: Option<PathBuf>,
+    supervisor: Option<u32>,
+    folder: Option<PathBuf>,
+    plan: Option<PathBuf>,
+    activation: Option<String>,
+    again: Option<()>,
+}
+
+/// Reads the arguments after the program's name.
+///
+/// # Errors
+/// A sentence for the person who typed them.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, ArgumentsError> {
+    let mut parser = Parser::from_args(arguments);
+    let mut command = None;
+    let mut given = Given::default();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Long("help") | Arg::Short('h') => return Ok(Command::Help),
+            Arg::Long("version") | Arg::Short('V') => return Ok(Command::Version),
+            Arg::Long("settings") => given.settings = Some(parser.value()?.into()),
+            Arg::Long("supervised") => given.supervisor = Some(parser.value()?.parse()?),
+            Arg::Long("folder") => given.folder = Some(parser.value()?.into()),
+            Arg::Long("plan") => given.plan = Some(parser.value()?.into()),
+            Arg::Long("activation") => given.activation = Some(parser.value()?.string()?),
+            Arg::Long("again") => given.again = Some(()),
+            Arg::Value(name) if command.is_none() => command = Some(name.string()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let command = command.ok_or(ArgumentsError::Missing)?;
+    let mut settings = || given.settings.take().map_or(SettingsFile::Default, SettingsFile::Named);
+    let parsed = match command.as_str() {
+        "run" => Command::Run { settings: settings() },
+        "link" => Command::Link { settings: settings(), supervisor: given.supervisor.take() },
+        "exec" => Command::Exec { settings: settings(), supervisor: given.supervisor.take() },
+        "job" => Command::Job { folder: needed(given.folder.take(), "job", "--folder FOLDER")? },
+        "step" => Command::Step { plan: needed(given.plan.take(), "step", "--plan FILE")? },
+        "register" => Command::Register {
+            settings: settings(),
+            activation: needed(given.activation.take(), "register", "--activation '<string>'")?,
+            again: given.again.take().is_some(),
+        },
+        _ => return Err(ArgumentsError::Unknown(command)),
+    };
+    // What a command takes was taken out above.
+    match given.left_over() {
+        Some(option) => Err(ArgumentsError::Foreign { command, option }),
+        None => Ok(parsed),
+    }
+}
+
+fn needed<T>(value: Option<T>, command: &'static str, option: &'static str) -> Result<T, ArgumentsError> {
+    value.ok_or(ArgumentsError::Needs { command, option })
+}
+
+impl Given {
+    fn left_over(&self) -> Option<&'static str> {
+        let left = [
+            (self.settings.is_some(), "--settings"),
+            (self.supervisor.is_some(), "--supervised"),
+            (self.folder.is_some(), "--folder"),
+            (self.plan.is_some(), "--plan"),
+            (self.activation.is_some(), "--activation"),
+            (self.again.is_some(), "--again"),
+        ];
+        left.into_iter().find_map(|(given, option)| given.then_some(option))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_words(line: &str) -> Result<Command, String> {
+        parse(line.split_whitespace().map(OsString::from)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn commands_are_read_with_their_options() {
+        assert_eq!(parse_words("run"), Ok(Command::Run { settings: SettingsFile::Default }));
+        assert_eq!(parse_words("run --settings a.toml"), Ok(Command::Run { settings: SettingsFile::Named("a.toml".into()) }));
+        assert_eq!(parse_words("link --supervised 7"), Ok(Command::Link { settings: SettingsFile::Default, supervisor: Some(7) }));
+        assert_eq!(parse_words("job --folder f"), Ok(Command::Job { folder: "f".into() }));
+        let register = Command::Register { settings: SettingsFile::Default, activation: "x".into(), again: true };
+        assert_eq!(parse_words("register --again --activation x"), Ok(register));
+        assert_eq!(parse_words("run --help"), Ok(Command::Help));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (line, expected) in [
+            ("", "say what to do"),
+            ("start", "no command \"start\""),
+            ("register", "register needs --activation"),
+            ("run --again", "run takes no --again"),
+            ("job --folder f --settings s", "job takes no --settings"),
+            ("run --folder", "--folder"),
+            ("run --unknown", "--unknown"),
+            ("link --supervised x", "\"x\""),
+        ] {
+            let error = parse_words(line).unwrap_err();
+            assert!(error.contains(expected), "{line}: {error}");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The only place of this crate that reads a clock; timers come from tokio.
+
+use std::io;
+use std::path::Path;
+
+use flotilla_protocol::id::BootId;
+use nix::time::{ClockId, clock_gettime};
+
+/// Where the kernel shows the id that it drew at boot.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// Milliseconds since the boot, suspended time included (`CLOCK_BOOTTIME`). It never steps and is comparable between the
+/// processes of one boot.
+#[must_use]
+pub fn boottime_ms() -> u64 {
+    // Linux has this clock since 2.6.39, and the call has no other way to fail.
+    let Ok(time) = clock_gettime(ClockId::CLOCK_BOOTTIME) else { return 0 };
+    let seconds = u64::try_from(time.tv_sec()).unwrap_or(0);
+    let nanoseconds = u64::try_from(time.tv_nsec()).unwrap_or(0);
+    seconds * 1000 + nanoseconds / 1_000_000
+}
+
+/// The id of this boot.
+///
+/// # Errors
+/// `/proc` is not there, or holds something else.
+pub fn boot_id() -> io::Result<BootId> {
+    let text = std::fs::read_to_string(Path::new(BOOT_ID))?;
+    text.trim().parse().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_boot_has_one_id_and_its_time_goes_on() {
+        assert_eq!(boot_id().unwrap(), boot_id().unwrap());
+        let first = boottime_ms();
+        assert!(first > 0);
+        assert!(boottime_ms() >= first);
+    }
+}

@@ -1,0 +1,260 @@
+//! The jobs: started once, waited for, found again after a restart, and forgotten.
+//!
+//! Who may start a job is decided in the job's folder (see [`crate::job`]): whichever job process links `started` first runs it. So starting
+//! one again after a crash of exec is safe in the boot in which it was first started, and in a later boot it is never done.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use flotilla_agent_core::JobEnd;
+use flotilla_protocol::capability::command::{Captured, CommandOrder, RESULT_STDERR_BYTES, RESULT_STDOUT_BYTES, StepResult};
+use flotilla_protocol::id::{BootId, OrderId};
+use flotilla_protocol::report::OutputStream;
+use flotilla_protocol::status::{Outcome, StepStatus};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc;
+
+use crate::job::folder::{FolderError, JobFolder, JobState};
+use crate::job::spec::{CapturedFile, JobReport, JobSpec, JobStep};
+use crate::process;
+
+/// How often a job that is not our child is looked at: one that was started before exec was.
+const LOOK: Duration = Duration::from_millis(200);
+/// Piece in which output of a lost job is read to hash it.
+const READ_BYTES: usize = 64 * 1024;
+
+/// A job is over.
+#[derive(Debug)]
+pub struct Ended {
+    /// Which.
+    pub order: OrderId,
+    /// How.
+    pub end: JobEnd,
+}
+
+/// All jobs of this node.
+#[derive(Debug)]
+pub struct Jobs {
+    folder: PathBuf,
+    output_limit_bytes: u64,
+    job_user: Option<String>,
+    boot: BootId,
+    ended: mpsc::Sender<Ended>,
+    running: BTreeMap<OrderId, tokio::task::JoinHandle<()>>,
+}
+
+impl Jobs {
+    /// Jobs in a folder; what ends is sent to `ended`.
+    #[must_use]
+    pub fn new(folder: PathBuf, output_limit_bytes: u64, job_user: Option<String>, boot: BootId, ended: mpsc::Sender<Ended>) -> Self {
+        Self { folder, output_limit_bytes, job_user, boot, ended, running: BTreeMap::new() }
+    }
+
+    /// Removes the folders of orders that nobody needs any more, unless their job still runs.
+    pub fn remove_unneeded(&self, is_needed: impl Fn(OrderId) -> bool) {
+        let orders = JobFolder::list(&self.folder).unwrap_or_else(|error| {
+            tracing::warn!(%error, "the folder of jobs cannot be listed");
+            Vec::new()
+        });
+        for order in orders.into_iter().filter(|order| !is_needed(*order)) {
+            let folder = self.of(order);
+            if !matches!(folder.state(), Ok(JobState::Running { .. })) {
+                warn_of(order, folder.remove());
+            }
+        }
+    }
+
+    /// Starts a job that was never started.
+    pub fn start(&mut self, order: OrderId, command: CommandOrder) {
+        let spec = JobSpec {
+            order,
+            document: command.document,
+            document_version: command.document_version,
+            parameters: command.parameters,
+            plan: command.plan,
+            output_limit_bytes: self.output_limit_bytes,
+            job_user: self.job_user.clone(),
+            boot: self.boot,
+        };
+        let names = step_names(&spec);
+        let started = JobFolder::create(&self.folder, &spec).map_err(|error| error.to_string()).and_then(|folder| {
+            let child = process::start_job(&folder).map_err(|error| format!("the job's process cannot be started: {error}"))?;
+            Ok((folder, child))
+        });
+        match started {
+            Ok((folder, mut child)) => self.watch(order, async move {
+                if let Err(error) = child.wait().await {
+                    tracing::warn!(%order, %error, "the job's process cannot be waited for");
+                }
+                end_of(&folder, &names).await
+            }),
+            Err(explanation) => self.watch(order, async move { not_started(explanation) }),
+        }
+    }
+
+    /// Finds out what became of a job that was about to start before exec did, and starts it if it never was and still may be.
+    pub fn recover(&mut self, order: OrderId, command: CommandOrder, same_boot: bool) {
+        let folder = self.of(order);
+        let names: Vec<String> = command.plan.steps.iter().map(|step| step.name.clone()).collect();
+        if !same_boot {
+            let end = interrupted(&folder, &names, "the device was restarted while the command ran");
+            return self.watch(order, async move { end });
+        }
+        match folder.state() {
+            Ok(JobState::NotStarted) => self.start(order, command),
+            Ok(_) => self.watch(order, async move { end_of(&folder, &names).await }),
+            Err(error) => {
+                let end = interrupted(&folder, &names, &format!("the job's folder cannot be read: {error}"));
+                self.watch(order, async move { end });
+            }
+        }
+    }
+
+    /// Has a running job stop.
+    pub fn cancel(&self, order: OrderId) {
+        warn_of(order, self.of(order).request_cancel());
+    }
+
+    /// Removes a job's folder.
+    pub fn forget(&mut self, order: OrderId) {
+        self.running.remove(&order);
+        warn_of(order, self.of(order).remove());
+    }
+
+    /// At most `maximum` bytes of a step's output; none when it cannot be read.
+    #[must_use]
+    pub fn read_output(&self, order: OrderId, step: u16, stream: OutputStream, offset: u64, maximum: usize) -> Vec<u8> {
+        self.of(order).read_output(step, stream, offset, maximum).unwrap_or_else(|error| {
+            tracing::warn!(%order, %error, "output cannot be read");
+            Vec::new()
+        })
+    }
+
+    /// Whether any job runs.
+    #[must_use]
+    pub fn any_running(&self) -> bool {
+        self.running.values().any(|task| !task.is_finished())
+    }
+
+    /// How much output the running jobs have by now.
+    #[must_use]
+    pub fn output_lengths(&self) -> Vec<(OrderId, u16, OutputStream, u64)> {
+        let running = self.running.iter().filter(|(_, task)| !task.is_finished()).map(|(order, _)| *order);
+        let lengths = |order| {
+            self.of(order).output_lengths().unwrap_or_default().into_iter().map(move |(step, stream, length)| (order, step, stream, length))
+        };
+        running.flat_map(lengths).collect()
+    }
+
+    fn of(&self, order: OrderId) -> JobFolder {
+        JobFolder::of_order(&self.folder, order)
+    }
+
+    fn watch(&mut self, order: OrderId, end: impl Future<Output = JobEnd> + Send + 'static) {
+        let ended = self.ended.clone();
+        let task = tokio::spawn(async move {
+            let end = end.await;
+            // Nobody listens only when exec ends; then the next exec finds the job again.
+            if ended.send(Ended { order, end }).await.is_err() {
+                tracing::debug!(%order, "a job ended after exec");
+            }
+        });
+        self.running.insert(order, task);
+    }
+}
+
+fn step_names(spec: &JobSpec) -> Vec<String> {
+    spec.plan.steps.iter().map(|step| step.name.clone()).collect()
+}
+
+fn warn_of(order: OrderId, done: Result<(), FolderError>) {
+    if let Err(error) = done {
+        tracing::warn!(%order, error = %with_causes(&error), "a job's folder");
+    }
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {}", with_causes(source)))
+}
+
+/// Waits until the job in `folder` is over.
+async fn end_of(folder: &JobFolder, names: &[String]) -> JobEnd {
+    loop {
+        match folder.state() {
+            Ok(JobState::Running { .. }) => tokio::time::sleep(LOOK).await,
+            Ok(JobState::Ended(report)) => return with_output(folder, report),
+            // A job process of an exec before us may still be on its way to the start: taking the start ourselves settles it.
+            Ok(JobState::NotStarted) => match folder.forbid_start() {
+                Ok(true) => return not_started("the job's process ended before it started anything".to_owned()),
+                Ok(false) => {}
+                Err(error) => return not_started(format!("the job's folder cannot be used: {}", with_causes(&error))),
+            },
+            Ok(JobState::Lost { .. }) => {
+                match folder.kill_leftovers() {
+                    Ok(0) => {}
+                    Ok(killed) => tracing::warn!(killed, "processes of a lost job were killed"),
+                    Err(error) => tracing::warn!(error = %with_causes(&error), "what a lost job left running cannot be killed"),
+                }
+                return interrupted(folder, names, "the job's process was killed, and how far the command came cannot be known");
+            }
+            Err(error) => return interrupted(folder, names, &format!("the job's folder cannot be read: {}", with_causes(&error))),
+        }
+    }
+}
+
+fn not_started(explanation: String) -> JobEnd {
+    JobEnd { outcome: Outcome::Failed, explanation, steps: Vec::new() }
+}
+
+fn with_output(folder: &JobFolder, report: JobReport) -> JobEnd {
+    let steps = (0..).zip(report.steps).map(|(index, step)| step_result(folder, index, step)).collect();
+    JobEnd { outcome: report.outcome, explanation: report.explanation, steps }
+}
+
+fn step_result(folder: &JobFolder, index: u16, step: JobStep) -> StepResult {
+    StepResult {
+        name: step.name,
+        status: step.status,
+        exit_code: step.exit_code,
+        started_ms: step.started_uptime_ms,
+        ended_ms: step.ended_uptime_ms,
+        stdout: captured(folder, index, OutputStream::Stdout, step.stdout),
+        stderr: captured(folder, index, OutputStream::Stderr, step.stderr),
+    }
+}
+
+fn captured(folder: &JobFolder, step: u16, stream: OutputStream, file: CapturedFile) -> Captured {
+    let maximum = match stream {
+        OutputStream::Stdout => RESULT_STDOUT_BYTES,
+        OutputStream::Stderr => RESULT_STDERR_BYTES,
+    };
+    let head = folder.read_output(step, stream, 0, maximum).unwrap_or_default();
+    Captured { written_bytes: file.written_bytes, kept_bytes: file.kept_bytes, sha256: file.sha256, head }
+}
+
+/// The end of a job whose outcome nobody can know, with the output that is there.
+fn interrupted(folder: &JobFolder, names: &[String], explanation: &str) -> JobEnd {
+    let lengths = folder.output_lengths().unwrap_or_default();
+    let reached = lengths.iter().map(|(step, ..)| usize::from(*step) + 1).max().unwrap_or(0);
+    let steps = (0_u16..).zip(names).take(reached).map(|(index, name)| {
+        let step = JobStep {
+            status: StepStatus::Failed,
+            stdout: file_as_it_is(folder, index, OutputStream::Stdout),
+            stderr: file_as_it_is(folder, index, OutputStream::Stderr),
+            ..JobStep::not_run(name)
+        };
+        step_result(folder, index, step)
+    });
+    JobEnd { outcome: Outcome::Interrupted, explanation: explanation.to_owned(), steps: steps.collect() }
+}
+
+fn file_as_it_is(folder: &JobFolder, step: u16, stream: OutputStream) -> CapturedFile {
+    let mut hasher = Sha256::new();
+    let mut length = 0;
+    while let Some(bytes) = folder.read_output(step, stream, length, READ_BYTES).ok().filter(|bytes| !bytes.is_empty()) {
+        hasher.update(&bytes);
+        length += u64::try_from(bytes.len()).unwrap_or(0);
+    }
+    CapturedFile { written_bytes: length, kept_bytes: length, sha256: hasher.finalize().into() }
+}

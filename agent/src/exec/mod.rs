@@ -1,0 +1,251 @@
+//! Exec: the half that owns the keys and the journal, verifies, decides and starts jobs. It has no network.
+//!
+//! Everything it decides is `flotilla-agent-core`'s; here is the shell around it: the [`journal`] file, the socket to the link, the [`jobs`],
+//! the clock. It keeps the core's one rule: a record that is not lazy is on disk before the next output of another kind is taken. When the
+//! journal cannot be written, exec ends; the supervisor starts it again, and until the disk takes records nothing is accepted.
+
+pub mod jobs;
+pub mod journal;
+mod peer_link;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use flotilla_agent_core::{Core, Input, Output, Recovery, Settings as CoreSettings};
+use flotilla_protocol::id::FleetId;
+use flotilla_protocol::report::MAXIMUM_CHUNK_BYTES;
+use flotilla_protocol::status::RejectReason;
+use flotilla_protocol::topic::Topic;
+use flotilla_protocol::trust::{Trust, TrustError};
+use thiserror::Error;
+use tokio::net::UnixListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::frame::{FromExec, FromLink};
+use crate::settings::Settings;
+use crate::state::{ExecState, StateError};
+use crate::{clock, facts};
+use jobs::{Ended, Jobs};
+use journal::{Journal, JournalError};
+use peer_link::PeerLink;
+
+/// How often the growth of running jobs' output is looked at: short commands end before the first look and cost nothing.
+const OUTPUT_LOOK: Duration = Duration::from_secs(1);
+/// One log line for each reason of refusal in this time, in milliseconds.
+const REFUSAL_LOG_MS: u64 = 10_000;
+/// Longest sleep: a timer that is wrong for whatever reason is mended within this time.
+const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
+
+/// Why exec cannot go on.
+#[derive(Debug, Error)]
+pub enum ExecError {
+    /// The node's own state cannot be read.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The stored trust bundles do not follow from the pinned root.
+    #[error("the stored trust bundles cannot be used; enrol the device again with `flotilla-agent register --again`")]
+    Trust(#[source] TrustError),
+    /// The journal cannot be read or written.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The socket for the link cannot be opened.
+    #[error("the socket {} cannot be opened", .path.display())]
+    Socket {
+        /// Where.
+        path: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The system gives no boot id, no randomness or no signals.
+    #[error("{what} cannot be had from the system")]
+    System {
+        /// What is missing.
+        what: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// Runs exec until it is told to stop.
+///
+/// # Errors
+/// See [`ExecError`]. Nothing that was promised is lost then: the journal has it.
+pub async fn run(settings: Settings, _supervised: bool) -> Result<(), ExecError> {
+    let state = ExecState::load(&settings)?;
+    let boot = clock::boot_id().map_err(|source| ExecError::System { what: "the boot id", source })?;
+    let trust = Trust::from_pinned(&state.root_hash, state.bundles.iter().map(Vec::as_slice)).map_err(ExecError::Trust)?;
+    let (journal, records) = Journal::open(&state.layout.exec("journal"))?;
+    let mut recovery = Recovery::new(CoreSettings {
+        identity: state.identity.clone(),
+        trust,
+        boot,
+        facts: facts::gather(&state.broker),
+        maximum_jobs: settings.maximum_jobs,
+        first_floor_ms: state.first_floor_ms,
+    });
+    for record in records {
+        recovery.replay(record).map_err(|source| JournalError::Inconsistent { source })?;
+    }
+    let (ended, ends) = mpsc::channel(settings.maximum_jobs.max(1) * 2);
+    let core = recovery.finish();
+    let jobs = Jobs::new(state.layout.exec("jobs"), settings.output_limit_bytes, settings.job_user.clone(), boot, ended);
+    jobs.remove_unneeded(|order| core.needs_folder(order));
+    let listener = listen(&settings)?;
+    tracing::info!(node = %state.node, fleet = %state.fleet, "exec is ready");
+    let mut shell = Shell { core, journal, jobs, fleet: state.fleet, link: None, refusals: BTreeMap::new() };
+    shell.run(listener, ends).await
+}
+
+fn listen(settings: &Settings) -> Result<UnixListener, ExecError> {
+    let path = settings.socket.clone();
+    let failed = |source| ExecError::Socket { path: path.clone(), source };
+    // The journal's lock says that no other exec lives, so a socket that is there is a dead one's.
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    UnixListener::bind(&path).map_err(failed)
+}
+
+struct Shell {
+    core: Core,
+    journal: Journal,
+    jobs: Jobs,
+    fleet: FleetId,
+    link: Option<PeerLink>,
+    /// When each reason was last logged, in uptime milliseconds.
+    refusals: BTreeMap<RejectReason, u64>,
+}
+
+impl Shell {
+    async fn run(&mut self, listener: UnixListener, mut ends: mpsc::Receiver<Ended>) -> Result<(), ExecError> {
+        let no_signals = |source| ExecError::System { what: "signals", source };
+        let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+        let mut look = tokio::time::interval(OUTPUT_LOOK);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            self.take_outputs()?;
+            let now = clock::boottime_ms();
+            let sleep =
+                self.core.next_wakeup(now).map_or(LONGEST_SLEEP, |at| Duration::from_millis(at.saturating_sub(now)).min(LONGEST_SLEEP));
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => self.link_came(stream),
+                    // Out of descriptors: the next attempt comes with the next connection.
+                    Err(error) => tracing::warn!(%error, "a connection to the socket was not accepted"),
+                },
+                frame = peer_link::exchange(&mut self.link), if self.link.is_some() => self.link_said(frame)?,
+                ended = ends.recv() => if let Some(ended) = ended {
+                    self.core.handle(Input::JobEnded { order: ended.order, end: ended.end }, clock::boottime_ms());
+                },
+                () = tokio::time::sleep(sleep) => self.core.handle(Input::Tick, clock::boottime_ms()),
+                _ = look.tick(), if self.jobs.any_running() => self.look_at_output(),
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+            }
+        }
+        self.take_outputs()?;
+        Ok(self.journal.sync()?)
+    }
+
+    fn link_came(&mut self, stream: tokio::net::UnixStream) {
+        match crate::peer::check(&stream, None) {
+            Ok(()) => {
+                // The newest link counts: an older one is a dead one whose end is not yet seen.
+                if self.link.replace(PeerLink::new(stream)).is_some() {
+                    self.core.handle(Input::Disconnected, clock::boottime_ms());
+                }
+            }
+            Err(error) => tracing::warn!(%error, "a connection to the socket was refused"),
+        }
+    }
+
+    fn link_said(&mut self, frame: Option<FromLink>) -> Result<(), ExecError> {
+        let now = clock::boottime_ms();
+        match frame {
+            Some(FromLink::Connected) => {
+                let mut nonce = [0; 32];
+                getrandom::fill(&mut nonce)
+                    .map_err(|error| ExecError::System { what: "randomness", source: std::io::Error::other(error) })?;
+                self.core.handle(Input::Connected { nonce }, now);
+            }
+            Some(FromLink::Disconnected { .. }) => self.core.handle(Input::Disconnected, now),
+            Some(FromLink::Message { topic, retained, payload }) => {
+                self.core.handle(Input::Message { topic: &topic, retained, payload: &payload }, now)
+            }
+            None => {
+                self.link = None;
+                self.core.handle(Input::Disconnected, now);
+            }
+        }
+        Ok(())
+    }
+
+    fn look_at_output(&mut self) {
+        let now = clock::boottime_ms();
+        for (order, step, stream, kept_bytes) in self.jobs.output_lengths() {
+            if kept_bytes > 0 {
+                self.core.handle(Input::OutputGrew { order, step, stream, kept_bytes }, now);
+            }
+        }
+    }
+
+    /// Does what the core wants, in its order.
+    fn take_outputs(&mut self) -> Result<(), ExecError> {
+        while let Some(output) = self.core.poll_output() {
+            if let Output::Persist(record) = output {
+                self.journal.append(&record)?;
+                continue;
+            }
+            self.journal.sync_if_needed()?;
+            match output {
+                Output::Persist(_) => {}
+                Output::Publish(message) => {
+                    let topic = Topic::Up { fleet: self.fleet, node: self.core.node(), kind: message.kind };
+                    self.say(&FromExec::Publish { topic: topic.to_string(), retain: false, payload: message.payload });
+                }
+                Output::RunJob { order, command } => {
+                    tracing::info!(%order, document = %command.document, "a job starts");
+                    self.jobs.start(order, *command);
+                }
+                Output::RecoverJob { order, command, same_boot } => {
+                    tracing::info!(%order, same_boot, "a job is picked up again");
+                    self.jobs.recover(order, *command, same_boot);
+                }
+                Output::CancelJob { order } => {
+                    tracing::info!(%order, "a job is cancelled");
+                    self.jobs.cancel(order);
+                }
+                Output::ForgetJob { order } => self.jobs.forget(order),
+                Output::ReadOutput { order, step, stream, offset } => {
+                    let bytes = self.jobs.read_output(order, step, stream, offset, MAXIMUM_CHUNK_BYTES);
+                    self.core.handle(Input::OutputRead { order, step, stream, offset, bytes }, clock::boottime_ms());
+                }
+                Output::Refused { reason } => self.log_refusal(reason),
+                Output::SpreadReconnect { seconds } => self.say(&FromExec::Configure { reconnect_spread_s: seconds }),
+            }
+        }
+        if self.journal.wants_compaction() {
+            self.journal.compact(&self.core.snapshot())?;
+        }
+        Ok(self.journal.sync_if_needed()?)
+    }
+
+    fn say(&mut self, frame: &FromExec) {
+        if let Some(link) = &mut self.link {
+            link.say(frame);
+        }
+    }
+
+    fn log_refusal(&mut self, reason: RejectReason) {
+        let now = clock::boottime_ms();
+        let is_due = self.refusals.get(&reason).is_none_or(|last| now.saturating_sub(*last) >= REFUSAL_LOG_MS);
+        if is_due {
+            let count = self.core.refused().get(&reason).copied().unwrap_or(0);
+            tracing::warn!(reason = reason.as_str(), count, "a message was refused");
+            self.refusals.insert(reason, now);
+        }
+    }
+}

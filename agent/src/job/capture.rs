@@ -1,0 +1,110 @@
+//! A step's output: always drained, so that the step neither blocks nor is killed for writing, and kept up to a limit.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use sha2::{Digest as _, Sha256};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::sync::watch;
+
+use super::spec::CapturedFile;
+
+/// What is read at once.
+const READ_BYTES: usize = 16 * 1024;
+
+/// Where the output of one stream goes.
+pub(crate) struct Capture {
+    file: File,
+    limit_bytes: u64,
+    written_bytes: u64,
+    kept_bytes: u64,
+    hasher: Sha256,
+    /// After a failed write nothing more is kept: what is kept has no holes.
+    full: bool,
+}
+
+impl Capture {
+    /// Makes the file.
+    pub(crate) fn create(path: &Path, limit_bytes: u64) -> io::Result<Self> {
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        Ok(Self { file, limit_bytes, written_bytes: 0, kept_bytes: 0, hasher: Sha256::new(), full: false })
+    }
+
+    /// Takes everything until the last writer has closed, or until `stop` is true.
+    pub(crate) async fn drain(mut self, mut pipe: impl AsyncRead + Unpin, mut stop: watch::Receiver<bool>) -> Self {
+        let mut buffer = vec![0; READ_BYTES];
+        loop {
+            let read = tokio::select! {
+                read = pipe.read(&mut buffer) => read,
+                _ = stop.wait_for(|stop| *stop) => return self,
+            };
+            match read.ok().and_then(|count| buffer.get(..count)) {
+                Some(bytes) if !bytes.is_empty() => self.take(bytes),
+                _ => return self,
+            }
+        }
+    }
+
+    /// Counts bytes, and keeps what still fits.
+    pub(crate) fn take(&mut self, bytes: &[u8]) {
+        self.written_bytes = self.written_bytes.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        let room = usize::try_from(self.limit_bytes.saturating_sub(self.kept_bytes)).unwrap_or(usize::MAX);
+        let mut rest = bytes.get(..room.min(bytes.len())).unwrap_or_default();
+        while !rest.is_empty() && !self.full {
+            match self.file.write(rest) {
+                Ok(count) if count > 0 => {
+                    let (kept, after) = rest.split_at(count.min(rest.len()));
+                    self.hasher.update(kept);
+                    self.kept_bytes += u64::try_from(kept.len()).unwrap_or(0);
+                    rest = after;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                ended => {
+                    tracing::warn!(?ended, "output cannot be kept any more");
+                    self.full = true;
+                }
+            }
+        }
+    }
+
+    /// Has it on the disk and says how much it was.
+    pub(crate) fn finish(self) -> CapturedFile {
+        if self.kept_bytes > 0
+            && let Err(error) = self.file.sync_all()
+        {
+            tracing::warn!(%error, "output may not outlast a power cut");
+        }
+        CapturedFile { written_bytes: self.written_bytes, kept_bytes: self.kept_bytes, sha256: self.hasher.finalize().into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_the_first_and_is_hashed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        let mut capture = Capture::create(&path, 5).unwrap();
+        for bytes in [b"abc".as_slice(), b"", b"def", b"ghi"] {
+            capture.take(bytes);
+        }
+        let captured = capture.finish();
+        assert_eq!((captured.written_bytes, captured.kept_bytes), (9, 5));
+        assert_eq!(captured.sha256, flotilla_protocol::sha256(&[b"abcde"]));
+        assert_eq!(std::fs::read(&path).unwrap(), b"abcde");
+        assert!(Capture::create(&path, 5).is_err(), "output is never overwritten");
+    }
+
+    #[test]
+    fn a_full_disk_truncates_and_does_not_stop_the_step() {
+        let file = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut capture = Capture { file, limit_bytes: 9, written_bytes: 0, kept_bytes: 0, hasher: Sha256::new(), full: false };
+        capture.take(b"abc");
+        let captured = capture.finish();
+        assert_eq!(captured, CapturedFile { written_bytes: 3, ..CapturedFile::default() });
+    }
+}

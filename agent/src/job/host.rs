@@ -1,0 +1,82 @@
+//! What a step is given to run with.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use flotilla_protocol::report::OutputStream;
+use tokio::process::Child;
+use tokio::signal::unix::Signal;
+use tokio::time::sleep;
+
+use super::capture::Capture;
+use super::child::{self, ChildEnd};
+use super::folder::JobFolder;
+use super::spec::{CapturedFile, JobSpec};
+use crate::clock;
+use crate::process;
+
+/// How often the cancel file is looked for without a signal: exec may have died between the two.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Whether and when the job is to stop.
+#[derive(Debug)]
+pub(crate) struct Stop {
+    terminate: Signal,
+    marker: PathBuf,
+}
+
+impl Stop {
+    pub(crate) fn new(terminate: Signal, marker: PathBuf) -> Self {
+        Self { terminate, marker }
+    }
+
+    /// Whether the cancel file is there.
+    pub(crate) fn requested(&self) -> bool {
+        self.marker.exists()
+    }
+
+    /// Waits until the cancel file is there. A SIGTERM without it means nothing.
+    pub(crate) async fn wait(&mut self) {
+        while !self.requested() {
+            tokio::select! {
+                _ = self.terminate.recv() => {}
+                () = sleep(LOOK) => {}
+            }
+        }
+    }
+}
+
+/// One step's place in its job.
+#[derive(Debug)]
+pub struct Host<'a> {
+    pub(crate) folder: &'a JobFolder,
+    pub(crate) spec: &'a JobSpec,
+    pub(crate) index: u16,
+    pub(crate) stop: &'a mut Stop,
+}
+
+impl Host<'_> {
+    /// The files for the step's output.
+    pub(crate) fn captures(&self) -> io::Result<[Capture; 2]> {
+        let create = |stream| Capture::create(&self.folder.output(self.index, stream), self.spec.output_limit_bytes);
+        Ok([create(OutputStream::Stdout)?, create(OutputStream::Stderr)?])
+    }
+
+    /// The path of a file of this step in the job's folder.
+    pub(crate) fn file(&self, ending: &str) -> PathBuf {
+        self.folder.step_file(self.index, ending)
+    }
+
+    /// Starts the role step on a plan file, in a process group of its own.
+    pub(crate) fn start(&self, plan: &std::path::Path) -> io::Result<Child> {
+        process::start_step(plan, &self.spec.order.to_string())
+    }
+
+    /// Waits for what was started, no longer than `limit`, and keeps its output.
+    pub(crate) async fn attend(&mut self, child: Child, limit: Duration, captures: [Capture; 2]) -> (ChildEnd, [CapturedFile; 2]) {
+        let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        let deadline_ms = clock::boottime_ms().saturating_add(limit_ms);
+        child::attend(child, deadline_ms, self.stop, captures).await
+    }
+}

@@ -1,0 +1,74 @@
+//! At most one start: whoever links the name `started` owns it, for ever.
+//!
+//! The lock is taken on the nameless file first, so that nobody ever sees `started` unlocked while its job lives.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use thiserror::Error;
+
+use super::folder::JobFolder;
+use super::spec::Started;
+use crate::clock;
+use crate::record;
+use crate::state::sync_folder;
+
+/// Why this process does not own the start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The name is linked: the order was started, by another process or before.
+    #[error("the order was started before; nothing was run")]
+    AlreadyStarted,
+    /// The start cannot be made durable: nothing is run then.
+    #[error("the start cannot be recorded in {}", .folder.display())]
+    Unrecorded {
+        /// The job's folder.
+        folder: std::path::PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// The ownership of a start; its lock ends with this process.
+#[derive(Debug)]
+pub struct Claim {
+    /// Closed on exec, so that no step holds the lock.
+    _locked: File,
+}
+
+/// Takes the start of a folder, durably.
+///
+/// # Errors
+/// See [`StartError`]. After [`StartError::Unrecorded`] the name may be linked: then the order counts as started.
+pub fn claim(folder: &JobFolder) -> Result<Claim, StartError> {
+    // The usual case of a second start, without leaving anything behind.
+    if folder.started().exists() {
+        return Err(StartError::AlreadyStarted);
+    }
+    try_claim(folder).map_err(|source| match source.kind() {
+        io::ErrorKind::AlreadyExists => StartError::AlreadyStarted,
+        _ => StartError::Unrecorded { folder: folder.path().to_owned(), source },
+    })
+}
+
+fn try_claim(folder: &JobFolder) -> io::Result<Claim> {
+    let started = Started { pid: std::process::id(), boot: clock::boot_id()? };
+    let temporary = folder.path().join(format!("start-{:016x}", getrandom::u64().map_err(io::Error::other)?));
+    let claimed = link_locked(&temporary, &record::encode(&started).map_err(io::Error::other)?, &folder.started());
+    // The name has done its work, whatever came of it.
+    fs::remove_file(&temporary)?;
+    let file = claimed?;
+    sync_folder(folder.path())?;
+    Ok(Claim { _locked: file })
+}
+
+fn link_locked(temporary: &Path, content: &[u8], name: &Path) -> io::Result<File> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(temporary)?;
+    file.try_lock()?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::hard_link(temporary, name)?;
+    Ok(file)
+}

@@ -1,0 +1,110 @@
+//! The role link: one connection to the broker, one local socket to exec, and bytes between them.
+//!
+//! The link owns the TLS key and the network, and understands no message: what it can do to a node is to hinder it. While
+//! exec is away there is no connection, so that nobody believes the node to be there.
+
+mod relay;
+
+use std::path::Path;
+use std::time::Duration;
+
+use flotilla_link::{BackoffLimits, TlsError, Will, fleet_client};
+use flotilla_protocol::topic::{Topic, node_filters};
+use flotilla_protocol::wire::MAXIMUM_MESSAGE_BYTES;
+use thiserror::Error;
+use tokio::net::UnixStream;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::sleep;
+
+use crate::settings::Settings;
+use crate::state::{LinkState, StateError};
+use relay::Ended;
+
+/// Pause between two looks for exec's socket.
+const SOCKET_PAUSE: Duration = Duration::from_millis(200);
+/// Ceiling of the first pause between two attempts to reach the broker.
+const FIRST_RECONNECT: Duration = Duration::from_millis(500);
+/// Publishes on their way to the broker; the client library's table costs memory for each.
+const IN_FLIGHT: u16 = 16;
+/// The largest message, its topic, and MQTT's own bytes.
+const MAXIMUM_PACKET_BYTES: usize = MAXIMUM_MESSAGE_BYTES + 1024;
+/// What a node that is connected has on its presence topic.
+const ONLINE: &[u8] = b"1";
+/// What its will puts there.
+const OFFLINE: &[u8] = b"0";
+
+/// Why the link cannot run.
+#[derive(Debug, Error)]
+pub enum LinkError {
+    /// The state is missing or damaged.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// Key, certificate and authority cannot be used; registering again makes new ones.
+    #[error("the link's certificate cannot be used; register again with --again")]
+    Tls(#[from] TlsError),
+    /// Signals cannot be received.
+    #[error("the system gives no signal handlers")]
+    Signals(#[source] std::io::Error),
+    /// The MQTT link refuses its settings: a fault of this build.
+    #[error("the connection to the broker cannot be tried")]
+    Stopped(#[source] flotilla_link::StopReason),
+}
+
+/// Runs the link until SIGTERM.
+///
+/// # Errors
+/// See [`LinkError`].
+pub async fn run(settings: Settings) -> Result<(), LinkError> {
+    let state = LinkState::load(&settings)?;
+    let online = Topic::Online { fleet: state.fleet, node: state.node }.to_string();
+    let mut connection = connection_settings(&settings, &state, &online)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(LinkError::Signals)?;
+    let relaying = async {
+        loop {
+            let exec = connect_to_exec(&settings.socket).await;
+            match relay::run(&mut connection, exec, &online).await {
+                Ended::ExecGone => tracing::info!("exec is gone; the connection to the broker is closed until it is back"),
+                Ended::Stopped(reason) => return LinkError::Stopped(reason),
+            }
+            sleep(SOCKET_PAUSE).await;
+        }
+    };
+    tokio::select! {
+        error = relaying => Err(error),
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+fn connection_settings(settings: &Settings, state: &LinkState, online: &str) -> Result<flotilla_link::Settings, LinkError> {
+    let maximum = Duration::from_secs(settings.reconnect_maximum_s);
+    Ok(flotilla_link::Settings {
+        address: state.broker.clone(),
+        tls: fleet_client(&state.authority, &state.certificate, &state.key, Some(state.time_floor_s))?,
+        client_id: state.node.to_string(),
+        subscriptions: node_filters(&state.fleet, &state.node).to_vec(),
+        will: Some(Will { topic: online.to_owned(), payload: OFFLINE.into(), retain: true }),
+        keep_alive: Duration::from_secs(settings.keep_alive_s),
+        maximum_packet_bytes: u32::try_from(MAXIMUM_PACKET_BYTES).unwrap_or(u32::MAX),
+        in_flight: IN_FLIGHT,
+        backoff: BackoffLimits { minimum: FIRST_RECONNECT.min(maximum), maximum },
+    })
+}
+
+async fn connect_to_exec(socket: &Path) -> UnixStream {
+    let mut said = false;
+    loop {
+        match UnixStream::connect(socket).await {
+            Ok(stream) => match crate::peer::check(&stream, None) {
+                Ok(()) => return stream,
+                Err(error) => tracing::warn!(%error, socket = %socket.display(), "a stranger listens where exec should"),
+            },
+            // Once, because exec may be away for long.
+            Err(error) if !said => {
+                tracing::info!(%error, socket = %socket.display(), "waiting for exec");
+                said = true;
+            }
+            Err(_) => {}
+        }
+        sleep(SOCKET_PAUSE).await;
+    }
+}

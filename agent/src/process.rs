@@ -1,0 +1,101 @@
+//! The only place that starts processes. All but the shell itself are this same binary in another role.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
+use nix::unistd::getppid;
+use thiserror::Error;
+use tokio::process::Child;
+
+use crate::arguments::SettingsFile;
+use crate::job::folder::JobFolder;
+
+/// Variable that names the order in the environment of everything that an order starts.
+pub const ORDER_VARIABLE: &str = "FLOTILLA_ORDER_ID";
+
+/// The supervisor is gone before its child could bind itself to it.
+#[derive(Debug, Error)]
+pub enum SupervisorError {
+    /// Another process is the parent now.
+    #[error("the supervisor is gone")]
+    Gone,
+    /// The kernel refuses.
+    #[error("this process cannot be bound to its supervisor")]
+    Refused(#[source] nix::Error),
+}
+
+/// Has the kernel stop this process, with SIGTERM, when the supervisor ends, however it ends.
+///
+/// # Errors
+/// See [`SupervisorError`]; the process should end then.
+pub fn stop_with_supervisor(supervisor: Option<u32>) -> Result<(), SupervisorError> {
+    let Some(supervisor) = supervisor else { return Ok(()) };
+    die_with_parent(supervisor, Signal::SIGTERM)
+}
+
+/// Has the kernel send `signal` to this process when its parent, which must be `parent`, ends.
+pub(crate) fn die_with_parent(parent: u32, signal: Signal) -> Result<(), SupervisorError> {
+    set_pdeathsig(signal).map_err(SupervisorError::Refused)?;
+    // The parent may have ended before the call above; then nobody will be told.
+    let current = u32::try_from(getppid().as_raw()).ok();
+    if current == Some(parent) { Ok(()) } else { Err(SupervisorError::Gone) }
+}
+
+/// Starts a half of the agent, `link` or `exec`, under this process as its supervisor.
+///
+/// # Errors
+/// Whatever the system says.
+pub fn start_half(role: &str, settings: &SettingsFile) -> io::Result<Child> {
+    let mut command = own_binary(role);
+    if let SettingsFile::Named(file) = settings {
+        command.arg("--settings").arg(file);
+    }
+    command.arg("--supervised").arg(std::process::id().to_string()).stdin(Stdio::null());
+    tokio::process::Command::from(command).spawn()
+}
+
+/// Starts the process of a job. It lives on when this process ends; its exit code is one of [`crate::job`]. It may be started
+/// any number of times: only the first start of a folder runs anything.
+///
+/// # Errors
+/// Whatever the system says; nothing was started then.
+pub fn start_job(folder: &JobFolder) -> io::Result<Child> {
+    // Not our own standard error: its reader may go away while the job lives on.
+    let log = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(folder.log())?;
+    let mut command = own_binary("job");
+    command.arg("--folder").arg(folder.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    tokio::process::Command::from(command).spawn()
+}
+
+/// Starts the process of a step, in a process group of its own, with its output in pipes.
+pub(crate) fn start_step(plan: &Path, order: &str) -> io::Result<Child> {
+    let mut command = own_binary("step");
+    command.arg("--plan").arg(plan).env_clear().env(ORDER_VARIABLE, order);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    tokio::process::Command::from(command).spawn()
+}
+
+/// Becomes `/bin/sh` with a script and exactly this environment. Returns only when that fails.
+pub(crate) fn become_shell<'a>(script: &Path, environment: impl IntoIterator<Item = (&'a String, &'a String)>) -> io::Error {
+    new_command(OsStr::new("/bin/sh")).arg(script).env_clear().envs(environment).exec()
+}
+
+fn own_binary(role: &str) -> Command {
+    // After an update the file is another one, or gone: then the kernel still has the one that runs.
+    let found = std::env::current_exe().ok().filter(|path| path.exists());
+    let path = found.unwrap_or_else(|| PathBuf::from("/proc/self/exe"));
+    let mut command = new_command(path.as_os_str());
+    command.arg0(OsString::from("flotilla-agent")).arg(role);
+    command
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that starts processes")]
+fn new_command(program: &OsStr) -> Command {
+    Command::new(program)
+}

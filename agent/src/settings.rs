@@ -1,0 +1,277 @@
+//! The agent's settings: a TOML file, and over it the environment.
+//!
+//! A setting `name` is `FLOTILLA_AGENT__NAME` in the environment. Unknown names are refused in both, because a setting that
+//! is silently ignored is the one that somebody relied on.
+
+use std::ffi::OsString;
+use std::io::Read as _;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use config::{Config, ConfigError, Environment, File, FileFormat};
+use serde::Deserialize;
+use thiserror::Error;
+
+use crate::arguments::{DEFAULT_SETTINGS_FILE, SettingsFile};
+
+/// Prefix of every setting in the environment; what follows it is two underscores and the name.
+const ENVIRONMENT_PREFIX: &str = "FLOTILLA_AGENT";
+/// Nobody writes this much by hand.
+const MAXIMUM_FILE_BYTES: u64 = 64 * 1024;
+/// More jobs at once than this would starve a small device.
+const MAXIMUM_JOBS: RangeInclusive<u64> = 1..=64;
+/// Below it a result's own excerpt would be cut, above it a device's disk fills up.
+const OUTPUT_LIMIT_BYTES: RangeInclusive<u64> = 64 * 1024..=64 * 1024 * 1024;
+/// Shorter ones cost wire, longer ones outlive the state of most NATs.
+const KEEP_ALIVE_S: RangeInclusive<u64> = 5..=1200;
+/// Beyond an hour a node that could be back is missing.
+const RECONNECT_MAXIMUM_S: RangeInclusive<u64> = 1..=3600;
+/// The longest path of a local socket that Linux takes, without its final NUL.
+const MAXIMUM_SOCKET_BYTES: usize = 107;
+
+/// What the agent goes by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Keys, journal and jobs. Default `/var/lib/flotilla-agent`.
+    pub state_folder: PathBuf,
+    /// Where link and exec meet. Default `agent.sock` in the state folder.
+    pub socket: PathBuf,
+    /// How many jobs run at once, 1 to 64. Default 4.
+    pub maximum_jobs: usize,
+    /// How much of a stream of a step is kept, in bytes, 64 KiB to 64 MiB. Default 1 MiB.
+    pub output_limit_bytes: u64,
+    /// Who runs the steps, where the agent is root. Default: the agent's own user.
+    pub job_user: Option<String>,
+    /// Pause between two pings to the broker, in seconds, 5 to 1,200. Default 300.
+    pub keep_alive_s: u64,
+    /// Longest pause between two attempts to connect, in seconds, 1 to 3,600. Default 60.
+    pub reconnect_maximum_s: u64,
+}
+
+/// What is wrong with the settings.
+#[derive(Debug, Error)]
+pub enum SettingsError {
+    /// The file cannot be read.
+    #[error("the settings file {} cannot be read", .file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is too large to be one.
+    #[error("the settings file {} is larger than 64 KiB; is it the right file?", .file.display())]
+    TooLarge {
+        /// The file.
+        file: PathBuf,
+    },
+    /// A key is unknown, or a value is of the wrong kind.
+    #[error("{place}: {what}; see flotilla-agent --help")]
+    Refused {
+        /// The file, or the environment.
+        place: String,
+        /// What is wrong there, with the name of the key.
+        what: String,
+    },
+    /// A number is out of its limits.
+    #[error("the setting {name} must be from {minimum} to {maximum}, not {given}")]
+    OutOfLimits {
+        /// The setting.
+        name: &'static str,
+        /// The lowest value.
+        minimum: u64,
+        /// The highest value.
+        maximum: u64,
+        /// What was given.
+        given: u64,
+    },
+    /// A path is not absolute.
+    #[error("the setting {name} must be an absolute path, not \"{}\"", .given.display())]
+    Relative {
+        /// The setting.
+        name: &'static str,
+        /// What was given.
+        given: PathBuf,
+    },
+    /// The socket's path is longer than the system takes.
+    #[error("the socket's path {} is longer than 107 bytes; set socket to a shorter one", .given.display())]
+    SocketTooLong {
+        /// The path.
+        given: PathBuf,
+    },
+    /// An empty name.
+    #[error("the setting job_user is empty; leave it out to run steps as the agent's own user")]
+    EmptyUser,
+}
+
+/// Settings as one source gives them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Given {
+    state_folder: Option<PathBuf>,
+    socket: Option<PathBuf>,
+    maximum_jobs: Option<u64>,
+    output_limit_bytes: Option<u64>,
+    job_user: Option<String>,
+    keep_alive_s: Option<u64>,
+    reconnect_maximum_s: Option<u64>,
+}
+
+impl Settings {
+    /// Reads the settings of this process.
+    ///
+    /// # Errors
+    /// A sentence that names the file or the variable, and the key.
+    pub fn load(file: &SettingsFile) -> Result<Self, SettingsError> {
+        Self::from_sources(file, std::env::vars_os())
+    }
+
+    /// Reads the settings from a file and from given environment variables.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn from_sources(file: &SettingsFile, variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Self, SettingsError> {
+        let file = match file {
+            SettingsFile::Named(file) => Given::from_file(file)?,
+            SettingsFile::Default if Path::new(DEFAULT_SETTINGS_FILE).exists() => Given::from_file(Path::new(DEFAULT_SETTINGS_FILE))?,
+            SettingsFile::Default => Given::default(),
+        };
+        Given::from_environment(variables)?.over(file).check()
+    }
+}
+
+impl Given {
+    fn from_file(file: &Path) -> Result<Self, SettingsError> {
+        let unreadable = |source| SettingsError::Unreadable { file: file.to_owned(), source };
+        let mut text = String::new();
+        let opened = std::fs::File::open(file).map_err(unreadable)?;
+        opened.take(MAXIMUM_FILE_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
+        if u64::try_from(text.len()).is_ok_and(|length| length > MAXIMUM_FILE_BYTES) {
+            return Err(SettingsError::TooLarge { file: file.to_owned() });
+        }
+        let built = Config::builder().add_source(File::from_str(&text, FileFormat::Toml)).build();
+        Self::from_config(built, &format!("the settings file {}", file.display()))
+    }
+
+    fn from_environment(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Self, SettingsError> {
+        let prefix = format!("{ENVIRONMENT_PREFIX}__");
+        let own = variables
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+            .filter(|(name, _)| name.starts_with(&prefix))
+            .map(|(name, value)| (name, value.to_string_lossy().into_owned()))
+            .collect();
+        let source = Environment::with_prefix(ENVIRONMENT_PREFIX).prefix_separator("__").separator("__").source(Some(own));
+        Self::from_config(Config::builder().add_source(source).build(), &format!("the environment ({prefix}…)"))
+    }
+
+    fn from_config(built: Result<Config, ConfigError>, place: &str) -> Result<Self, SettingsError> {
+        let refused = |error: ConfigError| SettingsError::Refused { place: place.to_owned(), what: error.to_string() };
+        built.map_err(refused)?.try_deserialize().map_err(refused)
+    }
+
+    fn over(self, lower: Self) -> Self {
+        Self {
+            state_folder: self.state_folder.or(lower.state_folder),
+            socket: self.socket.or(lower.socket),
+            maximum_jobs: self.maximum_jobs.or(lower.maximum_jobs),
+            output_limit_bytes: self.output_limit_bytes.or(lower.output_limit_bytes),
+            job_user: self.job_user.or(lower.job_user),
+            keep_alive_s: self.keep_alive_s.or(lower.keep_alive_s),
+            reconnect_maximum_s: self.reconnect_maximum_s.or(lower.reconnect_maximum_s),
+        }
+    }
+
+    fn check(self) -> Result<Settings, SettingsError> {
+        let state_folder = absolute("state_folder", self.state_folder.unwrap_or_else(|| "/var/lib/flotilla-agent".into()))?;
+        let socket = absolute("socket", self.socket.unwrap_or_else(|| state_folder.join("agent.sock")))?;
+        if socket.as_os_str().len() > MAXIMUM_SOCKET_BYTES {
+            return Err(SettingsError::SocketTooLong { given: socket });
+        }
+        if self.job_user.as_deref() == Some("") {
+            return Err(SettingsError::EmptyUser);
+        }
+        let maximum_jobs = within("maximum_jobs", self.maximum_jobs.unwrap_or(4), MAXIMUM_JOBS)?;
+        Ok(Settings {
+            state_folder,
+            socket,
+            maximum_jobs: usize::try_from(maximum_jobs).unwrap_or(1),
+            output_limit_bytes: within("output_limit_bytes", self.output_limit_bytes.unwrap_or(1024 * 1024), OUTPUT_LIMIT_BYTES)?,
+            job_user: self.job_user,
+            keep_alive_s: within("keep_alive_s", self.keep_alive_s.unwrap_or(300), KEEP_ALIVE_S)?,
+            reconnect_maximum_s: within("reconnect_maximum_s", self.reconnect_maximum_s.unwrap_or(60), RECONNECT_MAXIMUM_S)?,
+        })
+    }
+}
+
+fn absolute(name: &'static str, given: PathBuf) -> Result<PathBuf, SettingsError> {
+    if given.is_absolute() { Ok(given) } else { Err(SettingsError::Relative { name, given }) }
+}
+
+fn within(name: &'static str, given: u64, limits: RangeInclusive<u64>) -> Result<u64, SettingsError> {
+    if limits.contains(&given) {
+        return Ok(given);
+    }
+    Err(SettingsError::OutOfLimits { name, minimum: *limits.start(), maximum: *limits.end(), given })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    fn read(text: &str, variables: &[(&str, &str)]) -> Result<Settings, String> {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        let variables = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        Settings::from_sources(&SettingsFile::Named(file.path().to_owned()), variables)
+            .map_err(|error| error.to_string().replace(&file.path().display().to_string(), "FILE"))
+    }
+
+    #[test]
+    fn defaults_then_the_file_then_the_environment() {
+        let settings = read("", &[("OTHER", "x")]).unwrap();
+        assert_eq!(settings.state_folder, Path::new("/var/lib/flotilla-agent"));
+        assert_eq!(settings.socket, Path::new("/var/lib/flotilla-agent/agent.sock"));
+        assert_eq!((settings.maximum_jobs, settings.output_limit_bytes, settings.job_user), (4, 1024 * 1024, None));
+        assert_eq!((settings.keep_alive_s, settings.reconnect_maximum_s), (300, 60));
+
+        let variables = [("FLOTILLA_AGENT__STATE_FOLDER", "/b"), ("FLOTILLA_AGENT__MAXIMUM_JOBS", "9")];
+        let settings = read("state_folder = \"/a\"\nkeep_alive_s = 5\njob_user = \"nobody\"", &variables).unwrap();
+        assert_eq!(settings.socket, Path::new("/b/agent.sock"));
+        assert_eq!((settings.maximum_jobs, settings.keep_alive_s, settings.job_user.as_deref()), (9, 5, Some("nobody")));
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_with_their_name_and_place() {
+        let error = read("state_foldr = \"/a\"", &[]).unwrap_err();
+        assert!(error.contains("settings file FILE") && error.contains("state_foldr"), "{error}");
+        let error = read("", &[("FLOTILLA_AGENT__MAXIMUM_JOB", "1")]).unwrap_err();
+        assert!(error.contains("environment") && error.contains("maximum_job"), "{error}");
+        let error = read("", &[("FLOTILLA_AGENT__KEEP_ALIVE_S__X", "1")]).unwrap_err();
+        assert!(error.contains("keep_alive_s"), "{error}");
+    }
+
+    #[test]
+    fn wrong_values_are_refused_in_a_sentence() {
+        for (text, expected) in [
+            ("maximum_jobs = 0", "maximum_jobs must be from 1 to 64, not 0"),
+            ("maximum_jobs = 65", "not 65"),
+            ("output_limit_bytes = 65535", "output_limit_bytes must be from 65536"),
+            ("keep_alive_s = 4", "keep_alive_s"),
+            ("keep_alive_s = 1201", "keep_alive_s"),
+            ("reconnect_maximum_s = 0", "reconnect_maximum_s"),
+            ("maximum_jobs = \"many\"", "maximum_jobs"),
+            ("maximum_jobs = -1", "maximum_jobs"),
+            ("state_folder = \"a\"", "absolute path"),
+            ("job_user = \"\"", "job_user is empty"),
+            ("maximum_jobs =", "settings file FILE"),
+        ] {
+            let error = read(text, &[]).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+        let long = format!("socket = \"/{}\"", "x".repeat(107));
+        assert!(read(&long, &[]).unwrap_err().contains("107 bytes"));
+        let missing = Settings::from_sources(&SettingsFile::Named("/nowhere/agent.toml".into()), std::iter::empty()).unwrap_err();
+        assert!(missing.to_string().contains("/nowhere/agent.toml"));
+    }
+}
