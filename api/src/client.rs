@@ -78,6 +78,16 @@ pub struct Client {
     agent: ureq::Agent,
 }
 
+/// Names one call. It is signed here, so two equal calls within one second never carry the same signature, and the bridge can refuse
+/// every repetition.
+const INVOCATION_HEADER: &str = "amz-sdk-invocation-id";
+
+fn invocation_id() -> Result<String, getrandom::Error> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random)?;
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
 impl Client {
     /// A client of the bridge that the settings name; connects on the first call only.
     ///
@@ -120,7 +130,8 @@ impl Client {
         let unsendable = |reason: String| CallError::Unsendable { operation: Request::NAME, reason };
         let body = serde_json::to_vec(request).map_err(|error| unsendable(error.to_string()))?;
         let target = target_header_value(Request::NAME);
-        let headers = [("content-type", CONTENT_TYPE), (TARGET_HEADER, target.as_str())];
+        let invocation = invocation_id().map_err(|error| unsendable(error.to_string()))?;
+        let headers = [("content-type", CONTENT_TYPE), (TARGET_HEADER, target.as_str()), (INVOCATION_HEADER, invocation.as_str())];
         let signed = signature::sign(&self.settings, &headers, &body, clock::now()).map_err(|error| unsendable(error.to_string()))?;
 
         let mut post = self.agent.post(self.settings.url());

@@ -126,7 +126,7 @@ fn sends_a_signed_post_and_reads_the_response() {
     let day = date.split_once('T').unwrap().0;
     let expected = format!(
         "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/{day}/eu-central-1/ssm/aws4_request, \
-         SignedHeaders=content-type;host;x-amz-date;x-amz-target, Signature="
+         SignedHeaders=amz-sdk-invocation-id;content-type;host;x-amz-date;x-amz-target, Signature="
     );
     let signature = seen.header("authorization").strip_prefix(&expected).unwrap();
     assert!(signature.len() == 64 && signature.bytes().all(|byte| byte.is_ascii_hexdigit()), "{signature}");
