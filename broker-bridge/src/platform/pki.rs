@@ -15,8 +15,8 @@ use base64::engine::general_purpose::STANDARD;
 use certificate_fields::Fields;
 use flotilla_protocol::id::NodeId;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PKCS_ED25519, PublicKeyData, SanType, SerialNumber, SignatureAlgorithm, date_time_ymd,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    PKCS_ED25519, PublicKeyData, SanType, SerialNumber, SignatureAlgorithm, date_time_ymd,
 };
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
@@ -40,9 +40,7 @@ const DAY_S: u64 = 86_400;
 /// 9999-12-31T23:59:59Z, the last moment that a certificate can name.
 const LAST_MOMENT_S: u64 = 253_402_300_799;
 /// Everything of a PKCS#8 version 1 ed25519 key but the 32 secret bytes (RFC 8410, section 7).
-const PKCS8_PREFIX: [u8; 16] = [
-    0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
-];
+const PKCS8_PREFIX: [u8; 16] = [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 const SEED_LENGTH: usize = 32;
 const SERIAL_LENGTH: usize = 16;
 const PEM_LINE: usize = 64;
@@ -244,13 +242,7 @@ impl FleetCa {
     ///
     /// # Errors
     /// The name is no node id, the key is no usable ed25519 key, or the validity does not fit.
-    pub fn certify_client_key(
-        &self,
-        name: &str,
-        ed25519_public_key: &[u8; 32],
-        now_s: u64,
-        days: u32,
-    ) -> Result<Vec<u8>, PkiError> {
+    pub fn certify_client_key(&self, name: &str, ed25519_public_key: &[u8; 32], now_s: u64, days: u32) -> Result<Vec<u8>, PkiError> {
         if name.parse::<NodeId>().is_err() {
             return Err(PkiError::NotANodeId { name: name.to_owned() });
         }
@@ -269,13 +261,7 @@ impl FleetCa {
         Ok(IssuedCertificate { certificate_der, private_key_pkcs8_der })
     }
 
-    fn sign(
-        &self,
-        mut parameters: CertificateParams,
-        key: &impl PublicKeyData,
-        now_s: u64,
-        days: u32,
-    ) -> Result<Vec<u8>, PkiError> {
+    fn sign(&self, mut parameters: CertificateParams, key: &impl PublicKeyData, now_s: u64, days: u32) -> Result<Vec<u8>, PkiError> {
         set_validity(&mut parameters, now_s, days)?;
         parameters.serial_number = Some(serial()?);
         Ok(parameters.signed_by(key, &self.issuer).map_err(PkiError::Sign)?.der().to_vec())

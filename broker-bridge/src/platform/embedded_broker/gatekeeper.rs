@@ -3,19 +3,22 @@
 //! The broker asks through [`AuthProvider`] for each connect, publish, subscribe and will. It does not tell whether a message is
 //! retained when it asks, only later, in an event whose answer cannot be "refused". A retained message in a wrong place is
 //! therefore neither delivered nor acknowledged, and its sender is disconnected.
+//!
+//! A connection that a newer one of the same client has displaced may publish no more. Its will would say that the client is
+//! gone, and could come late: after the newer connection said that it is there.
 
 use super::acl::{Identity, Permissions};
 use flotilla_protocol::id::{ClaimId, FleetId};
 use mqtt5::QoS;
-use mqtt5::broker::{AuthProvider, AuthResult, BrokerEventHandler, ClientPublishEvent, PublishAction};
+use mqtt5::broker::{AuthProvider, AuthResult, BrokerEventHandler, ClientConnectEvent, ClientPublishEvent, PublishAction};
 use mqtt5::packet::connect::ConnectPacket;
 use mqtt5::packet::publish::PublishPacket;
 use mqtt5::protocol::v5::reason_codes::ReasonCode;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Future, ready};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::broadcast;
 
@@ -42,6 +45,35 @@ impl OpenClaims {
     }
 }
 
+/// Which connection of each client was established last.
+#[derive(Debug, Default)]
+pub(super) struct Established {
+    last: AtomicU64,
+    connections: Mutex<BTreeMap<String, u64>>,
+}
+
+impl Established {
+    fn number(&self) -> u64 {
+        self.last.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn enter(&self, client_id: &str, number: u64) {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner).insert(client_id.to_owned(), number);
+    }
+
+    fn leave(&self, client_id: &str, number: u64) {
+        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        if connections.get(client_id) == Some(&number) {
+            connections.remove(client_id);
+        }
+    }
+
+    fn is_displaced(&self, client_id: &str, number: u64) -> bool {
+        let connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        connections.get(client_id).is_some_and(|last| *last > number)
+    }
+}
+
 /// Through which door a connection came.
 #[derive(Debug)]
 pub(super) enum Door {
@@ -62,12 +94,16 @@ pub(super) struct Gatekeeper {
     permissions: OnceLock<(String, Permissions)>,
     claim: OnceLock<ClaimId>,
     expelled: AtomicBool,
+    established: Arc<Established>,
+    /// Which connection this is, among all since the start.
+    number: u64,
 }
 
 impl Gatekeeper {
-    pub(super) fn new(fleet: FleetId, door: Door, peer: SocketAddr, end: broadcast::Sender<()>) -> Self {
+    pub(super) fn new(fleet: FleetId, door: Door, peer: SocketAddr, end: broadcast::Sender<()>, established: Arc<Established>) -> Self {
         let (permissions, claim) = (OnceLock::new(), OnceLock::new());
-        Self { fleet, door, peer, end, permissions, claim, expelled: AtomicBool::new(false) }
+        let number = established.number();
+        Self { fleet, door, peer, end, permissions, claim, expelled: AtomicBool::new(false), established, number }
     }
 
     /// The client id under which the connection was let in.
@@ -108,7 +144,21 @@ impl Gatekeeper {
 
     fn allows(&self, client_id: &str, rule: impl FnOnce(&Permissions) -> bool) -> bool {
         let known = self.permissions.get().filter(|(known, _)| known == client_id);
-        !self.expelled.load(Ordering::Relaxed) && known.is_some_and(|(_, permissions)| rule(permissions))
+        known.is_some_and(|(_, permissions)| rule(permissions))
+    }
+
+    fn may_publish(&self, permissions: &Permissions, topic: &str) -> bool {
+        // What an expelled client sent before it noticed is not taken, but the will that tells of its end is.
+        let heard = !self.expelled.load(Ordering::Relaxed) || permissions.may_leave_will(topic, false);
+        let displaced = self.client_id().is_some_and(|client_id| self.established.is_displaced(client_id, self.number));
+        heard && !displaced && permissions.may_publish(topic)
+    }
+
+    /// The connect was answered: from now on an older connection of this client is a displaced one.
+    fn note_established(&self) {
+        if let Some(client_id) = self.client_id() {
+            self.established.enter(client_id, self.number);
+        }
     }
 
     fn judge_publish(&self, event: &ClientPublishEvent) -> PublishAction {
@@ -126,6 +176,9 @@ impl Gatekeeper {
 
 impl Drop for Gatekeeper {
     fn drop(&mut self) {
+        if let Some(client_id) = self.client_id() {
+            self.established.leave(client_id, self.number);
+        }
         if let (Door::Claim(open), Some(claim)) = (&self.door, self.claim.get()) {
             open.leave(claim);
         }
@@ -145,7 +198,7 @@ impl AuthProvider for Gatekeeper {
     }
 
     fn authorize_publish<'a>(&'a self, client_id: &str, _: Option<&'a str>, topic: &'a str) -> Answer<'a, bool> {
-        Box::pin(ready(self.allows(client_id, |permissions| permissions.may_publish(topic))))
+        Box::pin(ready(self.allows(client_id, |permissions| self.may_publish(permissions, topic))))
     }
 
     fn authorize_subscribe<'a>(&'a self, client_id: &str, _: Option<&'a str>, filter: &'a str) -> Answer<'a, bool> {
@@ -157,8 +210,50 @@ impl AuthProvider for Gatekeeper {
 pub(super) struct Events(pub(super) std::sync::Weak<Gatekeeper>);
 
 impl BrokerEventHandler for Events {
+    fn on_client_connect<'a>(&'a self, _: ClientConnectEvent) -> Answer<'a, ()> {
+        if let Some(gatekeeper) = self.0.upgrade() {
+            gatekeeper.note_established();
+        }
+        Box::pin(ready(()))
+    }
+
     fn on_client_publish<'a>(&'a self, event: ClientPublishEvent) -> Answer<'a, PublishAction> {
         let action = self.0.upgrade().map_or(PublishAction::Handled, |gatekeeper| gatekeeper.judge_publish(&event));
         Box::pin(ready(action))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flotilla_protocol::topic::Topic;
+
+    #[test]
+    fn the_late_will_of_a_displaced_connection_is_not_taken() {
+        let fleet: FleetId = "0123456789abcdef".parse().unwrap();
+        let node = "mi-66687aadf862bd776".parse().unwrap();
+        let online = Topic::Online { fleet, node }.to_string();
+        let established = Arc::new(Established::default());
+        let connection = || {
+            let (end, _) = broadcast::channel(1);
+            let door = Door::Certificate { common_name: node.to_string(), identity: Identity::Node(node) };
+            let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+            let gatekeeper = Gatekeeper::new(fleet, door, peer, end, Arc::clone(&established));
+            let permissions = Permissions::new(fleet, &Identity::Node(node));
+            gatekeeper.permissions.set((node.to_string(), permissions)).unwrap();
+            gatekeeper
+        };
+        let publishes =
+            |gatekeeper: &Gatekeeper| gatekeeper.allows(&node.to_string(), |permissions| gatekeeper.may_publish(permissions, &online));
+        let old = connection();
+        old.note_established();
+        let new = connection();
+        assert!(publishes(&old), "the new one has not been answered: nobody else would tell of the end");
+        new.note_established();
+        assert!(!publishes(&old) && publishes(&new));
+        drop(old);
+        assert!(publishes(&new));
+        drop(new);
+        assert!(established.connections.lock().unwrap().is_empty(), "nothing is left behind");
     }
 }

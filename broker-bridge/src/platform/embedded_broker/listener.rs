@@ -1,7 +1,7 @@
 //! A listener: accepts, limits, does the TLS handshake beside the accept loop, and hands the connection to the broker.
 
 use super::acl::Identity;
-use super::gatekeeper::{Door, Events, Gatekeeper, OpenClaims};
+use super::gatekeeper::{Door, Established, Events, Gatekeeper, OpenClaims};
 use super::rate::RateLimiter;
 use super::{CONNECTION_GRACE, HANDSHAKE_TIMEOUT};
 use crate::platform::pki::common_name;
@@ -37,9 +37,9 @@ pub(super) struct Treatment {
 /// Whom a listener expects.
 pub(super) enum Audience {
     /// Holders of a certificate: bridges and nodes.
-    Certified { bridge: Treatment, node: Treatment },
+    Certified { bridge: Box<Treatment>, node: Box<Treatment> },
     /// Devices that are not yet nodes.
-    Claims { claim: Treatment, open: Arc<OpenClaims> },
+    Claims { claim: Box<Treatment>, open: Arc<OpenClaims> },
 }
 
 /// What all connections of a listener share.
@@ -51,9 +51,8 @@ pub(super) struct Listener {
     pub(super) stats: Arc<BrokerStats>,
     /// Connections that may exist at once, handshakes included.
     pub(super) connections: Arc<Semaphore>,
-    /// Handshakes that may be under way at once.
-    pub(super) handshakes: Arc<Semaphore>,
     pub(super) rate: Option<RateLimiter>,
+    pub(super) established: Arc<Established>,
 }
 
 /// Accepts until `stop` changes or its sender is gone, then ends the connections and returns when they have ended.
@@ -115,7 +114,6 @@ async fn serve(
 
 async fn handshake(listener: &Listener, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
     stream.set_nodelay(true)?;
-    let _turn = listener.handshakes.acquire().await.map_err(std::io::Error::other)?;
     listener.tls.accept(stream).await
 }
 
@@ -125,7 +123,7 @@ async fn converse(listener: &Listener, tls: TlsStream<TcpStream>, peer: SocketAd
         return;
     };
     let (end, ended) = broadcast::channel(1);
-    let gatekeeper = Arc::new(Gatekeeper::new(listener.fleet, door, peer, end.clone()));
+    let gatekeeper = Arc::new(Gatekeeper::new(listener.fleet, door, peer, end.clone(), Arc::clone(&listener.established)));
     let mut config = treatment.config.clone();
     config.event_handler = Some(Arc::new(Events(Arc::downgrade(&gatekeeper))));
     let handler = ClientHandler::new(
@@ -156,11 +154,11 @@ async fn converse(listener: &Listener, tls: TlsStream<TcpStream>, peer: SocketAd
         _ = stop.changed() => {}
         () = outlived => tracing::debug!(%peer, client_id = gatekeeper.client_id(), "connection ended: its time is over"),
     }
+    // Before it has said who it is there is nobody to say goodbye to, and nothing to undo.
+    let Some(client_id) = gatekeeper.client_id() else { return };
     // It fails only when the connection has ended already.
     let _ended = end.send(());
-    if timeout(CONNECTION_GRACE, &mut conversation).await.is_err()
-        && let Some(client_id) = gatekeeper.client_id()
-    {
+    if timeout(CONNECTION_GRACE, &mut conversation).await.is_err() {
         // The peer does not read. What the handler would have undone at its end is undone here; no newer connection can
         // have taken the id: the broker is stopping, or the id is a claim's, which stays taken until the gatekeeper goes.
         listener.router.unregister_client(client_id).await;

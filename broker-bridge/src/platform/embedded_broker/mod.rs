@@ -23,7 +23,7 @@ pub use rate::Rate;
 
 use super::pki::IssuedCertificate;
 use flotilla_protocol::id::FleetId;
-use gatekeeper::OpenClaims;
+use gatekeeper::{Established, OpenClaims};
 use listener::{Audience, Listener, Treatment};
 use mqtt5::broker::router::MessageRouter;
 use mqtt5::broker::storage::QueueLimits;
@@ -43,13 +43,11 @@ use tokio::time::{MissedTickBehavior, interval};
 pub const MAX_PACKET: usize = 128 * 1024;
 /// Largest packet on the claim listener.
 pub const MAX_CLAIM_PACKET: usize = 16 * 1024;
-/// Longest TLS handshake, the wait for a turn included.
+/// Longest TLS handshake.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Longest wait for a connection to say goodbye.
 const CONNECTION_GRACE: Duration = Duration::from_secs(2);
-/// Handshakes under way at once on a listener; further ones wait.
-const MAX_HANDSHAKES: usize = 128;
 /// Largest retained message: `online` is one digit.
 const MAX_RETAINED: usize = 256;
 /// Messages on their way to a node that it has not acknowledged.
@@ -184,11 +182,11 @@ impl EmbeddedBroker {
             router: Arc::clone(&router),
             stats: Arc::clone(&stats),
             connections: Arc::new(Semaphore::new(connections)),
-            handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)),
             rate,
+            established: Arc::new(Established::default()),
         };
-        let certified = Audience::Certified { bridge: bridge_treatment(), node: node_treatment(limits) };
-        let claims = Audience::Claims { claim: claim_treatment(limits), open: Arc::new(OpenClaims::default()) };
+        let certified = Audience::Certified { bridge: Box::new(bridge_treatment()), node: Box::new(node_treatment(limits)) };
+        let claims = Audience::Claims { claim: Box::new(claim_treatment(limits)), open: Arc::new(OpenClaims::default()) };
         let rate = RateLimiter::new(limits.claim_rate_of_address, limits.claim_rate);
         let main = listener(main_tls, certified, limits.connections, None);
         let claim = listener(claim_tls, claims, limits.claim_connections, Some(rate));

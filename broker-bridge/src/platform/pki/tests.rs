@@ -5,7 +5,6 @@ use rustls::RootCertStore;
 use rustls::client::danger::ServerCertVerifier as _;
 use rustls::crypto::ring;
 use rustls::pki_types::{ServerName, UnixTime};
-use rustls::server::danger::ClientCertVerifier as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -43,13 +42,9 @@ fn a_server_certificate_answers_to_its_names_only() {
     let authority = FleetCa::create("north", NOW).unwrap();
     let names = ["broker.example.net".to_owned(), "192.0.2.7".to_owned(), "::1".to_owned()];
     let server = authority.issue_server(&names, NOW, 90).unwrap();
-    for (name, expected) in [
-        ("broker.example.net", true),
-        ("192.0.2.7", true),
-        ("::1", true),
-        ("other.example.net", false),
-        ("192.0.2.8", false),
-    ] {
+    for (name, expected) in
+        [("broker.example.net", true), ("192.0.2.7", true), ("::1", true), ("other.example.net", false), ("192.0.2.8", false)]
+    {
         assert_eq!(server_is_accepted(&authority, &server.certificate_der, name), expected, "{name}");
     }
     assert!(!client_is_accepted(&authority, &server.certificate_der, NOW), "a server is no client");
@@ -114,7 +109,9 @@ fn names_keys_and_times_that_do_not_fit_are_refused() {
         let refused = authority.certify_client_key(name, &public_key, NOW, 1);
         assert!(matches!(refused, Err(PkiError::NotANodeId { .. })), "{name}");
     }
-    for key in [[0; 32], [0xff; 32]] {
+    let mut off_the_curve = [0; 32];
+    off_the_curve[0] = 2;
+    for key in [[0; 32], off_the_curve] {
         assert!(matches!(authority.certify_client_key(NODE, &key, NOW, 1), Err(PkiError::PublicKey)));
     }
     for name in ["", "a b", "a+", "a/b", "a#", "é", &"a".repeat(65)] {

@@ -1,0 +1,14 @@
+//! THE LIST of capabilities: what can be done with a fleet.
+//!
+//! To add one: make its folder here with the files that DESIGN.md names, declare it below, add its endpoints to
+//! [`endpoints`], its migrations to [`crate::schema`], and what it takes from nodes and sends them to [`crate::device`].
+
+pub mod run_command;
+
+use crate::fleet::Fleet;
+use crate::platform::http::Registry;
+
+/// The endpoints of all capabilities.
+pub fn endpoints(registry: &mut Registry<Fleet>) {
+    run_command::api::endpoints(registry);
+}

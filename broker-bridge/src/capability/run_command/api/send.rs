@@ -1,0 +1,269 @@
+//! SendCommand: choose the nodes, compile the document, sign once, write it all in one transaction.
+//!
+//! What may go out at once is marked as sent in that same transaction and published right after its commit, so an idle
+//! fleet's command waits for no further commit; the rest is left to dispatch.
+
+use super::super::model::{Counts, InvocationState};
+use super::super::reconcile::delivery_message;
+use super::super::rules::{self, Limits, Rate, command_words};
+use super::super::store::{self, NewCommand, NewInvocation};
+use super::detail::StepName;
+use super::list::read_command;
+use crate::fleet::document::{self, Action, StoredDocument};
+use crate::fleet::{Fleet, target};
+use crate::platform::http::{ApiError, Caller};
+use crate::platform::time::to_column;
+use flotilla_api::commands::{SendCommandRequest, SendCommandResult};
+use flotilla_protocol::capability::OrderPayload;
+use flotilla_protocol::capability::command::CommandOrder;
+use flotilla_protocol::delivery::Delivery;
+use flotilla_protocol::id::OrderId;
+use flotilla_protocol::order::{MAXIMUM_REQUESTER_BYTES, MAXIMUM_VALIDITY_MS, OnCrash, OrderBody, Targets};
+use flotilla_protocol::target::{MAXIMUM_PROOF, TargetTree, leaf};
+use flotilla_protocol::wire::{Check as _, MAXIMUM_MESSAGE_BYTES, encode};
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+
+/// Seconds within which a command must begin (the model's limits), and where nothing is said.
+const TIMEOUT_S: RangeInclusive<i32> = 30..=2_592_000;
+const DEFAULT_TIMEOUT_S: i32 = 3_600;
+/// Longest comment, in characters (the model's limit).
+const MAXIMUM_COMMENT: usize = 100;
+/// How far back an order's begin lies: a node's idea of the time may be a little behind ours.
+const BACKDATING_MS: u64 = 60_000;
+/// Most deliveries that a call publishes itself; the rest is left to dispatch.
+const SENT_AT_ONCE: usize = 256;
+
+pub(crate) async fn send_command(fleet: &Fleet, caller: &Caller, request: SendCommandRequest) -> Result<SendCommandResult, ApiError> {
+    let rates = check(&request)?;
+    let stored = document::find(&fleet.store, &request.document_name, request.document_version.as_deref()).await?;
+    check_hash(&request, &stored)?;
+    let given = request.parameters.clone().unwrap_or_default();
+    let compiled = document::compile(&stored.document, &given).map_err(|error| ApiError::new("InvalidParameters", error.to_string()))?;
+    let mut chosen = target::resolve(fleet, request.instance_ids.as_deref(), request.targets.as_deref()).await?;
+    // The tree wants them by identity key.
+    chosen.sort_by_key(|node| node.identity_key);
+    let total = i64::try_from(chosen.len()).unwrap_or(i64::MAX);
+    let limits = Limits { concurrency: rates.concurrency.concurrency(total), errors: rates.errors.errors(total) };
+
+    let now_ms = fleet.clock.now_ms();
+    let id = order_id(now_ms)?;
+    let timeout_s = request.timeout_seconds.unwrap_or(DEFAULT_TIMEOUT_S);
+    let timeout_ms = u64::try_from(timeout_s).unwrap_or(0) * 1000;
+    let expires_ms = now_ms.saturating_add(timeout_ms);
+    let tree = TargetTree::new(chosen.iter().map(|node| leaf(&node.identity_key, &[])).collect());
+    let order = CommandOrder {
+        document: stored.name.clone(),
+        document_version: stored.version.to_owned(),
+        parameters: compiled.parameters,
+        plan: compiled.plan,
+    };
+    order.check().map_err(|error| ApiError::new("InvalidParameters", error.to_string()))?;
+    let body = OrderBody {
+        id,
+        fleet: fleet.settings.fleet,
+        targets: Targets { count: u32::try_from(chosen.len()).unwrap_or(u32::MAX), root: tree.root() },
+        requester: requester(&caller.user),
+        lane: 0,
+        sequence: 0,
+        epoch: fleet.signer.trust().bundle().epoch,
+        not_before_ms: now_ms.saturating_sub(BACKDATING_MS.min(MAXIMUM_VALIDITY_MS.saturating_sub(timeout_ms))),
+        not_after_ms: expires_ms,
+        minimum_trust_version: fleet.signer.trust().bundle().version,
+        on_crash: OnCrash::Never,
+        payload: OrderPayload::Command(order).encode(),
+    };
+    let envelope = if chosen.is_empty() { Vec::new() } else { sign(fleet, &body)? };
+
+    let command_id = id.to_string();
+    // Who is online is read where nobody can come or go before this is written.
+    let mut write = fleet.store.write().await?;
+    let online = if fleet.publisher.is_connected() {
+        store::online_among(&mut write, chosen.iter().take(SENT_AT_ONCE).map(|node| node.id)).await?
+    } else {
+        BTreeSet::new()
+    };
+    let mut counts = Counts::default();
+    let mut invocations = Vec::with_capacity(chosen.len());
+    let mut place = rules::may_send(&Counts { pending: total, ..Counts::default() }, limits);
+    for (index, node) in chosen.iter().enumerate() {
+        let send = place > 0 && online.contains(&node.id);
+        let state = if send { InvocationState::Sent } else { InvocationState::Pending };
+        place -= i64::from(send);
+        *counts.of_state(state) += 1;
+        let next_send_ms = to_column(if send { now_ms.saturating_add(fleet.settings.pace.pause_ms(1)) } else { now_ms });
+        let proof = tree.proof(index).unwrap_or_default();
+        let give_up_ms = to_column(rules::gives_up_at_ms(send, expires_ms));
+        invocations.push(NewInvocation { node: node.id, index, proof, state, next_send_ms, give_up_ms });
+    }
+    let steps: Vec<StepName> = stored.document.steps.iter().map(step_name).collect();
+    let words = command_words(&counts, limits, false);
+    let json = |value: serde_json::Result<String>| value.map_err(ApiError::internal);
+    let new = NewCommand {
+        command_id: &command_id,
+        envelope: &envelope,
+        requester: &caller.user,
+        document_name: &stored.name,
+        document_version: stored.version,
+        steps: json(serde_json::to_string(&steps))?,
+        comment: request.comment.as_deref().unwrap_or_default(),
+        parameters: json(serde_json::to_string(&given))?,
+        instance_ids: json(serde_json::to_string(request.instance_ids.as_deref().unwrap_or_default()))?,
+        targets: json(serde_json::to_string(request.targets.as_deref().unwrap_or_default()))?,
+        requested_ms: to_column(now_ms),
+        expires_ms: to_column(expires_ms),
+        timeout_seconds: i64::from(timeout_s),
+        max_concurrency: request.max_concurrency.as_deref().unwrap_or(DEFAULT_CONCURRENCY),
+        max_errors: request.max_errors.as_deref().unwrap_or(DEFAULT_ERRORS),
+        limits,
+        words,
+        counts,
+    };
+    store::insert(&mut write, &new, &invocations).await?;
+    write.commit().await?;
+    for invocation in invocations.into_iter().filter(|invocation| invocation.state == InvocationState::Sent) {
+        let index = u32::try_from(invocation.index).unwrap_or(u32::MAX);
+        // What finds no place now is sent again after the first pause.
+        fleet.publisher.try_publish(delivery_message(fleet, invocation.node, &envelope, index, invocation.proof));
+    }
+    // For the rest, and because dispatch must know of the new due times.
+    fleet.nudge.dispatch.notify_one();
+    tracing::info!(command = command_id, user = caller.user, document = stored.name, targets = total, "a command was sent");
+    Ok(SendCommandResult { command: read_command(fleet, &command_id).await? })
+}
+
+const DEFAULT_CONCURRENCY: &str = "50";
+const DEFAULT_ERRORS: &str = "0";
+
+struct Rates {
+    concurrency: Rate,
+    errors: Rate,
+}
+
+/// Checks what needs no database, and refuses what is not there yet rather than to ignore it.
+fn check(request: &SendCommandRequest) -> Result<Rates, ApiError> {
+    let given = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+    if given(&request.output_s3_bucket_name) || given(&request.output_s3_key_prefix) || given(&request.output_s3_region) {
+        let message = "output to S3 is not supported yet: leave out OutputS3BucketName, OutputS3KeyPrefix and OutputS3Region";
+        return Err(ApiError::new("InvalidOutputFolder", message));
+    }
+    if given(&request.service_role_arn) {
+        return Err(ApiError::new("InvalidRole", "notifications are not supported yet: leave out ServiceRoleArn"));
+    }
+    if request.notification_config.as_ref().is_some_and(|config| *config != flotilla_api::commands::NotificationConfig::default()) {
+        return Err(ApiError::new("InvalidNotificationConfig", "notifications are not supported yet: leave out NotificationConfig"));
+    }
+    if request.cloud_watch_output_config.as_ref().is_some_and(|config| config.cloud_watch_output_enabled == Some(true)) {
+        return Err(ApiError::new("InvalidOutputFolder", "output to a log group is not supported yet: leave out CloudWatchOutputConfig"));
+    }
+    if request.alarm_configuration.is_some() {
+        return Err(ApiError::new("InvalidParameters", "alarms are not supported yet: leave out AlarmConfiguration"));
+    }
+    if request.timeout_seconds.is_some_and(|timeout| !TIMEOUT_S.contains(&timeout)) {
+        return Err(ApiError::validation(format!("TimeoutSeconds must be from {} to {}", TIMEOUT_S.start(), TIMEOUT_S.end())));
+    }
+    if request.comment.as_ref().is_some_and(|comment| comment.chars().count() > MAXIMUM_COMMENT) {
+        return Err(ApiError::validation(format!("Comment has at most {MAXIMUM_COMMENT} characters")));
+    }
+    let (concurrency, errors) = (request.max_concurrency.as_deref(), request.max_errors.as_deref());
+    let concurrency = Rate::parse_concurrency(concurrency.unwrap_or(DEFAULT_CONCURRENCY))
+        .ok_or_else(|| ApiError::validation("MaxConcurrency is a number from 1 on, or 1% to 100%"))?;
+    let errors = Rate::parse_errors(errors.unwrap_or(DEFAULT_ERRORS))
+        .ok_or_else(|| ApiError::validation("MaxErrors is a number from 0 on, or 0% to 100%"))?;
+    Ok(Rates { concurrency, errors })
+}
+
+fn check_hash(request: &SendCommandRequest, stored: &StoredDocument) -> Result<(), ApiError> {
+    if !matches!(request.document_hash_type.as_deref(), None | Some("Sha256")) {
+        return Err(ApiError::new("InvalidDocument", "DocumentHashType must be Sha256"));
+    }
+    match &request.document_hash {
+        Some(hash) if !hash.eq_ignore_ascii_case(&stored.sha256) => {
+            let message = format!("the content of {} has the SHA-256 {}, not the given DocumentHash", stored.name, stored.sha256);
+            Err(ApiError::new("InvalidDocument", message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Signs the order, when its delivery fits into a message for every target.
+fn sign(fleet: &Fleet, body: &OrderBody) -> Result<Vec<u8>, ApiError> {
+    body.check().map_err(|error| ApiError::new("InvalidParameters", error.to_string()))?;
+    let envelope = fleet.signer.order(body);
+    let longest = Delivery { envelope, index: u32::MAX, proof: vec![[0; 32]; MAXIMUM_PROOF], node_data: Vec::new() };
+    let size = encode(&longest).len();
+    if size > MAXIMUM_MESSAGE_BYTES {
+        let message = format!("the command is {size} bytes with its document and parameters; at most {MAXIMUM_MESSAGE_BYTES} can be sent");
+        return Err(ApiError::new("MaxDocumentSizeExceeded", message));
+    }
+    Ok(longest.envelope)
+}
+
+fn step_name(step: &document::Step) -> StepName {
+    let Action::RunShellScript(_) = step.action;
+    StepName { name: step.name.clone(), action: "aws:runShellScript".to_owned() }
+}
+
+/// A name for people: cut to what an order carries.
+fn requester(user: &str) -> String {
+    let mut requester = user.to_owned();
+    while requester.len() > MAXIMUM_REQUESTER_BYTES {
+        requester.pop();
+    }
+    requester
+}
+
+/// A UUIDv7, whose text sorts by time.
+fn order_id(now_ms: u64) -> Result<OrderId, ApiError> {
+    let mut random = [0; 10];
+    getrandom::fill(&mut random).map_err(|error| ApiError::internal(std::io::Error::other(error)))?;
+    Ok(OrderId(uuid::Builder::from_unix_timestamp_millis(now_ms, &random).into_uuid().into_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_supported_is_refused_by_its_own_error() {
+        use flotilla_api::commands::{AlarmConfiguration, CloudWatchOutputConfig, NotificationConfig};
+        let request = SendCommandRequest::default;
+        let wrong = [
+            (SendCommandRequest { output_s3_bucket_name: Some("b".into()), ..request() }, "InvalidOutputFolder"),
+            (SendCommandRequest { service_role_arn: Some("r".into()), ..request() }, "InvalidRole"),
+            (
+                SendCommandRequest {
+                    notification_config: Some(NotificationConfig { notification_arn: Some("a".into()), ..NotificationConfig::default() }),
+                    ..request()
+                },
+                "InvalidNotificationConfig",
+            ),
+            (
+                SendCommandRequest {
+                    cloud_watch_output_config: Some(CloudWatchOutputConfig {
+                        cloud_watch_output_enabled: Some(true),
+                        ..CloudWatchOutputConfig::default()
+                    }),
+                    ..request()
+                },
+                "InvalidOutputFolder",
+            ),
+            (SendCommandRequest { alarm_configuration: Some(AlarmConfiguration::default()), ..request() }, "InvalidParameters"),
+            (SendCommandRequest { timeout_seconds: Some(29), ..request() }, "ValidationException"),
+            (SendCommandRequest { comment: Some("x".repeat(101)), ..request() }, "ValidationException"),
+            (SendCommandRequest { max_concurrency: Some("0".into()), ..request() }, "ValidationException"),
+            (SendCommandRequest { max_errors: Some("-1".into()), ..request() }, "ValidationException"),
+        ];
+        for (request, kind) in wrong {
+            assert_eq!(check(&request).err().unwrap().kind, kind, "{request:?}");
+        }
+        assert!(check(&request()).is_ok());
+    }
+
+    #[test]
+    fn order_ids_sort_by_time() {
+        let (earlier, later) = (order_id(1_000).unwrap(), order_id(1_001).unwrap());
+        assert!(earlier.to_string() < later.to_string());
+        assert_eq!(earlier.0[6] >> 4, 7, "version 7");
+    }
+}

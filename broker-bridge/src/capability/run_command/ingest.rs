@@ -1,0 +1,244 @@
+//! What nodes say about commands, and what it means that they come and go.
+
+use super::model::InvocationState;
+use super::rules::Happening;
+use super::store::{self, Details, Ledger};
+use crate::fleet::Fleet;
+use crate::platform::store::{StoreError, Write};
+use flotilla_protocol::capability::command::{CommandProgress, CommandResult, MAXIMUM_STEPS};
+use flotilla_protocol::id::{NodeId, OrderId};
+use flotilla_protocol::report::{OutputBody, OutputReceiptBody, OutputStream};
+use flotilla_protocol::status::Admission;
+use flotilla_protocol::wire::encode;
+
+/// Most bytes of one step's stream that are kept; then the node is told that no more is wanted.
+pub const MAXIMUM_OUTPUT_BYTES: u64 = 1024 * 1024;
+
+/// What a batch of messages has done to commands and not yet written.
+#[derive(Debug, Default)]
+pub struct Notes {
+    ledger: Ledger,
+    /// Something may be due to be sent.
+    wakes_dispatch: bool,
+}
+
+impl Notes {
+    /// Whether dispatch should look, after the commit.
+    #[must_use]
+    pub fn wakes_dispatch(&self) -> bool {
+        self.wakes_dispatch
+    }
+}
+
+/// A node has taken an order, or refused it.
+///
+/// # Errors
+/// What the database says.
+pub async fn admission(
+    write: &mut Write<'_>,
+    notes: &mut Notes,
+    node: NodeId,
+    admission: &Admission,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    match admission {
+        Admission::Accepted { order } => happen(write, notes, node, *order, Happening::Accepted, &Details::default(), now_ms).await,
+        Admission::Rejected { order, reason } => {
+            let explanation = format!("the node refused the command: {}", reason.as_str());
+            let details = Details { explanation: &explanation, result: None };
+            happen(write, notes, node, *order, Happening::Rejected(*reason), &details, now_ms).await
+        }
+    }
+}
+
+/// A node has begun a command.
+///
+/// # Errors
+/// What the database says.
+pub async fn progress(
+    write: &mut Write<'_>,
+    notes: &mut Notes,
+    node: NodeId,
+    progress: &CommandProgress,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    happen(write, notes, node, progress.order, Happening::Started, &Details::default(), now_ms).await
+}
+
+/// A command has ended on a node.
+///
+/// # Errors
+/// What the database says.
+pub async fn result(write: &mut Write<'_>, notes: &mut Notes, node: NodeId, result: &CommandResult, now_ms: u64) -> Result<(), StoreError> {
+    let encoded = encode(result);
+    let details = Details { explanation: &result.explanation, result: Some(&encoded) };
+    happen(write, notes, node, result.order, Happening::Ended(result.outcome), &details, now_ms).await
+}
+
+async fn happen(
+    write: &mut Write<'_>,
+    notes: &mut Notes,
+    node: NodeId,
+    order: OrderId,
+    happening: Happening,
+    details: &Details<'_>,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    // A command that this database does not know, after it was restored from a backup for example, has nothing to be moved.
+    let Some(invocation) = store::find(write.connection(), &order.to_string(), &node.to_string()).await? else {
+        tracing::warn!(%node, %order, ?happening, "a node reports on a command that is not known");
+        return Ok(());
+    };
+    let moved = store::happen(write, &mut notes.ledger, &invocation, happening, details, now_ms).await?;
+    // A place may have become free.
+    notes.wakes_dispatch |= moved && matches!(happening, Happening::Ended(_) | Happening::Rejected(_));
+    Ok(())
+}
+
+/// Appends a chunk of output; returns up to where the bridge has the stream, or why the chunk is set aside.
+///
+/// # Errors
+/// What the database says.
+pub async fn output(write: &mut Write<'_>, chunk: &OutputBody) -> Result<Result<OutputReceiptBody, String>, StoreError> {
+    let OutputBody { node, order, step, stream, offset, bytes } = chunk;
+    if usize::from(*step) >= MAXIMUM_STEPS {
+        return Ok(Err(format!("output of step {step}, which no command has")));
+    }
+    let receipt = |up_to| OutputReceiptBody { node: *node, order: *order, step: *step, stream: *stream, up_to };
+    let Some(known) = known_up_to(write, *node, *order, *step, *stream).await? else { return Ok(Ok(receipt(u64::MAX))) };
+    if known >= MAXIMUM_OUTPUT_BYTES {
+        return Ok(Ok(receipt(u64::MAX)));
+    }
+    let skipped = known.checked_sub(*offset).and_then(|skipped| usize::try_from(skipped).ok());
+    let Some(fresh) = skipped.and_then(|skipped| bytes.get(skipped..)).filter(|fresh| !fresh.is_empty()) else {
+        return Ok(Ok(receipt(known)));
+    };
+    let room = usize::try_from(MAXIMUM_OUTPUT_BYTES - known).unwrap_or(usize::MAX);
+    let fresh = fresh.get(..room).unwrap_or(fresh);
+    let end = known + u64::try_from(fresh.len()).unwrap_or(0);
+    sqlx::query(
+        "INSERT INTO command_output (command_id, node_id, step, stream, chunk_offset, end_offset, bytes) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (command_id, node_id, step, stream, chunk_offset) DO NOTHING",
+    )
+    .bind(order.to_string())
+    .bind(node.to_string())
+    .bind(i64::from(*step))
+    .bind(stream_column(*stream))
+    .bind(crate::platform::time::to_column(known))
+    .bind(crate::platform::time::to_column(end))
+    .bind(fresh)
+    .execute(write.connection())
+    .await?;
+    Ok(Ok(receipt(if end >= MAXIMUM_OUTPUT_BYTES { u64::MAX } else { end })))
+}
+
+/// How much of a stream is here, be it in chunks or at the head of the result; nothing for an invocation that is not known.
+async fn known_up_to(
+    write: &mut Write<'_>,
+    node: NodeId,
+    order: OrderId,
+    step: u16,
+    stream: OutputStream,
+) -> Result<Option<u64>, StoreError> {
+    let (order, node) = (order.to_string(), node.to_string());
+    let invocation: Option<Option<Vec<u8>>> = sqlx::query_scalar("SELECT result FROM invocation WHERE command_id = $1 AND node_id = $2")
+        .bind(&order)
+        .bind(&node)
+        .fetch_optional(write.connection())
+        .await?;
+    let Some(result) = invocation else { return Ok(None) };
+    let stored: Option<i64> = sqlx::query_scalar(
+        "SELECT end_offset FROM command_output WHERE command_id = $1 AND node_id = $2 AND step = $3 AND stream = $4 \
+         ORDER BY chunk_offset DESC LIMIT 1",
+    )
+    .bind(&order)
+    .bind(&node)
+    .bind(i64::from(step))
+    .bind(stream_column(stream))
+    .fetch_optional(write.connection())
+    .await?;
+    let result: Option<CommandResult> = result.and_then(|result| flotilla_protocol::wire::decode(&result).ok());
+    let captured = result.as_ref().and_then(|result| result.steps.get(usize::from(step))).map(|step| match stream {
+        OutputStream::Stdout => &step.stdout,
+        OutputStream::Stderr => &step.stderr,
+    });
+    let head = captured.and_then(|captured| u64::try_from(captured.head.len()).ok()).unwrap_or(0);
+    Ok(Some(crate::platform::time::from_column(stored.unwrap_or(0)).max(head)))
+}
+
+/// A stream as the database names it.
+pub(super) fn stream_column(stream: OutputStream) -> i64 {
+    match stream {
+        OutputStream::Stdout => 0,
+        OutputStream::Stderr => 1,
+    }
+}
+
+/// A node said hello and holds these orders: what it was sent and does not hold is sent again.
+///
+/// # Errors
+/// What the database says.
+pub async fn hello(
+    fleet: &Fleet,
+    write: &mut Write<'_>,
+    notes: &mut Notes,
+    node: NodeId,
+    held: &[OrderId],
+    now_ms: u64,
+) -> Result<Vec<OrderId>, StoreError> {
+    let node_id = node.to_string();
+    let mut lost = Vec::new();
+    store::unpark(write, &node_id, now_ms).await?;
+    for (command_id, state) in store::open_of_node(write.connection(), &node_id).await? {
+        let order: Option<OrderId> = command_id.parse().ok();
+        let holds = order.is_some_and(|order| held.contains(&order));
+        match store::parse_state(&state)? {
+            InvocationState::Pending => notes.wakes_dispatch = true,
+            // Its answer is on the way; the order is sent again only when that does not come.
+            InvocationState::Sent if holds => {
+                store::send_at(write, &command_id, &node_id, now_ms.saturating_add(fleet.settings.pace.pause_ms(1))).await?;
+                notes.wakes_dispatch = true;
+            }
+            InvocationState::Sent => {
+                store::send_at(write, &command_id, &node_id, now_ms).await?;
+                notes.wakes_dispatch = true;
+            }
+            _ if !holds => lost.extend(order),
+            _ => notes.wakes_dispatch = true,
+        }
+    }
+    Ok(lost)
+}
+
+/// The broker says that a node is connected.
+///
+/// # Errors
+/// What the database says.
+pub async fn node_online(write: &mut Write<'_>, notes: &mut Notes, node: NodeId, now_ms: u64) -> Result<(), StoreError> {
+    notes.wakes_dispatch |= store::unpark(write, &node.to_string(), now_ms).await? > 0;
+    Ok(())
+}
+
+/// The broker says that a node is gone.
+///
+/// # Errors
+/// What the database says.
+pub async fn node_offline(write: &mut Write<'_>, node: NodeId) -> Result<(), StoreError> {
+    store::park(write, Some(&node.to_string())).await
+}
+
+/// Nobody is known to be connected.
+///
+/// # Errors
+/// What the database says.
+pub async fn all_offline(write: &mut Write<'_>) -> Result<(), StoreError> {
+    store::park(write, None).await
+}
+
+/// Writes what the batch has collected. Call it once, at the end of the transaction.
+///
+/// # Errors
+/// What the database says.
+pub async fn finish(write: &mut Write<'_>, notes: &mut Notes, now_ms: u64) -> Result<(), StoreError> {
+    store::settle(write, &mut notes.ledger, now_ms).await
+}

@@ -1,0 +1,17 @@
+//! Run Command: one document, signed once, run on each of a frozen set of nodes.
+//!
+//! A *command* is the signed order with its rate control; an *invocation* is that command on one node. An invocation goes
+//! Pending → Sent → Accepted → Running → one end, and what a node has signed decides; the bridge itself ends only what was
+//! never sent, and what was not answered in time, which a node's signed end still overrides ([`rules::transition`]).
+//!
+//! A command's invocations are inserted with it in one transaction, so whoever has its id can read them. Dispatch
+//! ([`reconcile`]) sends what MaxConcurrency and MaxErrors allow, and again until the node answers.
+
+pub mod api;
+pub mod ingest;
+pub mod model;
+pub mod reconcile;
+pub mod rules;
+mod store;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+//! Dispatch: brings down to the nodes what the database says is due, and gives up what nobody answers.
+//!
+//! A round reads what is due, marks it as sent in one transaction, and publishes after the commit: a crash between the two
+//! costs a pause of the re-send rule, never an order. Between rounds it sleeps until the next due time or until it is nudged,
+//! and an idle fleet costs nothing.
+
+use super::store::{self, Ledger, ToSend};
+use crate::fleet::Fleet;
+use crate::platform::mqtt::Outbound;
+use crate::platform::shutdown::Shutdown;
+use crate::platform::store::StoreError;
+use crate::platform::time::from_column;
+use flotilla_protocol::delivery::Delivery;
+use flotilla_protocol::id::{NodeId, OrderId};
+use flotilla_protocol::order::CancelBody;
+use flotilla_protocol::topic::{DownKind, Topic};
+use flotilla_protocol::wire::encode;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest sleep: the timers of tokio and the wall clock drift apart, and a changed clock is noticed by then.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+/// Shortest sleep before a due time: a due time that does not move must not become a busy loop.
+const SHORTEST_SLEEP: Duration = Duration::from_millis(2);
+/// The pause after a round that the database refused.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
+
+/// Commands from which one round releases invocations.
+const COMMANDS: usize = 64;
+
+/// Runs rounds until it is asked to stop.
+pub async fn run(fleet: Arc<Fleet>, mut shutdown: Shutdown) {
+    while !shutdown.is_requested() {
+        let pause = match round(&fleet).await {
+            Ok(Round { more: true, .. }) => continue,
+            Ok(Round { next_due_ms, .. }) => {
+                let now_ms = fleet.clock.now_ms();
+                let pause = next_due_ms.map_or(LONGEST_SLEEP, |due| Duration::from_millis(due.saturating_sub(now_ms)));
+                pause.clamp(SHORTEST_SLEEP, LONGEST_SLEEP)
+            }
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "a round of dispatch failed");
+                PAUSE_AFTER_ERROR
+            }
+        };
+        tokio::select! {
+            () = shutdown.requested() => return,
+            () = fleet.nudge.dispatch.notified() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+/// What a round leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Round {
+    /// There may be more to do at once.
+    pub more: bool,
+    /// When there is something to do next: Unix time in milliseconds.
+    pub next_due_ms: Option<u64>,
+}
+
+/// One round: everything that is due, in bounded batches.
+///
+/// # Errors
+/// What the database says; nothing was published then.
+pub async fn round(fleet: &Fleet) -> Result<Round, StoreError> {
+    let now_ms = fleet.clock.now_ms();
+    let pace = fleet.settings.pace;
+    let mut more = false;
+    let mut reader = fleet.store.reader().acquire().await?;
+    let removed = store::removed_nodes(&mut reader).await?;
+    let due = store::next_due_ms(&mut reader).await?.is_some_and(|due| due <= now_ms);
+    let mut releasable = Vec::new();
+    let mut after = String::new();
+    loop {
+        let open = store::open_commands(&mut reader, &after).await?;
+        for command_id in &open {
+            if store::releasable(&mut reader, command_id).await? > 0 {
+                releasable.push(command_id.clone());
+            }
+        }
+        match open.into_iter().last() {
+            Some(last) if releasable.len() < COMMANDS => after = last,
+            _ => break,
+        }
+    }
+    drop(reader);
+    if !removed.is_empty() || due || !releasable.is_empty() {
+        let mut ledger = Ledger::default();
+        let mut write = fleet.store.write().await?;
+        let (mut orders, mut cancels) = (Vec::new(), Vec::new());
+        for node_id in &removed {
+            store::end_removed(&mut write, &mut ledger, node_id, now_ms).await?;
+        }
+        let given_up = store::give_up(&mut write, &mut ledger, now_ms).await?;
+        // What was just given up or ended must be counted before anything is released in its place.
+        store::settle(&mut write, &mut ledger, now_ms).await?;
+        if fleet.publisher.is_connected() {
+            cancels = store::cancel_again(&mut write, pace, now_ms).await?;
+            orders = store::send_again(&mut write, pace, now_ms).await?;
+            for command_id in &releasable {
+                orders.extend(store::release(&mut write, &mut ledger, command_id, pace, now_ms).await?);
+            }
+        } else if due && given_up == 0 {
+            // Nothing can be sent, and the broker's return brings its own nudge.
+            store::park(&mut write, None).await?;
+        }
+        let full = usize::try_from(store::DISPATCH_BATCH).unwrap_or(usize::MAX);
+        more = !removed.is_empty() || releasable.len() >= COMMANDS || given_up >= full || cancels.len() >= full || orders.len() >= full;
+        store::settle(&mut write, &mut ledger, now_ms).await?;
+        write.commit().await?;
+        for cancel in cancels {
+            publish_cancel(fleet, &cancel).await;
+        }
+        publish_orders(fleet, &orders).await?;
+    }
+    let mut reader = fleet.store.reader().acquire().await?;
+    Ok(Round { more, next_due_ms: store::next_due_ms(&mut reader).await? })
+}
+
+/// Publishes deliveries whose sending is committed.
+async fn publish_orders(fleet: &Fleet, orders: &[ToSend]) -> Result<(), StoreError> {
+    let mut envelopes: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
+    for order in orders {
+        if !envelopes.contains_key(order.command_id.as_str()) {
+            let mut reader = fleet.store.reader().acquire().await?;
+            if let Some(envelope) = store::envelope(&mut reader, &order.command_id).await? {
+                envelopes.insert(&order.command_id, envelope);
+            }
+        }
+        let Some(envelope) = envelopes.get(order.command_id.as_str()) else { continue };
+        let (Ok(node), Ok(index)) = (order.node_id.parse(), u32::try_from(order.leaf_index)) else { continue };
+        let proof = order.proof.as_chunks::<32>().0.to_vec();
+        fleet.publisher.publish(delivery_message(fleet, node, envelope, index, proof)).await;
+    }
+    Ok(())
+}
+
+/// A delivery as it is published.
+pub(super) fn delivery_message(fleet: &Fleet, node: NodeId, envelope: &[u8], index: u32, proof: Vec<[u8; 32]>) -> Outbound {
+    let delivery = Delivery { envelope: envelope.to_vec(), index, proof, node_data: Vec::new() };
+    Outbound { topic: Topic::Down { fleet: fleet.settings.fleet, node, kind: DownKind::Order }, payload: encode(&delivery) }
+}
+
+async fn publish_cancel(fleet: &Fleet, cancel: &store::ToCancel) {
+    let (Ok(node), Ok(order)) = (cancel.node_id.parse::<NodeId>(), cancel.command_id.parse::<OrderId>()) else { return };
+    let body = CancelBody { fleet: fleet.settings.fleet, node, order, not_after_ms: from_column(cancel.expires_ms) };
+    let topic = Topic::Down { fleet: fleet.settings.fleet, node, kind: DownKind::Cancel };
+    fleet.publisher.publish(Outbound { topic, payload: fleet.signer.cancel(&body) }).await;
+}

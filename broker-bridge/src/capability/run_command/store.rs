@@ -1,0 +1,566 @@
+//! The SQL of Run Command. Whatever moves an invocation keeps the counts of its command in the same transaction.
+
+use super::model::{Counts, InvocationState, Words};
+use super::rules::{self, Happening, Limits, command_words};
+use crate::fleet::pace::Pace;
+use crate::platform::store::{StoreError, Write};
+use crate::platform::time::{from_column, to_column};
+use flotilla_protocol::id::NodeId;
+use sqlx::{AssertSqlSafe, QueryBuilder, Sqlite, SqliteConnection};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Most invocations that one transaction of dispatch takes up.
+pub(super) const DISPATCH_BATCH: i64 = 256;
+/// Open commands that one round of dispatch looks at.
+pub(super) const COMMAND_BATCH: i64 = 256;
+
+/// Invocations written with one statement: ten values each, far below the limit of SQLite.
+const INSERT_ROWS: usize = 500;
+
+/// Changes of counts that a transaction has made and not yet written.
+#[derive(Debug, Default)]
+pub(super) struct Ledger(BTreeMap<String, Counts>);
+
+impl Ledger {
+    fn moved(&mut self, command_id: &str, from: InvocationState, to: InvocationState, count: i64) {
+        self.0.entry(command_id.to_owned()).or_default().shift(from, to, count);
+    }
+}
+
+/// Has the words of a command written anew although none of its counts has changed.
+pub(super) fn touch(ledger: &mut Ledger, command_id: &str) {
+    ledger.0.entry(command_id.to_owned()).or_default();
+}
+
+/// What decides about an invocation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Invocation {
+    pub(super) command_id: String,
+    pub(super) node_id: String,
+    pub(super) state: InvocationState,
+    /// A terminal state that the bridge concluded from a silence.
+    pub(super) guessed: bool,
+}
+
+/// A damaged row is a damaged database, not a reason to panic.
+pub(super) fn parse_state(text: &str) -> Result<InvocationState, StoreError> {
+    InvocationState::parse(text).ok_or_else(|| StoreError::Unusable(format!("an invocation is in the unknown state {text:?}")))
+}
+
+/// Reads an invocation.
+pub(super) async fn find(connection: &mut SqliteConnection, command_id: &str, node_id: &str) -> Result<Option<Invocation>, StoreError> {
+    let row: Option<(String, i64, i64)> =
+        sqlx::query_as("SELECT state, signed, send_count FROM invocation WHERE command_id = $1 AND node_id = $2")
+            .bind(command_id)
+            .bind(node_id)
+            .fetch_optional(connection)
+            .await?;
+    row.map(|(state, signed, send_count)| {
+        let state = parse_state(&state)?;
+        let guessed = signed == 0 && send_count > 0 && state == InvocationState::DeliveryTimedOut;
+        Ok(Invocation { command_id: command_id.to_owned(), node_id: node_id.to_owned(), state, guessed })
+    })
+    .transpose()
+}
+
+/// What comes with a happening.
+#[derive(Debug, Default)]
+pub(super) struct Details<'a> {
+    pub(super) explanation: &'a str,
+    /// The encoded result, where the node sent one.
+    pub(super) result: Option<&'a [u8]>,
+}
+
+/// Moves an invocation; `false` when the rules keep it where it is.
+pub(super) async fn happen(
+    write: &mut Write<'_>,
+    ledger: &mut Ledger,
+    invocation: &Invocation,
+    happening: Happening,
+    details: &Details<'_>,
+    now_ms: u64,
+) -> Result<bool, StoreError> {
+    let Some(next) = rules::transition(invocation.state, invocation.guessed, happening) else { return Ok(false) };
+    let now = to_column(now_ms);
+    let (started, ended) = ((next == InvocationState::Running).then_some(now), next.is_terminal().then_some(now));
+    // Anything that follows ends the sending of the order; an answer that is no end leaves the cancel to be sent on.
+    let done = sqlx::query(
+        "UPDATE invocation SET state = $4, signed = $5, next_send_ms = NULL, \
+         next_cancel_ms = CASE WHEN $7 IS NULL THEN next_cancel_ms END, started_ms = COALESCE(started_ms, $6), \
+         ended_ms = $7, explanation = $8, result = COALESCE($9, result) \
+         WHERE command_id = $1 AND node_id = $2 AND state = $3",
+    )
+    .bind(&invocation.command_id)
+    .bind(&invocation.node_id)
+    .bind(invocation.state.as_str())
+    .bind(next.as_str())
+    .bind(i64::from(happening.is_signed()))
+    .bind(started)
+    .bind(ended)
+    .bind(details.explanation)
+    .bind(details.result)
+    .execute(write.connection())
+    .await?;
+    if done.rows_affected() == 1 {
+        ledger.moved(&invocation.command_id, invocation.state, next, 1);
+    }
+    Ok(done.rows_affected() == 1)
+}
+
+/// Everything about a command that decides about its invocations.
+#[derive(Debug, Clone)]
+pub(super) struct Standing {
+    pub(super) counts: Counts,
+    pub(super) limits: Limits,
+    pub(super) cancel_asked: bool,
+    pub(super) expires_ms: u64,
+}
+
+async fn standing(connection: &mut SqliteConnection, command_id: &str) -> Result<Option<Standing>, StoreError> {
+    use sqlx::Row as _;
+    let columns = Counts::COLUMNS.join(", ");
+    let sql = format!("SELECT limit_concurrency, limit_errors, cancel_asked_ms, expires_ms, {columns} FROM command WHERE command_id = $1");
+    let row = sqlx::query(AssertSqlSafe(sql)).bind(command_id).fetch_optional(connection).await?;
+    let Some(row) = row else { return Ok(None) };
+    let mut counts = [0; Counts::COLUMNS.len()];
+    for (index, count) in counts.iter_mut().enumerate() {
+        *count = row.try_get(index + 4)?;
+    }
+    Ok(Some(Standing {
+        counts: Counts::from_array(counts),
+        limits: Limits { concurrency: row.try_get(0)?, errors: row.try_get(1)? },
+        cancel_asked: row.try_get::<Option<i64>, _>(2)?.is_some(),
+        expires_ms: from_column(row.try_get(3)?),
+    }))
+}
+
+/// Writes the counts that a transaction changed, ends what the error budget stops, and writes the commands' new words.
+pub(super) async fn settle(write: &mut Write<'_>, ledger: &mut Ledger, now_ms: u64) -> Result<(), StoreError> {
+    for (command_id, delta) in std::mem::take(&mut ledger.0) {
+        let Some(mut standing) = standing(write.connection(), &command_id).await? else { continue };
+        let (mut counts, delta) = (standing.counts.to_array(), delta.to_array());
+        for (count, delta) in counts.iter_mut().zip(delta) {
+            *count += delta;
+        }
+        standing.counts = Counts::from_array(counts);
+        if standing.counts.pending > 0 && rules::is_over_budget(&standing.counts, standing.limits) {
+            let stopped = end_pending(write, &command_id, InvocationState::Terminated, now_ms).await?;
+            standing.counts.shift(InvocationState::Pending, InvocationState::Terminated, stopped);
+        }
+        write_standing(write, &command_id, &standing).await?;
+    }
+    Ok(())
+}
+
+/// Ends all invocations of a command that were never sent; returns how many.
+async fn end_pending(write: &mut Write<'_>, command_id: &str, state: InvocationState, now_ms: u64) -> Result<i64, StoreError> {
+    let done =
+        sqlx::query("UPDATE invocation SET state = $2, ended_ms = $3, next_send_ms = NULL WHERE command_id = $1 AND state = 'pending'")
+            .bind(command_id)
+            .bind(state.as_str())
+            .bind(to_column(now_ms))
+            .execute(write.connection())
+            .await?;
+    Ok(i64::try_from(done.rows_affected()).unwrap_or(i64::MAX))
+}
+
+async fn write_standing(write: &mut Write<'_>, command_id: &str, standing: &Standing) -> Result<(), StoreError> {
+    let words = command_words(&standing.counts, standing.limits, standing.cancel_asked);
+    let columns: Vec<String> = Counts::COLUMNS.iter().zip(4..).map(|(column, number)| format!("{column} = ${number}")).collect();
+    let sql = format!("UPDATE command SET status = $2, status_details = $3, {} WHERE command_id = $1", columns.join(", "));
+    let mut query = sqlx::query(AssertSqlSafe(sql)).bind(command_id).bind(words.status).bind(words.details);
+    for count in standing.counts.to_array() {
+        query = query.bind(count);
+    }
+    query.execute(write.connection()).await?;
+    Ok(())
+}
+
+/// An invocation whose order is to be published.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub(super) struct ToSend {
+    pub(super) command_id: String,
+    pub(super) node_id: String,
+    pub(super) leaf_index: i64,
+    pub(super) proof: Vec<u8>,
+    send_count: i64,
+}
+
+/// Commands with invocations that were never sent.
+pub(super) async fn open_commands(connection: &mut SqliteConnection, after: &str) -> Result<Vec<String>, StoreError> {
+    Ok(sqlx::query_scalar("SELECT command_id FROM command WHERE count_pending > 0 AND command_id > $1 ORDER BY command_id LIMIT $2")
+        .bind(after)
+        .bind(COMMAND_BATCH)
+        .fetch_all(connection)
+        .await?)
+}
+
+/// Whether a command has invocations of connected nodes that were never sent, and place for them.
+pub(super) async fn releasable(connection: &mut SqliteConnection, command_id: &str) -> Result<i64, StoreError> {
+    let Some(standing) = standing(&mut *connection, command_id).await? else { return Ok(0) };
+    let place = rules::may_send(&standing.counts, standing.limits).min(DISPATCH_BATCH);
+    if place == 0 {
+        return Ok(0);
+    }
+    let waiting: Option<i64> = sqlx::query_scalar(
+        "SELECT next_send_ms FROM invocation WHERE command_id = $1 AND state = 'pending' AND next_send_ms IS NOT NULL \
+         ORDER BY next_send_ms LIMIT 1",
+    )
+    .bind(command_id)
+    .fetch_optional(connection)
+    .await?;
+    Ok(if waiting.is_some() { place } else { 0 })
+}
+
+/// Marks as sent what a command may send now, and returns it for publishing after the commit.
+pub(super) async fn release(
+    write: &mut Write<'_>,
+    ledger: &mut Ledger,
+    command_id: &str,
+    pace: Pace,
+    now_ms: u64,
+) -> Result<Vec<ToSend>, StoreError> {
+    let Some(standing) = standing(write.connection(), command_id).await? else { return Ok(Vec::new()) };
+    let place = rules::may_send(&standing.counts, standing.limits).min(DISPATCH_BATCH);
+    let waiting: Vec<ToSend> = sqlx::query_as(
+        "SELECT command_id, node_id, leaf_index, proof, send_count FROM invocation \
+         WHERE command_id = $1 AND state = 'pending' AND next_send_ms IS NOT NULL ORDER BY next_send_ms LIMIT $2",
+    )
+    .bind(command_id)
+    .bind(place)
+    .fetch_all(write.connection())
+    .await?;
+    for invocation in &waiting {
+        sqlx::query(
+            "UPDATE invocation SET state = 'sent', send_count = 1, next_send_ms = $3, give_up_ms = $4 \
+             WHERE command_id = $1 AND node_id = $2 AND state = 'pending'",
+        )
+        .bind(&invocation.command_id)
+        .bind(&invocation.node_id)
+        .bind(to_column(now_ms.saturating_add(pace.pause_ms(1))))
+        .bind(to_column(rules::gives_up_at_ms(true, standing.expires_ms)))
+        .execute(write.connection())
+        .await?;
+        ledger.moved(command_id, InvocationState::Pending, InvocationState::Sent, 1);
+    }
+    Ok(waiting)
+}
+
+/// Marks as sent once more what was not answered in time, and returns it for publishing after the commit.
+pub(super) async fn send_again(write: &mut Write<'_>, pace: Pace, now_ms: u64) -> Result<Vec<ToSend>, StoreError> {
+    let due: Vec<ToSend> = sqlx::query_as(
+        "SELECT command_id, node_id, leaf_index, proof, send_count FROM invocation \
+         WHERE state = 'sent' AND next_send_ms IS NOT NULL AND next_send_ms <= $1 ORDER BY next_send_ms LIMIT $2",
+    )
+    .bind(to_column(now_ms))
+    .bind(DISPATCH_BATCH)
+    .fetch_all(write.connection())
+    .await?;
+    for invocation in &due {
+        let count = invocation.send_count.saturating_add(1);
+        sqlx::query("UPDATE invocation SET send_count = $3, next_send_ms = $4 WHERE command_id = $1 AND node_id = $2 AND state = 'sent'")
+            .bind(&invocation.command_id)
+            .bind(&invocation.node_id)
+            .bind(count)
+            .bind(to_column(now_ms.saturating_add(pace.pause_ms(count))))
+            .execute(write.connection())
+            .await?;
+    }
+    Ok(due)
+}
+
+/// A cancel that is to be published.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub(super) struct ToCancel {
+    pub(super) command_id: String,
+    pub(super) node_id: String,
+    pub(super) expires_ms: i64,
+    cancel_count: i64,
+}
+
+/// Marks cancels as sent once more, and returns them for publishing after the commit.
+pub(super) async fn cancel_again(write: &mut Write<'_>, pace: Pace, now_ms: u64) -> Result<Vec<ToCancel>, StoreError> {
+    let due: Vec<ToCancel> = sqlx::query_as(
+        "SELECT invocation.command_id, node_id, expires_ms, cancel_count FROM invocation \
+         JOIN command ON command.command_id = invocation.command_id \
+         WHERE next_cancel_ms IS NOT NULL AND next_cancel_ms <= $1 ORDER BY next_cancel_ms LIMIT $2",
+    )
+    .bind(to_column(now_ms))
+    .bind(DISPATCH_BATCH)
+    .fetch_all(write.connection())
+    .await?;
+    for cancel in &due {
+        let count = cancel.cancel_count.saturating_add(1);
+        sqlx::query("UPDATE invocation SET cancel_count = $3, next_cancel_ms = $4 WHERE command_id = $1 AND node_id = $2")
+            .bind(&cancel.command_id)
+            .bind(&cancel.node_id)
+            .bind(count)
+            .bind(to_column(now_ms.saturating_add(pace.pause_ms(count))))
+            .execute(write.connection())
+            .await?;
+    }
+    Ok(due)
+}
+
+/// Ends what has waited for its delivery time in vain; returns how many invocations that were.
+pub(super) async fn give_up(write: &mut Write<'_>, ledger: &mut Ledger, now_ms: u64) -> Result<usize, StoreError> {
+    let due: Vec<(String, String)> = sqlx::query_as(
+        "SELECT command_id, node_id FROM invocation WHERE state IN ('pending', 'sent') AND give_up_ms <= $1 ORDER BY give_up_ms LIMIT $2",
+    )
+    .bind(to_column(now_ms))
+    .bind(DISPATCH_BATCH)
+    .fetch_all(write.connection())
+    .await?;
+    for (command_id, node_id) in &due {
+        if let Some(invocation) = find(write.connection(), command_id, node_id).await? {
+            happen(write, ledger, &invocation, Happening::DeliveryTimePassed, &Details::default(), now_ms).await?;
+        }
+    }
+    Ok(due.len())
+}
+
+/// Ends what is open on nodes that were removed from the fleet; returns how many invocations that were.
+pub(super) async fn end_removed(write: &mut Write<'_>, ledger: &mut Ledger, node_id: &str, now_ms: u64) -> Result<usize, StoreError> {
+    let open = open_of_node(write.connection(), node_id).await?;
+    for (command_id, _) in &open {
+        if let Some(invocation) = find(write.connection(), command_id, node_id).await? {
+            let details = Details { explanation: "the node was removed from the fleet before it said how the command ended", result: None };
+            happen(write, ledger, &invocation, Happening::NodeRemoved, &details, now_ms).await?;
+        }
+    }
+    sqlx::query("UPDATE node SET closed = 1 WHERE node_id = $1").bind(node_id).execute(write.connection()).await?;
+    Ok(open.len())
+}
+
+/// The open invocations of a node: their commands and states.
+pub(super) async fn open_of_node(connection: &mut SqliteConnection, node_id: &str) -> Result<Vec<(String, String)>, StoreError> {
+    Ok(sqlx::query_as(
+        "SELECT command_id, state FROM invocation WHERE node_id = $1 AND state IN ('pending', 'sent', 'accepted', 'running') \
+         ORDER BY command_id",
+    )
+    .bind(node_id)
+    .fetch_all(connection)
+    .await?)
+}
+
+/// Removed nodes whose invocations were not ended yet.
+pub(super) async fn removed_nodes(connection: &mut SqliteConnection) -> Result<Vec<String>, StoreError> {
+    Ok(sqlx::query_scalar("SELECT node_id FROM node WHERE deregistered_ms IS NOT NULL AND closed = 0 LIMIT 64")
+        .fetch_all(connection)
+        .await?)
+}
+
+/// A node is connected: what waits for it is due now.
+pub(super) async fn unpark(write: &mut Write<'_>, node_id: &str, now_ms: u64) -> Result<u64, StoreError> {
+    let orders =
+        sqlx::query("UPDATE invocation SET next_send_ms = $2 WHERE node_id = $1 AND state IN ('pending', 'sent') AND next_send_ms IS NULL")
+            .bind(node_id)
+            .bind(to_column(now_ms))
+            .execute(write.connection())
+            .await?;
+    let cancels = sqlx::query(
+        "UPDATE invocation SET next_cancel_ms = $2 WHERE node_id = $1 AND state IN ('sent', 'accepted', 'running') \
+         AND cancel_asked_ms IS NOT NULL AND next_cancel_ms IS NULL",
+    )
+    .bind(node_id)
+    .bind(to_column(now_ms))
+    .execute(write.connection())
+    .await?;
+    Ok(orders.rows_affected() + cancels.rows_affected())
+}
+
+/// A node is gone: nothing is due for it until it is back. Without a node, all are gone.
+pub(super) async fn park(write: &mut Write<'_>, node_id: Option<&str>) -> Result<(), StoreError> {
+    const OPEN: &str = "state IN ('pending', 'sent', 'accepted', 'running')";
+    let sql = match node_id {
+        Some(_) => format!("UPDATE invocation SET next_send_ms = NULL, next_cancel_ms = NULL WHERE node_id = $1 AND {OPEN}"),
+        None => format!(
+            "UPDATE invocation SET next_send_ms = NULL, next_cancel_ms = NULL \
+             WHERE {OPEN} AND (next_send_ms IS NOT NULL OR next_cancel_ms IS NOT NULL)"
+        ),
+    };
+    let query = sqlx::query(AssertSqlSafe(sql));
+    let query = if let Some(node_id) = node_id { query.bind(node_id.to_owned()) } else { query };
+    query.execute(write.connection()).await?;
+    Ok(())
+}
+
+/// Sets when an unanswered order is sent next, and begins the doubling anew.
+pub(super) async fn send_at(write: &mut Write<'_>, command_id: &str, node_id: &str, at_ms: u64) -> Result<(), StoreError> {
+    sqlx::query("UPDATE invocation SET next_send_ms = $3, send_count = 1 WHERE command_id = $1 AND node_id = $2 AND state = 'sent'")
+        .bind(command_id)
+        .bind(node_id)
+        .bind(to_column(at_ms))
+        .execute(write.connection())
+        .await?;
+    Ok(())
+}
+
+/// When dispatch has something to do next: Unix time in milliseconds. What waits for a place or for its node is not known here.
+pub(super) async fn next_due_ms(connection: &mut SqliteConnection) -> Result<Option<u64>, StoreError> {
+    const DUE: [&str; 3] = [
+        "SELECT next_send_ms FROM invocation WHERE state = 'sent' AND next_send_ms IS NOT NULL ORDER BY next_send_ms LIMIT 1",
+        "SELECT next_cancel_ms FROM invocation WHERE next_cancel_ms IS NOT NULL ORDER BY next_cancel_ms LIMIT 1",
+        "SELECT give_up_ms FROM invocation WHERE state IN ('pending', 'sent') ORDER BY give_up_ms LIMIT 1",
+    ];
+    let mut next: Option<i64> = None;
+    for sql in DUE {
+        let due: Option<i64> = sqlx::query_scalar(sql).fetch_optional(&mut *connection).await?;
+        next = [next, due].into_iter().flatten().min();
+    }
+    Ok(next.map(from_column))
+}
+
+/// The envelope of a command's order.
+pub(super) async fn envelope(connection: &mut SqliteConnection, command_id: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    Ok(sqlx::query_scalar("SELECT envelope FROM command WHERE command_id = $1").bind(command_id).fetch_optional(connection).await?)
+}
+
+/// What CancelCommand did.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cancelled {
+    pub(super) at_once: i64,
+    pub(super) asked: u64,
+}
+
+/// Cancels a command on one node, or on all: never sent ends at once, the rest is asked of the nodes.
+pub(super) async fn cancel(
+    write: &mut Write<'_>,
+    ledger: &mut Ledger,
+    command_id: &str,
+    nodes: &[String],
+    now_ms: u64,
+) -> Result<Cancelled, StoreError> {
+    const ASK: &str = "UPDATE invocation SET cancel_asked_ms = $2, \
+        next_cancel_ms = (SELECT CASE WHEN online = 1 THEN $2 END FROM node WHERE node.node_id = invocation.node_id) \
+        WHERE command_id = $1 AND state IN ('sent', 'accepted', 'running') AND cancel_asked_ms IS NULL";
+    let now = to_column(now_ms);
+    let mut cancelled = Cancelled::default();
+    if nodes.is_empty() {
+        sqlx::query("UPDATE command SET cancel_asked_ms = COALESCE(cancel_asked_ms, $2) WHERE command_id = $1")
+            .bind(command_id)
+            .bind(now)
+            .execute(write.connection())
+            .await?;
+        cancelled.at_once = end_pending(write, command_id, InvocationState::Cancelled, now_ms).await?;
+        ledger.moved(command_id, InvocationState::Pending, InvocationState::Cancelled, cancelled.at_once);
+        cancelled.asked = sqlx::query(ASK).bind(command_id).bind(now).execute(write.connection()).await?.rows_affected();
+        return Ok(cancelled);
+    }
+    for node_id in nodes {
+        let Some(invocation) = find(write.connection(), command_id, node_id).await? else { continue };
+        if happen(write, ledger, &invocation, Happening::CancelAsked, &Details::default(), now_ms).await? {
+            cancelled.at_once += 1;
+        } else {
+            let sql = format!("{ASK} AND node_id = $3");
+            let done = sqlx::query(AssertSqlSafe(sql)).bind(command_id).bind(now).bind(node_id).execute(write.connection()).await?;
+            cancelled.asked += done.rows_affected();
+        }
+    }
+    Ok(cancelled)
+}
+
+/// A command to be written.
+#[derive(Debug)]
+pub(super) struct NewCommand<'a> {
+    pub(super) command_id: &'a str,
+    pub(super) envelope: &'a [u8],
+    pub(super) requester: &'a str,
+    pub(super) document_name: &'a str,
+    pub(super) document_version: &'a str,
+    pub(super) steps: String,
+    pub(super) comment: &'a str,
+    pub(super) parameters: String,
+    pub(super) instance_ids: String,
+    pub(super) targets: String,
+    pub(super) requested_ms: i64,
+    pub(super) expires_ms: i64,
+    pub(super) timeout_seconds: i64,
+    pub(super) max_concurrency: &'a str,
+    pub(super) max_errors: &'a str,
+    pub(super) limits: Limits,
+    pub(super) words: Words,
+    pub(super) counts: Counts,
+}
+
+/// An invocation to be written with its command.
+#[derive(Debug)]
+pub(super) struct NewInvocation {
+    pub(super) node: NodeId,
+    pub(super) index: usize,
+    pub(super) proof: Vec<[u8; 32]>,
+    pub(super) state: InvocationState,
+    /// Taken only while the node is online.
+    pub(super) next_send_ms: i64,
+    pub(super) give_up_ms: i64,
+}
+
+/// Which of these nodes are online.
+pub(super) async fn online_among(write: &mut Write<'_>, nodes: impl Iterator<Item = NodeId>) -> Result<BTreeSet<NodeId>, StoreError> {
+    let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("SELECT node_id FROM node WHERE online = 1 AND node_id IN (");
+    let mut separated = query.separated(", ");
+    for node in nodes {
+        separated.push_bind(node.to_string());
+    }
+    query.push(")");
+    let online: Vec<String> = query.build_query_scalar().fetch_all(write.connection()).await?;
+    Ok(online.iter().filter_map(|node| node.parse().ok()).collect())
+}
+
+/// Writes a command with all its invocations.
+pub(super) async fn insert(write: &mut Write<'_>, command: &NewCommand<'_>, invocations: &[NewInvocation]) -> Result<(), StoreError> {
+    let columns = Counts::COLUMNS.join(", ");
+    let places: Vec<String> = (20..20 + Counts::COLUMNS.len()).map(|number| format!("${number}")).collect();
+    let sql = format!(
+        "INSERT INTO command (command_id, envelope, requester, document_name, document_version, steps, comment, parameters, instance_ids, \
+         targets, requested_ms, expires_ms, timeout_seconds, max_concurrency, max_errors, limit_concurrency, limit_errors, status, \
+         status_details, {columns}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, {})",
+        places.join(", ")
+    );
+    let mut query = sqlx::query(AssertSqlSafe(sql))
+        .bind(command.command_id)
+        .bind(command.envelope)
+        .bind(command.requester)
+        .bind(command.document_name)
+        .bind(command.document_version)
+        .bind(&command.steps)
+        .bind(command.comment)
+        .bind(&command.parameters)
+        .bind(&command.instance_ids)
+        .bind(&command.targets)
+        .bind(command.requested_ms)
+        .bind(command.expires_ms)
+        .bind(command.timeout_seconds)
+        .bind(command.max_concurrency)
+        .bind(command.max_errors)
+        .bind(command.limits.concurrency)
+        .bind(command.limits.errors)
+        .bind(command.words.status)
+        .bind(command.words.details);
+    for count in command.counts.to_array() {
+        query = query.bind(count);
+    }
+    query.execute(write.connection()).await?;
+    for chunk in invocations.chunks(INSERT_ROWS) {
+        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(
+            "INSERT INTO invocation (command_id, node_id, leaf_index, proof, requested_ms, state, send_count, give_up_ms, next_send_ms) ",
+        );
+        query.push_values(chunk, |mut row, invocation| {
+            row.push_bind(command.command_id)
+                .push_bind(invocation.node.to_string())
+                .push_bind(i64::try_from(invocation.index).unwrap_or(i64::MAX))
+                .push_bind(invocation.proof.concat())
+                .push_bind(command.requested_ms)
+                .push_bind(invocation.state.as_str())
+                .push_bind(i64::from(invocation.state == InvocationState::Sent))
+                .push_bind(invocation.give_up_ms)
+                .push("(SELECT CASE WHEN online = 1 THEN ")
+                .push_bind_unseparated(invocation.next_send_ms)
+                .push_unseparated(" END FROM node WHERE node.node_id = ")
+                .push_bind_unseparated(invocation.node.to_string())
+                .push_unseparated(")");
+        });
+        query.build().execute(write.connection()).await?;
+    }
+    Ok(())
+}

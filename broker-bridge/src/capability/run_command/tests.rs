@@ -1,0 +1,463 @@
+//! Commands from the request to the node's signed end, through topics, with simulated nodes.
+
+use super::api::{cancel::cancel_command, detail::get_command_invocation, list, send::send_command};
+use super::reconcile::round;
+use crate::device::test_kit::{Kit, NOW_MS, SimulatedNode};
+use crate::platform::http::ApiError;
+use flotilla_api::commands::{
+    CancelCommandRequest, CommandFilter, GetCommandInvocationRequest, GetCommandInvocationResult, ListCommandInvocationsRequest,
+    ListCommandsRequest, SendCommandRequest,
+};
+use flotilla_protocol::capability::command::{Captured, CommandProgress, CommandResult, StepResult};
+use flotilla_protocol::capability::{OrderPayload, ReportPayload};
+use flotilla_protocol::delivery::Delivery;
+use flotilla_protocol::envelope::{Domain, Envelope};
+use flotilla_protocol::id::{FleetId, OrderId};
+use flotilla_protocol::order::{CancelBody, OrderBody};
+use flotilla_protocol::report::{OutputReceiptBody, OutputStream};
+use flotilla_protocol::status::{Admission, Outcome, RejectReason, StepStatus};
+use flotilla_protocol::target::{is_proven, leaf};
+use flotilla_protocol::topic::{DownKind, Topic};
+use flotilla_protocol::trust::{Class, Role};
+use flotilla_protocol::wire::decode;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+fn request(nodes: &[&SimulatedNode]) -> SendCommandRequest {
+    SendCommandRequest {
+        document_name: "AWS-RunShellScript".into(),
+        instance_ids: Some(nodes.iter().map(|node| node.id.to_string()).collect()),
+        parameters: Some(BTreeMap::from([("commands".to_owned(), vec!["echo hello".to_owned()])])),
+        ..SendCommandRequest::default()
+    }
+}
+
+async fn send(kit: &Kit, request: SendCommandRequest) -> Result<OrderId, ApiError> {
+    let answer = send_command(&kit.fleet, &Kit::caller(), request).await?;
+    Ok(answer.command.unwrap().command_id.unwrap().parse().unwrap())
+}
+
+async fn invocation(kit: &Kit, order: OrderId, node: &SimulatedNode) -> GetCommandInvocationResult {
+    let request = GetCommandInvocationRequest { command_id: order.to_string(), instance_id: node.id.to_string(), plugin_name: None };
+    get_command_invocation(&kit.fleet, &Kit::caller(), request).await.unwrap()
+}
+
+async fn words(kit: &Kit, order: OrderId, node: &SimulatedNode) -> (String, String) {
+    let shown = invocation(kit, order, node).await;
+    (shown.status.unwrap(), shown.status_details.unwrap())
+}
+
+async fn command_words(kit: &Kit, order: OrderId) -> (String, String) {
+    let request = ListCommandsRequest { command_id: Some(order.to_string()), ..ListCommandsRequest::default() };
+    let commands = list::list_commands(&kit.fleet, &Kit::caller(), request).await.unwrap().commands.unwrap();
+    (commands[0].status.clone().unwrap(), commands[0].status_details.clone().unwrap())
+}
+
+fn pair(status: &str, details: &str) -> (String, String) {
+    (status.to_owned(), details.to_owned())
+}
+
+fn accepted(order: OrderId) -> ReportPayload {
+    ReportPayload::Admission(Admission::Accepted { order })
+}
+
+fn started(order: OrderId) -> ReportPayload {
+    ReportPayload::CommandProgress(CommandProgress { order })
+}
+
+fn ended(order: OrderId, outcome: Outcome) -> ReportPayload {
+    let (status, exit_code) = match outcome {
+        Outcome::Succeeded => (StepStatus::Succeeded, 0),
+        _ => (StepStatus::Failed, 7),
+    };
+    let captured = |text: &str| Captured {
+        written_bytes: u64::try_from(text.len()).unwrap(),
+        kept_bytes: u64::try_from(text.len()).unwrap(),
+        sha256: [0; 32],
+        head: text.as_bytes().to_vec(),
+    };
+    let step = StepResult {
+        name: "runShellScript".into(),
+        status,
+        exit_code,
+        started_ms: Some(NOW_MS),
+        ended_ms: Some(NOW_MS + 1_234),
+        stdout: captured("hello\n"),
+        stderr: captured(""),
+    };
+    let steps = if outcome == Outcome::Interrupted { Vec::new() } else { vec![step] };
+    let explanation = if outcome == Outcome::Interrupted { "the device lost power".to_owned() } else { String::new() };
+    ReportPayload::CommandResult(CommandResult { order, outcome, explanation, steps })
+}
+
+#[tokio::test]
+async fn an_order_reaches_an_online_node_at_once_and_a_node_would_take_it() {
+    let mut kit = Kit::new().await;
+    let nodes = [kit.online_node(20).await, kit.online_node(21).await, kit.online_node(22).await];
+    kit.published();
+    let order = send(&kit, request(&nodes.each_ref())).await.unwrap();
+    let published = kit.published();
+    assert_eq!(published.len(), 3);
+    for (topic, payload) in published {
+        let Topic::Down { node, kind: DownKind::Order, fleet } = topic else { panic!("{topic:?}") };
+        let delivery: Delivery = decode(&payload).unwrap();
+        let envelope = Envelope::parse(&delivery.envelope, Domain::Order).unwrap();
+        assert_eq!(kit.fleet.signer.trust().require(Role::Operator(Class::Command), &envelope), Ok(()));
+        let body: OrderBody = decode(envelope.body()).unwrap();
+        assert_eq!((body.id, body.fleet, body.requester.as_str()), (order, fleet, "tester"));
+        assert!(body.not_before_ms <= NOW_MS && body.not_after_ms == NOW_MS + 3_600_000);
+        let node = nodes.iter().find(|known| known.id == node).unwrap();
+        let leaf = leaf(&node.key.verifying_key().to_bytes(), &delivery.node_data);
+        assert!(is_proven(leaf, delivery.index, body.targets.count, &delivery.proof, &body.targets.root));
+        let OrderPayload::Command(command) = body.payload().unwrap() else { panic!() };
+        assert_eq!((command.document.as_str(), command.plan.steps.len()), ("AWS-RunShellScript", 1));
+    }
+}
+
+#[tokio::test]
+async fn a_command_lives_from_pending_to_success() {
+    let mut kit = Kit::new().await;
+    let mut node = kit.online_node(20).await;
+    let order = send(&kit, request(&[&node])).await.unwrap();
+    let shown = invocation(&kit, order, &node).await;
+    assert_eq!((shown.status.as_deref(), shown.response_code), (Some("Pending"), Some(-1)), "readable at once");
+    assert_eq!(shown.execution_start_date_time.as_deref(), Some(""));
+    kit.take([node.report(&accepted(order)), node.report(&started(order))]).await;
+    assert_eq!(words(&kit, order, &node).await, pair("InProgress", "In Progress"));
+    assert_eq!(command_words(&kit, order).await, pair("InProgress", "In Progress"));
+    kit.take([node.report(&ended(order, Outcome::Succeeded))]).await;
+    assert_eq!(kit.receipts(node.id).last(), Some(&3));
+    let shown = invocation(&kit, order, &node).await;
+    assert_eq!((shown.status.as_deref(), shown.status_details.as_deref()), (Some("Success"), Some("Success")));
+    assert_eq!((shown.response_code, shown.standard_output_content.as_deref()), (Some(0), Some("hello\n")));
+    assert_eq!(shown.plugin_name.as_deref(), Some("runShellScript"));
+    assert_eq!(shown.execution_elapsed_time.as_deref(), Some("PT1.234S"));
+    assert_eq!(shown.execution_start_date_time.as_deref(), Some("2026-11-21T00:00:00.000Z"));
+    assert_eq!(command_words(&kit, order).await, pair("Success", "Success"));
+    // The end stands: whatever comes later changes nothing.
+    kit.take([node.report(&ended(order, Outcome::Failed))]).await;
+    assert_eq!(words(&kit, order, &node).await, pair("Success", "Success"));
+    assert_eq!(kit.count("SELECT count_succeeded FROM command").await, 1);
+}
+
+#[tokio::test]
+async fn ends_have_the_words_of_ssm() {
+    let kit = Kit::new().await;
+    let mut node = kit.online_node(20).await;
+    let rejected = |reason| move |order| ReportPayload::Admission(Admission::Rejected { order, reason });
+    type Report = Box<dyn Fn(OrderId) -> ReportPayload>;
+    let cases: [(Report, &str, &str); 8] = [
+        (Box::new(|order| ended(order, Outcome::Failed)), "Failed", "Failed"),
+        (Box::new(|order| ended(order, Outcome::TimedOut)), "TimedOut", "Execution Timed Out"),
+        (Box::new(|order| ended(order, Outcome::Cancelled)), "Cancelled", "Canceled"),
+        (Box::new(|order| ended(order, Outcome::Interrupted)), "Failed", "Failed"),
+        (Box::new(|order| ended(order, Outcome::Expired)), "TimedOut", "Delivery Timed Out"),
+        (Box::new(rejected(RejectReason::Policy)), "Failed", "Access Denied"),
+        (Box::new(rejected(RejectReason::Unsupported)), "Failed", "Invalid Platform"),
+        (Box::new(rejected(RejectReason::Cancelled)), "Cancelled", "Canceled"),
+    ];
+    for (report, status, details) in cases {
+        let order = send(&kit, request(&[&node])).await.unwrap();
+        kit.take([node.report(&report(order))]).await;
+        assert_eq!(words(&kit, order, &node).await, pair(status, details));
+    }
+    let order = send(&kit, request(&[&node])).await.unwrap();
+    kit.take([node.report(&ended(order, Outcome::Interrupted))]).await;
+    let shown = invocation(&kit, order, &node).await;
+    assert_eq!((shown.response_code, shown.standard_error_content.as_deref()), (Some(-1), Some("the device lost power")));
+}
+
+#[tokio::test]
+async fn an_offline_node_gets_its_order_with_its_hello_and_again_until_it_answers() {
+    let mut kit = Kit::new().await;
+    let mut node = kit.node(20).await;
+    let order = send(&kit, request(&[&node])).await.unwrap();
+    round(&kit.fleet).await.unwrap();
+    assert!(kit.published_to(node.id, DownKind::Order).is_empty());
+    kit.take([node.hello(&[])]).await;
+    round(&kit.fleet).await.unwrap();
+    assert_eq!(kit.published_to(node.id, DownKind::Order).len(), 1);
+    let due = round(&kit.fleet).await.unwrap();
+    assert_eq!(due.next_due_ms, Some(NOW_MS + 5_000), "nothing to do until the first pause is over");
+    assert!(kit.published_to(node.id, DownKind::Order).is_empty());
+    for pause_s in [5, 10, 20] {
+        kit.clock.advance(Duration::from_secs(pause_s));
+        round(&kit.fleet).await.unwrap();
+        assert_eq!(kit.published_to(node.id, DownKind::Order).len(), 1, "after {pause_s} s");
+    }
+    // It says that it does not hold it: sent at once.
+    kit.take([node.hello(&[])]).await;
+    round(&kit.fleet).await.unwrap();
+    assert_eq!(kit.published_to(node.id, DownKind::Order).len(), 1);
+    // It holds it: its answer is on the way.
+    kit.take([node.hello(&[order])]).await;
+    round(&kit.fleet).await.unwrap();
+    assert!(kit.published_to(node.id, DownKind::Order).is_empty());
+    kit.take([node.report(&accepted(order))]).await;
+    kit.clock.advance(Duration::from_secs(600));
+    round(&kit.fleet).await.unwrap();
+    assert!(kit.published_to(node.id, DownKind::Order).is_empty());
+    // Offline, nothing is sent either.
+    let other = send(&kit, request(&[&node])).await.unwrap();
+    assert_eq!(kit.published_to(node.id, DownKind::Order).len(), 1, "{other}");
+    kit.take([(Topic::Online { fleet: FleetId([0; 8]), node: node.id }, b"0".to_vec())]).await;
+    kit.clock.advance(Duration::from_secs(60));
+    round(&kit.fleet).await.unwrap();
+    assert!(kit.published_to(node.id, DownKind::Order).is_empty());
+}
+
+#[tokio::test]
+async fn delivery_times_out_and_only_a_signed_end_overrides_the_guess() {
+    let mut kit = Kit::new().await;
+    let mut node = kit.online_node(20).await;
+    let offline = kit.node(21).await;
+    let request = SendCommandRequest { timeout_seconds: Some(30), ..request(&[&node, &offline]) };
+    let order = send(&kit, request).await.unwrap();
+    kit.clock.advance(Duration::from_secs(30));
+    round(&kit.fleet).await.unwrap();
+    assert_eq!(words(&kit, order, &offline).await, pair("TimedOut", "Delivery Timed Out"), "never sent: at once");
+    assert_eq!(words(&kit, order, &node).await, pair("Pending", "Pending"), "sent: the answer may be on its way");
+    kit.clock.advance(Duration::from_secs(60));
+    round(&kit.fleet).await.unwrap();
+    assert_eq!(words(&kit, order, &node).await, pair("TimedOut", "Delivery Timed Out"));
+    assert_eq!(command_words(&kit, order).await, pair("TimedOut", "Delivery Timed Out"));
+    kit.take([node.report(&accepted(order))]).await;
+    assert_eq!(words(&kit, order, &node).await, pair("TimedOut", "Delivery Timed Out"));
+    kit.take([node.report(&ended(order, Outcome::Succeeded))]).await;
+    assert_eq!(words(&kit, order, &node).await, pair("Success", "Success"));
+    assert_eq!(command_words(&kit, order).await, pair("Failed", "Incomplete"));
+    kit.published();
+}
+
+#[tokio::test]
+async fn max_concurrency_and_max_errors_hold() {
+    let mut kit = Kit::new().await;
+    let mut nodes = Vec::new();
+    for seed in 20..26 {
+        nodes.push(kit.online_node(seed).await);
+    }
+    kit.published();
+    let wanted: Vec<&SimulatedNode> = nodes.iter().collect();
+    let request = SendCommandRequest { max_concurrency: Some("2".into()), max_errors: Some("1".into()), ..request(&wanted) };
+    let order = send(&kit, request).await.unwrap();
+    let sent = |kit: &mut Kit| {
+        let down = |topic: Topic| match topic {
+            Topic::Down { node, kind: DownKind::Order, .. } => Some(node),
+            _ => None,
+        };
+        kit.published().into_iter().filter_map(|(topic, _)| down(topic)).collect::<Vec<_>>()
+    };
+    let mut busy = sent(&mut kit);
+    assert_eq!(busy.len(), 2);
+    round(&kit.fleet).await.unwrap();
+    assert!(sent(&mut kit).is_empty());
+    for errors in 1..=2 {
+        let first = busy.remove(0);
+        let node = nodes.iter_mut().find(|node| node.id == first).unwrap();
+        kit.take([node.report(&ended(order, Outcome::Failed))]).await;
+        round(&kit.fleet).await.unwrap();
+        let next = sent(&mut kit);
+        assert_eq!(next.len(), usize::from(errors < 2), "one error is tolerated, the second stops it");
+        busy.extend(next);
+    }
+    assert_eq!(kit.count("SELECT COUNT(*) FROM invocation WHERE state = 'terminated'").await, 3);
+    assert_eq!(command_words(&kit, order).await, pair("InProgress", "In Progress"));
+    let last = busy.remove(0);
+    let node = nodes.iter_mut().find(|node| node.id == last).unwrap();
+    kit.take([node.report(&ended(order, Outcome::Succeeded))]).await;
+    assert_eq!(command_words(&kit, order).await, pair("Failed", "Failed"));
+    let request = ListCommandsRequest { command_id: Some(order.to_string()), ..ListCommandsRequest::default() };
+    let command = list::list_commands(&kit.fleet, &Kit::caller(), request).await.unwrap().commands.unwrap().remove(0);
+    assert_eq!((command.target_count, command.completed_count, command.error_count), (Some(6), Some(6), Some(2)));
+}
+
+#[tokio::test]
+async fn a_cancel_ends_what_was_never_sent_and_is_repeated_to_the_rest() {
+    let mut kit = Kit::new().await;
+    let mut node = kit.online_node(20).await;
+    let offline = kit.node(21).await;
+    let order = send(&kit, request(&[&node, &offline])).await.unwrap();
+    kit.take([node.report(&started(order))]).await;
+    let cancel = CancelCommandRequest { command_id: order.to_string(), instance_ids: None };
+    cancel_command(&kit.fleet, &Kit::caller(), cancel).await.unwrap();
+    assert_eq!(words(&kit, order, &offline).await, pair("Cancelled", "Canceled"));
+    assert_eq!(words(&kit, order, &node).await.0, "Cancelling");
+    assert_eq!(command_words(&kit, order).await.0, "Cancelling");
+    kit.published();
+    for _ in 0..2 {
+        round(&kit.fleet).await.unwrap();
+        let cancels = kit.published_to(node.id, DownKind::Cancel);
+        assert_eq!(cancels.len(), 1);
+        let envelope = Envelope::parse(&cancels[0], Domain::Cancel).unwrap();
+        assert_eq!(kit.fleet.signer.trust().require(Role::Bridge, &envelope), Ok(()));
+        let body: CancelBody = decode(envelope.body()).unwrap();
+        assert_eq!((body.order, body.node), (order, node.id));
+        kit.clock.advance(Duration::from_secs(5));
+    }
+    kit.take([node.report(&ended(order, Outcome::Cancelled))]).await;
+    kit.clock.advance(Duration::from_secs(600));
+    round(&kit.fleet).await.unwrap();
+    assert!(kit.published_to(node.id, DownKind::Cancel).is_empty());
+    assert_eq!(command_words(&kit, order).await, pair("Cancelled", "Canceled"));
+}
+
+#[tokio::test]
+async fn one_node_can_be_cancelled_and_strangers_cannot() {
+    let kit = Kit::new().await;
+    let (one, two, stranger) = (kit.node(20).await, kit.node(21).await, kit.node(22).await);
+    let order = send(&kit, request(&[&one, &two])).await.unwrap();
+    let cancel =
+        |node: &SimulatedNode| CancelCommandRequest { command_id: order.to_string(), instance_ids: Some(vec![node.id.to_string()]) };
+    cancel_command(&kit.fleet, &Kit::caller(), cancel(&one)).await.unwrap();
+    assert_eq!(words(&kit, order, &one).await.0, "Cancelled");
+    assert_eq!(words(&kit, order, &two).await.0, "Pending");
+    let error = cancel_command(&kit.fleet, &Kit::caller(), cancel(&stranger)).await.unwrap_err();
+    assert_eq!(error.kind, "InvalidInstanceId");
+    let unknown = CancelCommandRequest { command_id: OrderId([1; 16]).to_string(), instance_ids: None };
+    assert_eq!(cancel_command(&kit.fleet, &Kit::caller(), unknown).await.unwrap_err().kind, "InvalidCommandId");
+}
+
+#[tokio::test]
+async fn output_is_appended_once_and_bounded() {
+    let mut kit = Kit::new().await;
+    let mut node = kit.online_node(20).await;
+    let order = send(&kit, request(&[&node])).await.unwrap();
+    kit.published();
+    let receipt = |kit: &mut Kit, node: &SimulatedNode| {
+        let receipts = kit.published_to(node.id, DownKind::OutputReceipt);
+        let envelope = Envelope::parse(&receipts[0], Domain::OutputReceipt).unwrap();
+        decode::<OutputReceiptBody>(envelope.body()).unwrap().up_to
+    };
+    let stdout = OutputStream::Stdout;
+    for (offset, bytes, expected) in [(0, "abc", 3), (0, "abc", 3), (6, "ghi", 3), (1, "bcdef", 6), (6, "", 6)] {
+        kit.take([node.output(order, stdout, offset, bytes.as_bytes())]).await;
+        assert_eq!(receipt(&mut kit, &node), expected, "{bytes:?} at {offset}");
+    }
+    kit.take([node.report(&started(order))]).await;
+    assert_eq!(invocation(&kit, order, &node).await.standard_output_content.as_deref(), Some("abcdef"), "live");
+    kit.published();
+    kit.take([node.output(OrderId([1; 16]), stdout, 0, b"x")]).await;
+    assert_eq!(receipt(&mut kit, &node), u64::MAX, "a command that is not known");
+    let mut offset = 6;
+    let last = loop {
+        kit.take([node.output(order, stdout, offset, &[b'x'; 16 * 1024])]).await;
+        match receipt(&mut kit, &node) {
+            u64::MAX => break offset,
+            up_to => offset = up_to,
+        }
+    };
+    assert!(last < super::ingest::MAXIMUM_OUTPUT_BYTES);
+    let kept = kit.count("SELECT SUM(LENGTH(bytes)) FROM command_output").await;
+    assert_eq!(u64::try_from(kept).unwrap(), super::ingest::MAXIMUM_OUTPUT_BYTES);
+}
+
+#[tokio::test]
+async fn requests_are_refused_by_their_own_errors() {
+    let kit = Kit::new().await;
+    let node = kit.online_node(20).await;
+    let stranger = SimulatedNode::new(99);
+    let long = "x".repeat(70_000);
+    let with = |parameters: &[(&str, &str)]| SendCommandRequest {
+        parameters: Some(parameters.iter().map(|(name, value)| ((*name).to_owned(), vec![(*value).to_owned()])).collect()),
+        ..request(&[&node])
+    };
+    let cases = [
+        (request(&[&stranger]), "InvalidInstanceId"),
+        (request(&[&node, &node]), "DuplicateInstanceId"),
+        (SendCommandRequest { document_name: "Unknown-Document".into(), ..request(&[&node]) }, "InvalidDocument"),
+        (SendCommandRequest { document_version: Some("7".into()), ..request(&[&node]) }, "InvalidDocumentVersion"),
+        (SendCommandRequest { document_hash: Some("00".into()), ..request(&[&node]) }, "InvalidDocument"),
+        (with(&[]), "InvalidParameters"),
+        (with(&[("commands", "a"), ("colour", "red")]), "InvalidParameters"),
+        (with(&[("commands", &long)]), "MaxDocumentSizeExceeded"),
+    ];
+    for (request, kind) in cases {
+        let error = send(&kit, request).await.unwrap_err();
+        assert_eq!(error.kind, kind, "{error}");
+    }
+    assert_eq!(kit.count("SELECT COUNT(*) FROM command").await, 0, "nothing was sent");
+    let order = send(&kit, request(&[&node])).await.unwrap();
+    let wrong = |node: &SimulatedNode, plugin: Option<&str>| GetCommandInvocationRequest {
+        command_id: order.to_string(),
+        instance_id: node.id.to_string(),
+        plugin_name: plugin.map(str::to_owned),
+    };
+    let error = get_command_invocation(&kit.fleet, &Kit::caller(), wrong(&stranger, None)).await.unwrap_err();
+    assert_eq!(error.kind, "InvocationDoesNotExist");
+    let error = get_command_invocation(&kit.fleet, &Kit::caller(), wrong(&node, Some("other"))).await.unwrap_err();
+    assert_eq!(error.kind, "InvalidPluginName");
+    for plugin in ["runShellScript", "aws:runShellScript"] {
+        get_command_invocation(&kit.fleet, &Kit::caller(), wrong(&node, Some(plugin))).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn lists_are_paged_and_filtered() {
+    let kit = Kit::new().await;
+    let mut node = kit.online_node(20).await;
+    let offline = kit.node(21).await;
+    let mut orders = Vec::new();
+    for _ in 0..5 {
+        orders.push(send(&kit, request(&[&node, &offline])).await.unwrap().to_string());
+        kit.clock.advance(Duration::from_millis(10));
+    }
+    let last: OrderId = orders[4].parse().unwrap();
+    kit.take([node.report(&ended(last, Outcome::Succeeded))]).await;
+    orders.reverse();
+    let mut listed = Vec::new();
+    let mut next_token = None;
+    loop {
+        let request = ListCommandsRequest { max_results: Some(2), next_token, ..ListCommandsRequest::default() };
+        let page = list::list_commands(&kit.fleet, &Kit::caller(), request).await.unwrap();
+        listed.extend(page.commands.unwrap().into_iter().map(|command| command.command_id.unwrap()));
+        next_token = page.next_token;
+        if next_token.is_none() {
+            break;
+        }
+    }
+    assert_eq!(listed, orders, "newest first, each once");
+    let mut seen = 0;
+    let mut next_token = None;
+    loop {
+        let request = ListCommandInvocationsRequest { max_results: Some(3), next_token, details: Some(true), ..Default::default() };
+        let page = list::list_command_invocations(&kit.fleet, &Kit::caller(), request).await.unwrap();
+        let invocations = page.command_invocations.unwrap();
+        assert!(invocations.iter().all(|invocation| invocation.command_plugins.as_ref().unwrap().len() == 1));
+        seen += invocations.len();
+        next_token = page.next_token;
+        if next_token.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, 10);
+    let count = async |key: &str, value: &str| {
+        let filters = Some(vec![CommandFilter { key: key.into(), value: value.into() }]);
+        let request = ListCommandInvocationsRequest { filters, ..Default::default() };
+        list::list_command_invocations(&kit.fleet, &Kit::caller(), request).await.map(|page| page.command_invocations.unwrap().len())
+    };
+    assert_eq!(count("Status", "Success").await.unwrap(), 1);
+    assert_eq!(count("Status", "Pending").await.unwrap(), 9);
+    assert_eq!(count("Status", "Nonsense").await.unwrap(), 0);
+    assert_eq!(count("ExecutionStage", "Complete").await.unwrap(), 1);
+    assert_eq!(count("DocumentName", "AWS-RunShellScript").await.unwrap(), 10);
+    assert_eq!(count("InvokedAfter", "2027-01-01T00:00:00Z").await.unwrap(), 0);
+    assert_eq!(count("InvokedBefore", "2027-01-01T00:00:00Z").await.unwrap(), 10);
+    assert_eq!(count("Colour", "red").await.unwrap_err().kind, "InvalidFilterKey");
+}
+
+#[tokio::test]
+async fn a_removed_node_ends_its_invocations() {
+    let kit = Kit::new().await;
+    let (mut node, waiting) = (kit.online_node(20).await, kit.node(21).await);
+    let order = send(&kit, request(&[&node, &waiting])).await.unwrap();
+    kit.take([node.report(&started(order))]).await;
+    for node in [&node, &waiting] {
+        let request = flotilla_api::nodes::DeregisterManagedInstanceRequest { instance_id: node.id.to_string() };
+        crate::fleet::node::api::deregister_managed_instance(&kit.fleet, &Kit::caller(), request).await.unwrap();
+    }
+    round(&kit.fleet).await.unwrap();
+    assert_eq!(words(&kit, order, &waiting).await, pair("Failed", "Undeliverable"));
+    assert_eq!(words(&kit, order, &node).await, pair("Failed", "Failed"));
+    assert_eq!(kit.count("SELECT COUNT(*) FROM node WHERE closed = 0").await, 0);
+    assert_eq!(send(&kit, request(&[&node])).await.unwrap_err().kind, "InvalidInstanceId");
+}

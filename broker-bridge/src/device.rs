@@ -1,0 +1,191 @@
+//! The half that speaks to nodes: the broker or the connection to one, ingest, dispatch, and how they start and stop.
+//!
+//! The loops: the connection passes messages in and out ([`crate::platform::mqtt`]), ingest takes them up in group commits
+//! ([`crate::platform::ingest`], with [`router`] to say what they mean), and dispatch sends what the database says is due
+//! ([`run_command::reconcile`]). They stop in the order in which they feed one another, so that nothing committed goes
+//! unanswered for want of a second.
+
+#[cfg(test)]
+#[cfg(feature = "embedded-broker")]
+mod live_tests;
+pub mod router;
+#[cfg(test)]
+pub(crate) mod test_kit;
+#[cfg(test)]
+mod tests;
+
+use crate::capability::run_command;
+use crate::fleet::Fleet;
+use crate::fleet::activation::claim::{Enrolment, RefusalLog};
+use crate::platform::ingest::{self, take_batch};
+use crate::platform::mqtt::{Arrival, Connection, INBOUND_MESSAGES, MqttSettings};
+use crate::platform::shutdown::{Shutdown, shutdown};
+use crate::settings::{BrokerMode, HomeError, Settings};
+use flotilla_link::{AddressError, BrokerAddress, TlsError};
+use router::Router;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// The name in the bridge's certificate.
+pub const BRIDGE_CLIENT_ID: &str = "flotilla-bridge";
+
+/// Why the device half could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// Something in the home cannot be used.
+    #[error("a certificate or key of the home cannot be used")]
+    Home(#[from] HomeError),
+    /// The bridge's certificate cannot be used.
+    #[error("the bridge's certificate cannot be used for the broker")]
+    Tls(#[from] TlsError),
+    /// The embedded broker did not start.
+    #[cfg(feature = "embedded-broker")]
+    #[error("the embedded broker did not start")]
+    Broker(#[from] crate::platform::embedded_broker::BrokerError),
+    /// The settings ask for a broker that this build does not have.
+    #[cfg(not(feature = "embedded-broker"))]
+    #[error("this build has no embedded broker; set broker.mode to \"external\"")]
+    NoEmbeddedBroker,
+    /// The broker's address cannot be dialled.
+    #[error("the broker's address cannot be used")]
+    Address(#[from] AddressError),
+}
+
+/// The broker's listeners that are really bound, where the broker is ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listeners {
+    /// Where nodes and bridges connect.
+    pub nodes: SocketAddr,
+    /// Where devices connect to be enrolled.
+    pub claims: SocketAddr,
+}
+
+#[cfg(feature = "embedded-broker")]
+type Embedded = crate::platform::embedded_broker::EmbeddedBroker;
+#[cfg(not(feature = "embedded-broker"))]
+type Embedded = std::convert::Infallible;
+
+/// The running device half.
+#[derive(Debug)]
+pub struct Device {
+    broker: Option<Embedded>,
+    connection: Connection,
+    ingest: tokio::task::JoinHandle<()>,
+    dispatch: tokio::task::JoinHandle<()>,
+    stop_dispatch: crate::platform::shutdown::ShutdownSwitch,
+}
+
+impl Device {
+    /// Starts the broker where it is ours, connects, and begins to take messages up and to send.
+    ///
+    /// # Errors
+    /// See [`DeviceError`]. A broker elsewhere that is not there is no error: it is tried again and again.
+    pub async fn start(fleet: &Arc<Fleet>, settings: &Settings) -> Result<Self, DeviceError> {
+        let authority = settings.home.read_authority()?;
+        let authority_der = authority.certificate_der().to_vec();
+        let broker = match settings.broker.mode {
+            BrokerMode::Embedded => Some(start_embedded(fleet, settings, authority_der.clone()).await?),
+            BrokerMode::External => None,
+        };
+        let address = match broker.as_ref().map(listeners) {
+            Some(listeners) => own_address(listeners.nodes),
+            None => settings.broker.address.to_string().parse()?,
+        };
+        let certificate = settings.home.read_certificate("bridge")?;
+        let tls = flotilla_link::fleet_client(&authority_der, &certificate.certificate_der, &certificate.private_key_pkcs8_der, None)?;
+        let enrolment = Enrolment {
+            authority,
+            host: fleet.settings.broker_host.clone(),
+            port: fleet.settings.broker_port,
+            refusals: RefusalLog::default(),
+        };
+        let router = Router::new(Arc::clone(fleet), enrolment);
+        // Who was online before this start is not known any more.
+        take_batch(&fleet.store, &fleet.clock, &router, &fleet.publisher, &[Arrival::Disconnected]).await;
+        let (arrivals, arrived) = mpsc::channel(INBOUND_MESSAGES);
+        let mqtt = MqttSettings { address, tls, client_id: BRIDGE_CLIENT_ID.to_owned(), fleet: fleet.settings.fleet };
+        let connection = Connection::start(&mqtt, &fleet.publisher, arrivals);
+        let ingest = ingest::run(fleet.store.clone(), fleet.clock.clone(), router, fleet.publisher.clone(), arrived);
+        let (stop_dispatch, stopped) = shutdown();
+        Ok(Self {
+            broker,
+            connection,
+            ingest: tokio::spawn(ingest),
+            dispatch: tokio::spawn(run_command::reconcile::run(Arc::clone(fleet), stopped)),
+            stop_dispatch,
+        })
+    }
+
+    /// Where our own broker listens; nothing for a broker elsewhere.
+    #[must_use]
+    pub fn listeners(&self) -> Option<Listeners> {
+        self.broker.as_ref().map(listeners)
+    }
+
+    /// Stops in order: no more sending, then the connection, then what came in is committed, then the broker.
+    pub async fn stop(self) {
+        self.stop_dispatch.request();
+        drop(self.dispatch.await);
+        self.connection.stop().await;
+        // With the connection gone, ingest ends when it has taken up what is left.
+        drop(self.ingest.await);
+        #[cfg(feature = "embedded-broker")]
+        if let Some(broker) = self.broker {
+            broker.stop().await;
+        }
+    }
+}
+
+/// Speaks to nodes until it is asked to stop.
+///
+/// # Errors
+/// It could not start; see [`DeviceError`].
+pub async fn run(fleet: Arc<Fleet>, settings: &Settings, mut shutdown: Shutdown) -> Result<(), DeviceError> {
+    let device = Device::start(&fleet, settings).await?;
+    if let Some(Listeners { nodes, claims }) = device.listeners() {
+        tracing::info!(%nodes, %claims, "the broker listens");
+    }
+    shutdown.requested().await;
+    device.stop().await;
+    Ok(())
+}
+
+/// How the bridge reaches its own broker: where it was bound, or by loopback, which the broker's certificate always names.
+fn own_address(bound: SocketAddr) -> BrokerAddress {
+    let host = match bound.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        address => address,
+    };
+    BrokerAddress { host: host.to_string(), port: bound.port() }
+}
+
+#[cfg(feature = "embedded-broker")]
+fn listeners(broker: &Embedded) -> Listeners {
+    Listeners { nodes: broker.address(), claims: broker.claim_address() }
+}
+
+#[cfg(not(feature = "embedded-broker"))]
+fn listeners(broker: &Embedded) -> Listeners {
+    match *broker {}
+}
+
+#[cfg(feature = "embedded-broker")]
+async fn start_embedded(fleet: &Fleet, settings: &Settings, ca_certificate_der: Vec<u8>) -> Result<Embedded, DeviceError> {
+    use crate::platform::embedded_broker::{BrokerLimits, EmbeddedBrokerSettings};
+    let broker = EmbeddedBrokerSettings {
+        listen: settings.broker.listen,
+        claim_listen: settings.broker.claim_listen,
+        fleet: fleet.settings.fleet,
+        server: settings.home.read_certificate("broker")?,
+        ca_certificate_der,
+        limits: BrokerLimits::default(),
+    };
+    Ok(Embedded::start(broker).await?)
+}
+
+#[cfg(not(feature = "embedded-broker"))]
+async fn start_embedded(_fleet: &Fleet, _settings: &Settings, _ca_certificate_der: Vec<u8>) -> Result<Embedded, DeviceError> {
+    Err(DeviceError::NoEmbeddedBroker)
+}

@@ -1,0 +1,314 @@
+//! Every message from below, and who takes it up: verify, decode, put into the chain's order, hand to its owner.
+//!
+//! Nothing is decoded before the node's signature over it was verified, except a claim, which names the key that signed it. The
+//! order of checks: the node is known and not removed → envelope → signature → decode → the body names the topic's node.
+
+use crate::capability::run_command::ingest as run_command;
+use crate::fleet::Fleet;
+use crate::fleet::activation::claim::{self, Enrolment};
+use crate::fleet::node::chain::{Head, Link, judge};
+use crate::fleet::node::store::{self as node_store, KnownNode};
+use crate::platform::ingest::{Effects, Handler};
+use crate::platform::mqtt::{Inbound, Outbound};
+use crate::platform::store::{StoreError, Write};
+use flotilla_protocol::capability::ReportPayload;
+use flotilla_protocol::envelope::{Domain, Envelope};
+use flotilla_protocol::hello::{HelloBody, WelcomeBody};
+use flotilla_protocol::id::{ClaimId, NodeId};
+use flotilla_protocol::report::{OutputBody, OutputReceiptBody, OutputStream, ReceiptBody, ReportBody, Stream};
+use flotilla_protocol::topic::{DownKind, Topic, UpKind};
+use flotilla_protocol::wire::{Check, decode};
+use serde::de::DeserializeOwned;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Over how many seconds nodes spread their reconnection when this broker goes.
+const RECONNECT_SPREAD_S: u32 = 60;
+
+/// Takes messages up for the fleet.
+#[derive(Debug)]
+pub struct Router {
+    fleet: Arc<Fleet>,
+    enrolment: Enrolment,
+}
+
+impl Router {
+    /// A router for this fleet, which enrols as `enrolment` says.
+    #[must_use]
+    pub fn new(fleet: Arc<Fleet>, enrolment: Enrolment) -> Self {
+        Self { fleet, enrolment }
+    }
+}
+
+/// What is known of a node while a batch lasts.
+#[derive(Debug)]
+struct NodeNotes {
+    known: Option<KnownNode>,
+    /// The head of each chain, read once and written once.
+    heads: BTreeMap<Stream, Head>,
+    heard: bool,
+}
+
+/// What a batch has collected.
+#[derive(Debug, Default)]
+pub struct BatchNotes {
+    nodes: BTreeMap<NodeId, NodeNotes>,
+    /// Chains whose head moved, or was asked for again.
+    receipts: BTreeSet<(NodeId, Stream)>,
+    output: BTreeMap<(NodeId, flotilla_protocol::id::OrderId, u16, OutputStream), u64>,
+    replies: Vec<Outbound>,
+    commands: run_command::Notes,
+}
+
+/// A message that is set aside: why.
+type Verdict = Result<(), String>;
+
+impl Handler for Router {
+    type Notes = BatchNotes;
+
+    async fn take(&self, write: &mut Write<'_>, notes: &mut BatchNotes, message: &Inbound) -> Result<Verdict, StoreError> {
+        match message.topic {
+            Topic::ClaimUp { claim, .. } => self.claim(write, notes, claim, &message.payload).await,
+            Topic::Online { node, .. } => self.online(write, notes, node, &message.payload).await,
+            Topic::Up { node, kind, .. } => self.up(write, notes, node, kind, &message.payload).await,
+            Topic::Down { .. } | Topic::AllTrust { .. } | Topic::ClaimDown { .. } => Ok(Err("a topic that points down".to_owned())),
+        }
+    }
+
+    async fn broker_lost(&self, write: &mut Write<'_>, _notes: &mut BatchNotes) -> Result<(), StoreError> {
+        node_store::set_all_offline(write).await?;
+        run_command::all_offline(write).await
+    }
+
+    async fn finish(&self, write: &mut Write<'_>, notes: &mut BatchNotes) -> Result<(), StoreError> {
+        let now_ms = self.fleet.clock.now_ms();
+        for (node, node_notes) in &notes.nodes {
+            if node_notes.heard {
+                node_store::touch(write, *node, now_ms).await?;
+            }
+        }
+        for (node, stream) in &notes.receipts {
+            if let Some(head) = notes.nodes.get(node).and_then(|notes| notes.heads.get(stream)) {
+                node_store::save_head(write, *node, *stream, head).await?;
+            }
+        }
+        run_command::finish(write, &mut notes.commands, now_ms).await
+    }
+
+    fn effects(&self, notes: BatchNotes) -> Effects {
+        let fleet = self.fleet.settings.fleet;
+        let mut publishes = notes.replies;
+        for (node, stream) in &notes.receipts {
+            let Some(head) = notes.nodes.get(node).and_then(|notes| notes.heads.get(stream)) else { continue };
+            if head.sequence == 0 {
+                continue;
+            }
+            let body = ReceiptBody { node: *node, stream: *stream, boot: head.boot, up_to: head.sequence, head: head.hash };
+            let topic = Topic::Down { fleet, node: *node, kind: DownKind::Receipt };
+            publishes.push(Outbound { topic, payload: self.fleet.signer.receipt(&body) });
+        }
+        for ((node, order, step, stream), up_to) in notes.output {
+            let body = OutputReceiptBody { node, order, step, stream, up_to };
+            let topic = Topic::Down { fleet, node, kind: DownKind::OutputReceipt };
+            publishes.push(Outbound { topic, payload: self.fleet.signer.output_receipt(&body) });
+        }
+        if notes.commands.wakes_dispatch() {
+            self.fleet.nudge.dispatch.notify_one();
+        }
+        Effects { publishes }
+    }
+}
+
+impl Router {
+    async fn claim(&self, write: &mut Write<'_>, notes: &mut BatchNotes, claim: ClaimId, payload: &[u8]) -> Result<Verdict, StoreError> {
+        let Some(reply) = claim::take(&self.fleet, &self.enrolment, write, payload).await? else {
+            return Ok(Err("a claim that is malformed or whose signatures do not fit".to_owned()));
+        };
+        // The node may have been unknown to this batch until now.
+        notes.nodes.retain(|_, node| node.known.is_some());
+        notes.replies.push(Outbound { topic: Topic::ClaimDown { fleet: self.fleet.settings.fleet, claim }, payload: reply });
+        Ok(Ok(()))
+    }
+
+    async fn online(&self, write: &mut Write<'_>, notes: &mut BatchNotes, node: NodeId, payload: &[u8]) -> Result<Verdict, StoreError> {
+        let online = match payload {
+            b"1" => true,
+            b"0" => false,
+            // An empty retained message is how a broker is told to forget one.
+            b"" => return Ok(Ok(())),
+            _ => return Ok(Err("neither 1 nor 0".to_owned())),
+        };
+        if self.node(write, notes, node).await?.known.as_ref().is_none_or(|known| known.deregistered) {
+            return Ok(Ok(()));
+        }
+        let now_ms = self.fleet.clock.now_ms();
+        node_store::set_online(write, node, online, now_ms).await?;
+        if online {
+            run_command::node_online(write, &mut notes.commands, node, now_ms).await?;
+        } else {
+            run_command::node_offline(write, node).await?;
+        }
+        Ok(Ok(()))
+    }
+
+    async fn up(
+        &self,
+        write: &mut Write<'_>,
+        notes: &mut BatchNotes,
+        node: NodeId,
+        kind: UpKind,
+        payload: &[u8],
+    ) -> Result<Verdict, StoreError> {
+        let domain = match kind {
+            UpKind::Hello => Domain::Hello,
+            UpKind::Report => Domain::Report,
+            UpKind::Output => Domain::Output,
+        };
+        let envelope = match Envelope::parse(payload, domain) {
+            Ok(envelope) => envelope,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        let node_notes = self.node(write, notes, node).await?;
+        let Some(known) = &node_notes.known else { return Ok(Err("a node that is not known".to_owned())) };
+        // A removed node is ignored without a trace: it may go on sending for ever.
+        if known.deregistered {
+            return Ok(Ok(()));
+        }
+        if !known.key.as_ref().is_some_and(|key| envelope.is_signed_by(key)) {
+            return Ok(Err("the node's signature does not fit".to_owned()));
+        }
+        node_notes.heard = true;
+        match kind {
+            UpKind::Hello => self.hello(write, notes, node, envelope.body()).await,
+            UpKind::Report => self.report(write, notes, node, envelope.body()).await,
+            UpKind::Output => self.output(write, notes, node, envelope.body()).await,
+        }
+    }
+
+    /// What is known of a node, read once a batch.
+    async fn node<'n>(&self, write: &mut Write<'_>, notes: &'n mut BatchNotes, node: NodeId) -> Result<&'n mut NodeNotes, StoreError> {
+        match notes.nodes.entry(node) {
+            Entry::Occupied(entry) => Ok(entry.into_mut()),
+            Entry::Vacant(entry) => {
+                let known = node_store::find(write.connection(), node).await?;
+                Ok(entry.insert(NodeNotes { known, heads: BTreeMap::new(), heard: false }))
+            }
+        }
+    }
+
+    async fn hello(&self, write: &mut Write<'_>, notes: &mut BatchNotes, node: NodeId, body: &[u8]) -> Result<Verdict, StoreError> {
+        let hello: HelloBody = match body_of(body, node, |hello: &HelloBody| hello.node) {
+            Ok(hello) => hello,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let now_ms = self.fleet.clock.now_ms();
+        let refused: BTreeMap<&str, u32> = hello.refused.iter().map(|(reason, count)| (reason.as_str(), *count)).collect();
+        let refused = serde_json::to_string(&refused).unwrap_or_default();
+        node_store::greet(write, node, &hello.facts, hello.trust_version, &refused, now_ms).await?;
+        let lost = run_command::hello(&self.fleet, write, &mut notes.commands, node, &hello.held, now_ms).await?;
+        for order in lost {
+            // Its end may be on the way, so this is worth a look only together with a silence.
+            tracing::debug!(%node, %order, "a node does not hold an order that it had accepted");
+        }
+        let pace = self.fleet.settings.pace;
+        let welcome = WelcomeBody {
+            node,
+            nonce: hello.nonce,
+            time_ms: now_ms,
+            bundles: self.fleet.signer.bundles_after(hello.trust_version),
+            resend_minimum_ms: pace.minimum_ms,
+            resend_maximum_ms: pace.maximum_ms,
+            reconnect_spread_s: RECONNECT_SPREAD_S,
+        };
+        let topic = Topic::Down { fleet: self.fleet.settings.fleet, node, kind: DownKind::Welcome };
+        notes.replies.push(Outbound { topic, payload: self.fleet.signer.welcome(&welcome) });
+        Ok(Ok(()))
+    }
+
+    async fn report(&self, write: &mut Write<'_>, notes: &mut BatchNotes, node: NodeId, body: &[u8]) -> Result<Verdict, StoreError> {
+        let report: ReportBody = match body_of(body, node, |report: &ReportBody| report.node) {
+            Ok(report) => report,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let now_ms = self.fleet.clock.now_ms();
+        let hash = flotilla_protocol::sha256(&[body]);
+        let node_notes = self.node(write, notes, node).await?;
+        let head = match node_notes.heads.get(&report.stream) {
+            Some(head) => *head,
+            None => node_store::head(write.connection(), node, report.stream).await?,
+        };
+        self.node(write, notes, node).await?.heads.insert(report.stream, head);
+        match judge(&head, &report, &hash) {
+            Link::Ahead => {
+                tracing::debug!(%node, sequence = report.sequence, head = head.sequence, "a report came before its turn");
+                return Ok(Ok(()));
+            }
+            Link::Duplicate => {
+                notes.receipts.insert((node, report.stream));
+                return Ok(Ok(()));
+            }
+            Link::Fork => {
+                let detail = format!("report {} contradicts what was committed up to {}", report.sequence, head.sequence);
+                node_store::note(write, node, "fork", &detail, now_ms).await?;
+                return Ok(Ok(()));
+            }
+            Link::Gap { missed } => {
+                let detail = format!("{missed} reports before {} are lost", report.sequence);
+                node_store::note(write, node, "gap", &detail, now_ms).await?;
+            }
+            Link::Next => {}
+        }
+        // The chain goes on whatever the report says: what cannot be used is set aside and receipted.
+        let verdict = self.payload(write, notes, node, &report, now_ms).await?;
+        self.node(write, notes, node).await?.heads.insert(report.stream, Head::after(&report, hash));
+        notes.receipts.insert((node, report.stream));
+        Ok(verdict)
+    }
+
+    /// THE LIST of who takes up what nodes report.
+    async fn payload(
+        &self,
+        write: &mut Write<'_>,
+        notes: &mut BatchNotes,
+        node: NodeId,
+        report: &ReportBody,
+        now_ms: u64,
+    ) -> Result<Verdict, StoreError> {
+        let payload = match ReportPayload::decode(&report.payload) {
+            Ok(payload) => payload,
+            Err(error) => return Ok(Err(format!("report {}: {error}", report.sequence))),
+        };
+        let commands = &mut notes.commands;
+        match payload {
+            ReportPayload::Admission(admission) => run_command::admission(write, commands, node, &admission, now_ms).await?,
+            ReportPayload::CommandProgress(progress) => run_command::progress(write, commands, node, &progress, now_ms).await?,
+            ReportPayload::CommandResult(result) => run_command::result(write, commands, node, &result, now_ms).await?,
+            ReportPayload::Gap(gap) => {
+                node_store::note(write, node, "dropped", &format!("the node dropped {} reports", gap.dropped), now_ms).await?;
+            }
+            ReportPayload::Unsupported(kind) => return Ok(Err(format!("report {}: kind {kind} is not known", report.sequence))),
+        }
+        Ok(Ok(()))
+    }
+
+    async fn output(&self, write: &mut Write<'_>, notes: &mut BatchNotes, node: NodeId, body: &[u8]) -> Result<Verdict, StoreError> {
+        let chunk: OutputBody = match body_of(body, node, |chunk: &OutputBody| chunk.node) {
+            Ok(chunk) => chunk,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        match run_command::output(write, &chunk).await? {
+            Ok(receipt) => {
+                notes.output.insert((node, receipt.order, receipt.step, receipt.stream), receipt.up_to);
+                Ok(Ok(()))
+            }
+            Err(reason) => Ok(Err(reason)),
+        }
+    }
+}
+
+/// Decodes a verified body, which must name the node of its topic.
+fn body_of<T: DeserializeOwned + Check>(body: &[u8], node: NodeId, named: impl Fn(&T) -> NodeId) -> Result<T, String> {
+    let body: T = decode(body).map_err(|error| error.to_string())?;
+    if named(&body) == node { Ok(body) } else { Err("the body names another node than the topic".to_owned()) }
+}

@@ -1,0 +1,215 @@
+//! Ingest through topics, with simulated nodes.
+
+use super::test_kit::{Kit, SimulatedNode};
+use crate::fleet::activation::claim::tests::sealed_claim;
+use crate::fleet::node::store as node_store;
+use crate::platform::http::Registry;
+use crate::platform::mqtt::Arrival;
+use ed25519_dalek::SigningKey;
+use flotilla_protocol::capability::ReportPayload;
+use flotilla_protocol::enrolment::{Activation, ClaimRefusal, ClaimReplyBody, Enrolled};
+use flotilla_protocol::envelope::{Domain, Envelope, seal};
+use flotilla_protocol::hello::WelcomeBody;
+use flotilla_protocol::id::{ClaimId, FleetId, NodeId, OrderId};
+use flotilla_protocol::report::Gap;
+use flotilla_protocol::status::Admission;
+use flotilla_protocol::topic::{DownKind, Topic, UpKind};
+use flotilla_protocol::trust::{Role, Trust};
+use flotilla_protocol::wire::{Payload, decode};
+
+fn any_report() -> ReportPayload {
+    ReportPayload::Admission(Admission::Accepted { order: OrderId([1; 16]) })
+}
+
+#[tokio::test]
+async fn a_hello_is_welcomed_and_makes_a_node_online() {
+    let mut kit = Kit::new().await;
+    let node = kit.online_node(20).await;
+    let welcomes = kit.published_to(node.id, DownKind::Welcome);
+    let envelope = Envelope::parse(&welcomes[0], Domain::Welcome).unwrap();
+    assert_eq!(kit.fleet.signer.trust().require(Role::Freshness, &envelope), Ok(()));
+    let welcome: WelcomeBody = decode(envelope.body()).unwrap();
+    assert_eq!((welcome.nonce, welcome.time_ms, welcome.bundles.len()), ([9; 32], super::test_kit::NOW_MS, 1));
+    assert_eq!(kit.count("SELECT COUNT(*) FROM node WHERE online = 1 AND platform_name = 'Debian'").await, 1);
+    let online = |payload: &[u8]| (Topic::Online { fleet: FleetId([0; 8]), node: node.id }, payload.to_vec());
+    kit.take([online(b"0")]).await;
+    assert_eq!(kit.count("SELECT online FROM node").await, 0);
+    kit.take([online(b"1")]).await;
+    assert_eq!(kit.count("SELECT online FROM node").await, 1);
+    kit.take_arrivals(&[Arrival::Disconnected]).await;
+    assert_eq!(kit.count("SELECT online FROM node").await, 0);
+    kit.take([online(b"yes")]).await;
+    assert_eq!(kit.count("SELECT COUNT(*) FROM dead_letter").await, 1);
+}
+
+#[tokio::test]
+async fn reports_are_receipted_in_order_and_duplicates_again() {
+    let mut kit = Kit::new().await;
+    let mut node = kit.node(20).await;
+    let (first, second, third) = (node.report(&any_report()), node.report(&any_report()), node.report(&any_report()));
+    kit.take([first.clone(), second.clone()]).await;
+    assert_eq!(kit.receipts(node.id), [2], "one receipt for the batch");
+    kit.take([first]).await;
+    assert_eq!(kit.receipts(node.id), [2], "the head again");
+    let fourth = node.report(&any_report());
+    kit.take([fourth.clone()]).await;
+    assert!(kit.receipts(node.id).is_empty(), "ahead: it comes again in its turn");
+    kit.take([third, fourth, second]).await;
+    assert_eq!(kit.receipts(node.id), [4]);
+    assert_eq!(kit.count("SELECT COUNT(*) FROM node_event").await, 0);
+    assert_eq!(kit.count("SELECT COUNT(*) FROM dead_letter").await, 0);
+}
+
+#[tokio::test]
+async fn a_gap_is_noted_and_accepted_and_a_fork_is_noted_and_not_applied() {
+    let mut kit = Kit::new().await;
+    let mut node = kit.node(20).await;
+    let first = node.report(&any_report());
+    kit.take([first]).await;
+    let mut clone = node.clone();
+    drop(node.report(&any_report()));
+    node.oldest_held = 3;
+    let third = node.report(&any_report());
+    kit.receipts(node.id);
+    kit.take([third]).await;
+    assert_eq!(kit.receipts(node.id), [3]);
+    assert_eq!(kit.count("SELECT COUNT(*) FROM node_event WHERE kind = 'gap'").await, 1);
+    // A clone of the node goes its own way from the first report on.
+    clone.oldest_held = 1;
+    let gap = ReportPayload::Gap(Gap { dropped: 1 });
+    drop(clone.report(&gap));
+    kit.take([clone.report(&gap)]).await;
+    assert!(kit.receipts(node.id).is_empty());
+    assert_eq!(kit.count("SELECT COUNT(*) FROM node_event WHERE kind = 'fork'").await, 1);
+    let next_of_clone = clone.report(&gap);
+    kit.take([next_of_clone]).await;
+    assert_eq!(kit.count("SELECT COUNT(*) FROM node_event WHERE kind = 'fork'").await, 2);
+    assert_eq!(kit.count("SELECT sequence FROM node_stream").await, 3);
+}
+
+#[tokio::test]
+async fn what_is_not_signed_by_the_node_of_the_topic_is_set_aside() {
+    let mut kit = Kit::new().await;
+    let mut node = kit.node(20).await;
+    let other = kit.node(21).await;
+    let (topic, payload) = node.report(&any_report());
+    let foreign_topic = Topic::Up { fleet: FleetId([0; 8]), node: other.id, kind: UpKind::Report };
+    let stranger = SimulatedNode::new(22).report(&any_report());
+    let mut flipped = payload.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    let resigned = {
+        let body = Envelope::parse(&payload, Domain::Report).unwrap().body().to_vec();
+        seal(Domain::Report, &body, &[&other.key])
+    };
+    kit.take([
+        (foreign_topic, payload.clone()),
+        (foreign_topic, resigned.clone()),
+        (topic, flipped),
+        (topic, resigned),
+        (topic, b"FL".to_vec()),
+        stranger,
+    ])
+    .await;
+    assert!(kit.published().is_empty());
+    assert_eq!(kit.count("SELECT COUNT(*) FROM dead_letter").await, 6);
+    assert_eq!(kit.count("SELECT COUNT(*) FROM node_stream").await, 0);
+    kit.take([(topic, payload)]).await;
+    assert_eq!(kit.receipts(node.id), [1], "the stream goes on");
+}
+
+#[tokio::test]
+async fn a_signed_report_that_cannot_be_used_is_set_aside_and_receipted() {
+    let mut kit = Kit::new().await;
+    let mut node = kit.node(20).await;
+    let unknown = node.raw_report(Payload { kind: 999, body: vec![1, 2, 3] });
+    let damaged = node.raw_report(Payload { kind: 1, body: vec![9] });
+    let good = node.report(&any_report());
+    kit.take([unknown, damaged, good]).await;
+    assert_eq!(kit.receipts(node.id), [3]);
+    assert_eq!(kit.count("SELECT COUNT(*) FROM dead_letter").await, 2);
+}
+
+#[tokio::test]
+async fn a_removed_node_is_ignored() {
+    let mut kit = Kit::new().await;
+    let mut node = kit.online_node(20).await;
+    kit.published();
+    let mut write = kit.fleet.store.write().await.unwrap();
+    assert!(node_store::deregister(&mut write, node.id, 5).await.unwrap());
+    assert!(!node_store::deregister(&mut write, node.id, 6).await.unwrap());
+    write.commit().await.unwrap();
+    let online = (Topic::Online { fleet: FleetId([0; 8]), node: node.id }, b"1".to_vec());
+    kit.take([node.hello(&[]), node.report(&any_report()), online]).await;
+    assert!(kit.published().is_empty());
+    assert_eq!(kit.count("SELECT online FROM node").await, 0);
+    assert_eq!(kit.count("SELECT COUNT(*) FROM dead_letter").await, 0);
+}
+
+async fn activation(kit: &Kit, limit: i32) -> Activation {
+    let mut registry = Registry::new();
+    crate::fleet::activation::api::endpoints(&mut registry);
+    let request = flotilla_api::activations::CreateActivationRequest {
+        iam_role: "role".into(),
+        registration_limit: Some(limit),
+        default_instance_name: Some("sensor".into()),
+        tags: Some(vec![flotilla_api::tags::Tag { key: "site".into(), value: "north".into() }]),
+        ..Default::default()
+    };
+    let created = crate::fleet::activation::api::create_activation(&kit.fleet, &Kit::caller(), request).await.unwrap();
+    Activation::parse(&created.activation_code.unwrap()).unwrap()
+}
+
+async fn claim(kit: &mut Kit, activation: &Activation, identity: u8, code: &[u8; 20]) -> Result<Enrolled, ClaimRefusal> {
+    let (identity, tls) = (SigningKey::from_bytes(&[identity; 32]), SigningKey::from_bytes(&[99; 32]));
+    let id = ClaimId([identity.to_bytes()[0]; 16]);
+    kit.take([(Topic::ClaimUp { fleet: FleetId([0; 8]), claim: id }, sealed_claim(&identity, &tls, activation.id, code))]).await;
+    let published = kit.published();
+    let [(Topic::ClaimDown { claim, .. }, payload)] = published.as_slice() else { panic!("{published:?}") };
+    assert_eq!(*claim, id);
+    let envelope = Envelope::parse(payload, Domain::ClaimReply).unwrap();
+    let reply: ClaimReplyBody = decode(envelope.body()).unwrap();
+    let trust = Trust::from_pinned(&activation.root_hash, reply.bundles.iter().map(|bundle| bundle.0.as_slice())).unwrap();
+    assert_eq!(trust.require(Role::Bridge, &envelope), Ok(()));
+    assert_eq!(reply.nonce, [5; 32]);
+    reply.outcome
+}
+
+#[tokio::test]
+async fn a_claim_makes_a_node_once_and_renews_for_ever() {
+    let mut kit = Kit::new().await;
+    let activation = activation(&kit, 1).await;
+    let node = NodeId::of_key(&SigningKey::from_bytes(&[20; 32]).verifying_key().to_bytes()).to_string();
+    for _ in 0..3 {
+        let enrolled = claim(&mut kit, &activation, 20, &activation.code).await.unwrap();
+        assert_eq!(crate::platform::pki::common_name(&enrolled.certificate).unwrap(), node);
+        assert_eq!((enrolled.host.as_str(), enrolled.port), ("broker.example", 8883));
+    }
+    assert_eq!(kit.count("SELECT registrations_count FROM activation").await, 1);
+    assert_eq!(kit.count("SELECT COUNT(*) FROM node WHERE name = 'sensor' AND computer_name = 'device'").await, 1);
+    assert_eq!(kit.count("SELECT COUNT(*) FROM tag WHERE tag_key = 'site' AND tag_value = 'north'").await, 1);
+    assert_eq!(claim(&mut kit, &activation, 21, &activation.code).await, Err(ClaimRefusal::UsedUp));
+}
+
+#[tokio::test]
+async fn claims_are_refused_for_each_reason() {
+    let mut kit = Kit::new().await;
+    let activation = activation(&kit, 5).await;
+    assert_eq!(claim(&mut kit, &activation, 20, &[1; 20]).await, Err(ClaimRefusal::UnknownActivation));
+    let unknown = Activation { id: flotilla_protocol::id::ActivationId([1; 16]), ..activation.clone() };
+    assert_eq!(claim(&mut kit, &unknown, 20, &activation.code).await, Err(ClaimRefusal::UnknownActivation));
+    claim(&mut kit, &activation, 20, &activation.code).await.unwrap();
+    let mut write = kit.fleet.store.write().await.unwrap();
+    node_store::deregister(&mut write, SimulatedNode::new(20).id, 5).await.unwrap();
+    write.commit().await.unwrap();
+    assert_eq!(claim(&mut kit, &activation, 20, &activation.code).await, Err(ClaimRefusal::Deregistered));
+    kit.clock.advance(std::time::Duration::from_secs(24 * 3600));
+    assert_eq!(claim(&mut kit, &activation, 21, &activation.code).await, Err(ClaimRefusal::Expired));
+    let request = flotilla_api::activations::DeleteActivationRequest { activation_id: activation.id.to_string() };
+    crate::fleet::activation::api::delete_activation(&kit.fleet, &Kit::caller(), request).await.unwrap();
+    assert_eq!(claim(&mut kit, &activation, 21, &activation.code).await, Err(ClaimRefusal::Revoked));
+    let topic = Topic::ClaimUp { fleet: FleetId([0; 8]), claim: ClaimId([1; 16]) };
+    kit.take([(topic, b"garbage".to_vec())]).await;
+    assert!(kit.published().is_empty(), "what is no claim gets no answer");
+    assert_eq!(kit.count("SELECT COUNT(*) FROM dead_letter").await, 1);
+    assert_eq!(kit.count("SELECT COUNT(*) FROM node").await, 1, "nothing half registered");
+}

@@ -1,0 +1,149 @@
+use super::*;
+use crate::fleet::document::model::{Lines, Number};
+
+const MINIMAL: &str =
+    r#"{"schemaVersion":"2.2","mainSteps":[{"action":"aws:runShellScript","name":"a","inputs":{"runCommand":["true"]}}]}"#;
+
+fn refused(text: &str) -> String {
+    Document::parse(text, Format::Json).unwrap_err().to_string()
+}
+
+/// The minimal document with one piece of its text replaced.
+fn refused_with(from: &str, to: &str) -> String {
+    assert!(MINIMAL.contains(from), "{from}");
+    refused(&MINIMAL.replacen(from, to, 1))
+}
+
+#[test]
+fn json_and_yaml_say_the_same() {
+    let json = r#"{
+      "schemaVersion": "2.2", "description": "d",
+      "parameters": {"who": {"type": "String", "default": "world", "allowedPattern": "[a-z]+"}},
+      "mainSteps": [{"action": "aws:runShellScript", "name": "greet",
+        "precondition": {"StringEquals": ["platformType", "Linux"]},
+        "inputs": {"runCommand": ["echo {{ who }}"], "timeoutSeconds": 60, "workingDirectory": "/tmp"}}]
+    }"#;
+    let yaml = "
+schemaVersion: '2.2'
+description: d
+parameters:
+  who:
+    type: String
+    default: world
+    allowedPattern: '[a-z]+'
+mainSteps:
+  - action: aws:runShellScript
+    name: greet
+    precondition:
+      StringEquals: [platformType, linux]
+    inputs:
+      runCommand:
+        - echo {{ who }}
+      timeoutSeconds: 60
+      workingDirectory: /tmp
+";
+    let document = Document::parse(json, Format::Json).unwrap();
+    assert_eq!(document, Document::parse(yaml, Format::Yaml).unwrap());
+    let Action::RunShellScript(inputs) = &document.steps[0].action;
+    assert_eq!(inputs.run_command, Lines::Several(vec!["echo {{ who }}".to_owned()]));
+    assert_eq!(inputs.timeout_seconds, Some(Number::Whole(60)));
+}
+
+#[test]
+fn what_is_wrong_is_named_with_its_place() {
+    for (message, named) in [
+        (refused_with("\"mainSteps\"", "\"colour\":1,\"mainSteps\""), "colour"),
+        (refused_with("\"name\":\"a\"", "\"name\":\"a\",\"colour\":1"), "mainSteps[0]"),
+        (refused_with("\"runCommand\"", "\"colour\":1,\"runCommand\""), "step a: inputs"),
+        (refused_with("[\"true\"]", "[1]"), "step a: inputs.runCommand"),
+        (refused_with("[\"true\"]", "[]"), "runCommand has 0 lines"),
+        (refused_with("\"name\":\"a\"", "\"name\":\"a/b\""), "\"a/b\""),
+        (refused_with("\"name\":\"a\",", ""), "name"),
+        (refused_with("aws:runShellScript", "aws:runPowerShellScript"), "aws:runPowerShellScript"),
+        (refused_with("aws:runShellScript", "aws:runPowerShellScript"), "supported: aws:runShellScript"),
+        (refused_with("\"inputs\"", "\"precondition\":{\"StringEquals\":[\"platformType\",\"Windows\"]},\"inputs\""), "precondition"),
+        (refused_with("\"runCommand\"", "\"timeoutSeconds\":4,\"runCommand\""), "time-out"),
+        (refused_with("\"runCommand\"", "\"timeoutSeconds\":\"soon\",\"runCommand\""), "\"soon\""),
+        (refused_with("\"runCommand\"", "\"environment\":{\"A=B\":\"x\"},\"runCommand\""), "A=B"),
+        (refused_with("\"runCommand\"", "\"onFailure\":\"exit\",\"runCommand\""), "onFailure"),
+        (refused("{\"schemaVersion\":\"2.2\",\"mainSteps\":[]}"), "0 steps"),
+        (refused("{\"schemaVersion\":\"2.2\"}"), "mainSteps is missing"),
+        (refused("[]"), "object"),
+        (refused("{"), "not JSON"),
+        (refused(&MINIMAL.replacen("\"mainSteps\"", "\"parameters\":{\"a-b\":{\"type\":\"String\"}},\"mainSteps\"", 1)), "a-b"),
+        (refused(&MINIMAL.replacen("\"mainSteps\"", "\"parameters\":{\"a\":{\"type\":\"Text\"}},\"mainSteps\"", 1)), "parameters.a.type"),
+        (
+            refused(&MINIMAL.replacen("\"mainSteps\"", "\"parameters\":{\"a\":{\"type\":\"Integer\",\"default\":\"x\"}},\"mainSteps\"", 1)),
+            "default",
+        ),
+        (
+            refused(&MINIMAL.replacen(
+                "\"mainSteps\"",
+                "\"parameters\":{\"a\":{\"type\":\"String\",\"allowedPattern\":\"(\"}},\"mainSteps\"",
+                1,
+            )),
+            "allowedPattern",
+        ),
+    ] {
+        assert!(message.contains(named), "{named}: {message}");
+    }
+}
+
+#[test]
+fn other_schemas_have_their_own_error() {
+    for version in ["\"1.2\"", "\"2.3\"", "2.2", "null", "\"\""] {
+        let error = Document::parse(&MINIMAL.replacen("\"2.2\"", version, 1), Format::Json).unwrap_err();
+        assert!(matches!(error, ContentError::SchemaVersion { .. }), "{version}: {error}");
+    }
+    assert!(matches!(Document::parse("{\"mainSteps\":[]}", Format::Json), Err(ContentError::SchemaVersion { .. })));
+}
+
+#[test]
+fn a_key_that_comes_twice_is_refused_in_both_formats() {
+    let message = refused_with("\"runCommand\":[\"true\"]", "\"runCommand\":[\"true\"],\"runCommand\":[\"false\"]");
+    assert!(message.contains("twice"), "{message}");
+    let yaml = "schemaVersion: '2.2'\nschemaVersion: '2.2'\nmainSteps: []\n";
+    assert!(matches!(Document::parse(yaml, Format::Yaml), Err(ContentError::Content(_))));
+}
+
+#[test]
+fn two_steps_cannot_share_a_name() {
+    let step = r#"{"action":"aws:runShellScript","name":"a","inputs":{"runCommand":["true"]}}"#;
+    let message = refused(&format!("{{\"schemaVersion\":\"2.2\",\"mainSteps\":[{step},{step}]}}"));
+    assert!(message.contains("two steps"), "{message}");
+}
+
+#[test]
+fn size_depth_and_aliases_are_bounded() {
+    let large = MINIMAL.replacen("true", &"x".repeat(MAXIMUM_CONTENT_BYTES), 1);
+    assert!(matches!(Document::parse(&large, Format::Json), Err(ContentError::TooLarge { .. })));
+    let deep = "[".repeat(30_000);
+    assert!(Document::parse(&deep, Format::Json).is_err());
+    assert!(Document::parse(&deep, Format::Yaml).is_err());
+    assert!(Document::parse(&"{a: ".repeat(10_000), Format::Yaml).is_err());
+    let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
+    for level in 1..12 {
+        let below = level - 1;
+        bomb.push_str(&format!("a{level}: &a{level} [*a{below}, *a{below}, *a{below}, *a{below}, *a{below}, *a{below}, *a{below}]\n"));
+    }
+    assert!(Document::parse(&bomb, Format::Yaml).is_err());
+    assert!(Document::parse("--- a\n--- b\n", Format::Yaml).is_err());
+}
+
+#[test]
+fn a_text_becomes_the_same_tree_in_the_other_format() {
+    let value = Format::Json.read(MINIMAL).unwrap();
+    let yaml = Format::Yaml.write(&value).unwrap();
+    assert_eq!(Format::Yaml.read(&yaml).unwrap(), value, "{yaml}");
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_the_reader_panic(text in "\\PC{0,200}", yaml in "([a-z]{1,5}|[-:&*!|>{}\\[\\],'\"#%@ \n]){0,80}") {
+        for text in [&text, &yaml] {
+            for format in [Format::Json, Format::Yaml] {
+                drop(Document::parse(text, format));
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The nouns that every capability shares: nodes, activations, tags, targets, documents, users, and the keys that sign.
+
+pub mod activation;
+pub mod document;
+pub mod node;
+pub mod pace;
+pub mod signer;
+pub mod tag;
+pub mod target;
+pub mod user;
+
+use crate::clock::Clock;
+use crate::platform::http::Registry;
+use crate::platform::mqtt::Publisher;
+use crate::platform::seal::{SealError, Sealer};
+use crate::platform::store::{Store, StoreError};
+use crate::schema::MIGRATIONS;
+use crate::settings::Settings;
+use flotilla_protocol::id::FleetId;
+use signer::{Signer, SignerError};
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+/// The account in ARNs: there is none, and ARNs want twelve digits.
+pub const ACCOUNT: &str = "000000000000";
+
+/// What the fleet is, as far as endpoints and ingest need to know.
+#[derive(Debug, Clone)]
+pub struct FleetSettings {
+    /// The fleet: the first bytes of the hash of its trust root.
+    pub fleet: FleetId,
+    /// Its name, for people.
+    pub name: String,
+    /// The region in ARNs.
+    pub region: String,
+    /// Where nodes connect, as they are told when they enrol.
+    pub broker_host: String,
+    /// The port there.
+    pub broker_port: u16,
+    /// Where devices connect to enrol; it stands in activation strings.
+    pub claim_host: String,
+    /// The port there.
+    pub claim_port: u16,
+    /// How often what is not answered is sent again, by us and by nodes.
+    pub pace: pace::Pace,
+    /// How far ahead an activation may expire, in milliseconds.
+    pub longest_activation_ms: u64,
+}
+
+/// Bells that wake what otherwise waits for its period.
+#[derive(Debug, Default)]
+pub struct Nudges {
+    /// There may be something to send.
+    pub dispatch: Notify,
+}
+
+/// The fleet: what handlers and ingest share.
+#[derive(Debug)]
+pub struct Fleet {
+    /// The database.
+    pub store: Store,
+    /// The time.
+    pub clock: Clock,
+    /// Seals secrets that lie in the database.
+    pub sealer: Sealer,
+    /// What the fleet is.
+    pub settings: FleetSettings,
+    /// Signs orders, receipts and what else goes down to nodes.
+    pub signer: Arc<Signer>,
+    /// Wakes dispatch.
+    pub nudge: Nudges,
+    /// The way out to nodes; it drops everything until the device half is connected.
+    pub publisher: Publisher,
+}
+
+/// Why a fleet cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenFleetError {
+    /// The database.
+    #[error("the fleet's database cannot be opened")]
+    Store(#[from] StoreError),
+    /// The seal key.
+    #[error("the fleet's secrets cannot be opened")]
+    Seal(#[from] SealError),
+    /// The keys and the trust.
+    #[error("the fleet's keys cannot be used")]
+    Signer(#[from] SignerError),
+}
+
+impl Fleet {
+    /// Opens the fleet in the home of these settings.
+    ///
+    /// # Errors
+    /// Its database, its seal key or its signing keys cannot be used.
+    pub async fn open(settings: &Settings, clock: Clock) -> Result<Arc<Self>, OpenFleetError> {
+        let home = &settings.home;
+        let sealer = Sealer::load(&home.seal_key())?;
+        let signer = Arc::new(Signer::load(home.path(), clock.now_ms())?);
+        let store = Store::open(&home.database(), MIGRATIONS).await?;
+        let (broker, claim) = (settings.broker.address.clone(), settings.broker.claim_address.clone());
+        let settings = FleetSettings {
+            fleet: signer.fleet(),
+            name: settings.name.clone(),
+            region: settings.region.clone(),
+            broker_host: broker.host,
+            broker_port: broker.port,
+            claim_host: claim.host,
+            claim_port: claim.port,
+            pace: pace::Pace { minimum_ms: settings.resend_minimum_s * 1000, maximum_ms: settings.resend_maximum_s * 1000 },
+            longest_activation_ms: u64::from(settings.longest_activation_days) * 86_400_000,
+        };
+        Ok(Arc::new(Self { store, clock, sealer, settings, signer, nudge: Nudges::default(), publisher: Publisher::new() }))
+    }
+}
+
+impl Fleet {
+    /// Where devices connect to enrol: host and port.
+    #[must_use]
+    pub fn claim_address(&self) -> (String, u16) {
+        (self.settings.claim_host.clone(), self.settings.claim_port)
+    }
+
+    /// How far ahead an activation may expire, in milliseconds.
+    #[must_use]
+    pub fn longest_activation_ms(&self) -> u64 {
+        self.settings.longest_activation_ms
+    }
+}
+
+/// THE LIST of the nouns' endpoints.
+pub fn endpoints(registry: &mut Registry<Fleet>) {
+    activation::api::endpoints(registry);
+    document::api::endpoints(registry);
+    node::api::endpoints(registry);
+    tag::api::endpoints(registry);
+}

@@ -1,0 +1,111 @@
+//! The chain of a node's reports: whether one follows on what is committed.
+
+use flotilla_protocol::id::BootId;
+use flotilla_protocol::report::ReportBody;
+
+/// The last committed report of a chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// Its sequence; 0 when there is none.
+    pub sequence: u64,
+    /// SHA-256 of its body; zeros when there is none.
+    pub hash: [u8; 32],
+    /// The boot in which it was made.
+    pub boot: BootId,
+}
+
+impl Head {
+    /// The head of a chain that has not begun.
+    pub const NONE: Self = Self { sequence: 0, hash: [0; 32], boot: BootId([0; 16]) };
+
+    /// The head after a report with this hash.
+    #[must_use]
+    pub fn after(report: &ReportBody, hash: [u8; 32]) -> Self {
+        Self { sequence: report.sequence, hash, boot: report.boot }
+    }
+}
+
+/// How a report stands to the head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Link {
+    /// It is the next one.
+    Next,
+    /// It was committed before.
+    Duplicate,
+    /// It contradicts what was committed: two devices with one identity, or a device that lost its memory.
+    Fork,
+    /// It follows, and this many reports before it are lost for good.
+    Gap {
+        /// How many.
+        missed: u64,
+    },
+    /// It lies ahead, and what is missing before it is still with the node: it comes again in its turn.
+    Ahead,
+}
+
+/// Judges a report whose body has this hash.
+#[must_use]
+pub fn judge(head: &Head, report: &ReportBody, hash: &[u8; 32]) -> Link {
+    let next = head.sequence.saturating_add(1);
+    match report.sequence {
+        sequence if sequence == next => {
+            if report.previous == head.hash {
+                Link::Next
+            } else {
+                Link::Fork
+            }
+        }
+        sequence if sequence == head.sequence => {
+            if *hash == head.hash {
+                Link::Duplicate
+            } else {
+                Link::Fork
+            }
+        }
+        // Only the head's hash is kept, so an older one is taken for what it says it is; it is not applied either way.
+        sequence if sequence < head.sequence => Link::Duplicate,
+        sequence if report.oldest_held > next => Link::Gap { missed: sequence - next },
+        _ => Link::Ahead,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flotilla_protocol::report::Stream;
+    use flotilla_protocol::wire::Payload;
+
+    fn report(sequence: u64, previous: u8, oldest_held: u64) -> ReportBody {
+        ReportBody {
+            node: flotilla_protocol::id::NodeId::of_key(&[1; 32]),
+            stream: Stream::Control,
+            boot: BootId([1; 16]),
+            sequence,
+            previous: [previous; 32],
+            oldest_held,
+            time_ms: None,
+            payload: Payload { kind: 1, body: Vec::new() },
+        }
+    }
+
+    #[test]
+    fn reports_are_judged_against_the_head() {
+        let head = Head { sequence: 5, hash: [5; 32], boot: BootId([1; 16]) };
+        let cases = [
+            (report(6, 5, 6), 6, Link::Next),
+            (report(6, 4, 6), 6, Link::Fork),
+            (report(5, 4, 5), 5, Link::Duplicate),
+            (report(5, 4, 5), 9, Link::Fork),
+            (report(1, 0, 1), 1, Link::Duplicate),
+            (report(8, 7, 6), 8, Link::Ahead),
+            (report(8, 7, 1), 8, Link::Ahead),
+            (report(8, 7, 8), 8, Link::Gap { missed: 2 }),
+            (report(8, 7, 7), 8, Link::Gap { missed: 2 }),
+        ];
+        for (report, hash, expected) in cases {
+            assert_eq!(judge(&head, &report, &[hash; 32]), expected, "{report:?}");
+        }
+        assert_eq!(judge(&Head::NONE, &report(1, 0, 1), &[1; 32]), Link::Next);
+        assert_eq!(judge(&Head::NONE, &report(1, 7, 1), &[1; 32]), Link::Fork);
+    }
+}

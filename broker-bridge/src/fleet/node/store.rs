@@ -1,0 +1,240 @@
+//! The SQL of nodes.
+
+use super::chain::Head;
+use crate::platform::store::{StoreError, Write};
+use crate::platform::time::{from_column, to_column};
+use ed25519_dalek::VerifyingKey;
+use flotilla_protocol::hello::Facts;
+use flotilla_protocol::id::{BootId, NodeId};
+use flotilla_protocol::report::Stream;
+use sqlx::SqliteConnection;
+use uuid::Uuid;
+
+/// Most events of nodes that are kept; the oldest make place.
+pub const MAXIMUM_EVENTS: i64 = 100_000;
+
+/// What is needed to judge a node's messages.
+#[derive(Debug, Clone)]
+pub struct KnownNode {
+    /// Its identity key; nothing where the stored bytes are no key, which refuses all that it signs.
+    pub key: Option<VerifyingKey>,
+    /// Whether it was removed from the fleet.
+    pub deregistered: bool,
+}
+
+/// Reads a node.
+///
+/// # Errors
+/// What the database says.
+pub async fn find(connection: &mut SqliteConnection, node: NodeId) -> Result<Option<KnownNode>, StoreError> {
+    let row: Option<(Vec<u8>, Option<i64>)> = sqlx::query_as("SELECT identity_key, deregistered_ms FROM node WHERE node_id = $1")
+        .bind(node.to_string())
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.map(|(key, deregistered_ms)| KnownNode {
+        key: <[u8; 32]>::try_from(key.as_slice()).ok().and_then(|key| VerifyingKey::from_bytes(&key).ok()),
+        deregistered: deregistered_ms.is_some(),
+    }))
+}
+
+/// What a claim brings.
+#[derive(Debug, Clone)]
+pub struct Registration<'a> {
+    /// The node.
+    pub node: NodeId,
+    /// Its ed25519 identity key.
+    pub identity_key: [u8; 32],
+    /// Its X25519 key.
+    pub sealing_key: [u8; 32],
+    /// The ed25519 key of its connection.
+    pub tls_key: [u8; 32],
+    /// The activation that it used.
+    pub activation_id: &'a str,
+    /// The name that the activation gives.
+    pub name: Option<&'a str>,
+    /// The role that the activation gives.
+    pub iam_role: &'a str,
+    /// What it says of itself.
+    pub facts: &'a Facts,
+}
+
+/// Writes a node that registers, or registers again with the same key.
+///
+/// # Errors
+/// What the database says.
+pub async fn register(write: &mut Write<'_>, registration: &Registration<'_>, now_ms: u64) -> Result<(), StoreError> {
+    let Registration { node, identity_key, sealing_key, tls_key, activation_id, name, iam_role, facts } = registration;
+    sqlx::query(
+        "INSERT INTO node (node_id, identity_key, sealing_key, tls_key, activation_id, name, iam_role, registered_ms, last_seen_ms, \
+         agent_version, platform_name, platform_version, architecture, computer_name, ip_address) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10, $11, $12, $13, $14) \
+         ON CONFLICT (node_id) DO UPDATE SET sealing_key = excluded.sealing_key, tls_key = excluded.tls_key, \
+         last_seen_ms = excluded.last_seen_ms, agent_version = excluded.agent_version, platform_name = excluded.platform_name, \
+         platform_version = excluded.platform_version, architecture = excluded.architecture, \
+         computer_name = excluded.computer_name, ip_address = excluded.ip_address",
+    )
+    .bind(node.to_string())
+    .bind(identity_key.as_slice())
+    .bind(sealing_key.as_slice())
+    .bind(tls_key.as_slice())
+    .bind(activation_id)
+    .bind(name)
+    .bind(iam_role)
+    .bind(to_column(now_ms))
+    .bind(&facts.agent_version)
+    .bind(&facts.platform_name)
+    .bind(&facts.platform_version)
+    .bind(&facts.architecture)
+    .bind(&facts.computer_name)
+    .bind(&facts.ip_address)
+    .execute(write.connection())
+    .await?;
+    Ok(())
+}
+
+/// Writes what a hello says; the node is online from then on.
+///
+/// # Errors
+/// What the database says.
+pub async fn greet(
+    write: &mut Write<'_>,
+    node: NodeId,
+    facts: &Facts,
+    trust_version: u32,
+    refused: &str,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE node SET online = 1, last_seen_ms = $2, trust_version = $3, refused = $4, agent_version = $5, platform_name = $6, \
+         platform_version = $7, architecture = $8, computer_name = $9, ip_address = $10 WHERE node_id = $1",
+    )
+    .bind(node.to_string())
+    .bind(to_column(now_ms))
+    .bind(i64::from(trust_version))
+    .bind(refused)
+    .bind(&facts.agent_version)
+    .bind(&facts.platform_name)
+    .bind(&facts.platform_version)
+    .bind(&facts.architecture)
+    .bind(&facts.computer_name)
+    .bind(&facts.ip_address)
+    .execute(write.connection())
+    .await?;
+    Ok(())
+}
+
+/// Writes whether a node is connected.
+///
+/// # Errors
+/// What the database says.
+pub async fn set_online(write: &mut Write<'_>, node: NodeId, online: bool, now_ms: u64) -> Result<(), StoreError> {
+    sqlx::query("UPDATE node SET online = $2, last_seen_ms = $3 WHERE node_id = $1")
+        .bind(node.to_string())
+        .bind(i64::from(online))
+        .bind(to_column(now_ms))
+        .execute(write.connection())
+        .await?;
+    Ok(())
+}
+
+/// Writes that nobody is known to be connected.
+///
+/// # Errors
+/// What the database says.
+pub async fn set_all_offline(write: &mut Write<'_>) -> Result<(), StoreError> {
+    sqlx::query("UPDATE node SET online = 0 WHERE online = 1").execute(write.connection()).await?;
+    Ok(())
+}
+
+/// Writes that a node was heard of.
+///
+/// # Errors
+/// What the database says.
+pub async fn touch(write: &mut Write<'_>, node: NodeId, now_ms: u64) -> Result<(), StoreError> {
+    sqlx::query("UPDATE node SET last_seen_ms = $2 WHERE node_id = $1")
+        .bind(node.to_string())
+        .bind(to_column(now_ms))
+        .execute(write.connection())
+        .await?;
+    Ok(())
+}
+
+/// Marks a node as removed; `false` when there is none, or it was removed before.
+///
+/// # Errors
+/// What the database says.
+pub async fn deregister(write: &mut Write<'_>, node: NodeId, now_ms: u64) -> Result<bool, StoreError> {
+    let done = sqlx::query("UPDATE node SET deregistered_ms = $2, online = 0 WHERE node_id = $1 AND deregistered_ms IS NULL")
+        .bind(node.to_string())
+        .bind(to_column(now_ms))
+        .execute(write.connection())
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+fn stream_column(stream: Stream) -> i64 {
+    match stream {
+        Stream::Control => 0,
+    }
+}
+
+/// Reads the head of a chain.
+///
+/// # Errors
+/// What the database says.
+pub async fn head(connection: &mut SqliteConnection, node: NodeId, stream: Stream) -> Result<Head, StoreError> {
+    let row: Option<(i64, Vec<u8>, Vec<u8>)> =
+        sqlx::query_as("SELECT sequence, head, boot FROM node_stream WHERE node_id = $1 AND stream = $2")
+            .bind(node.to_string())
+            .bind(stream_column(stream))
+            .fetch_optional(connection)
+            .await?;
+    let Some((sequence, hash, boot)) = row else { return Ok(Head::NONE) };
+    let unusable = || StoreError::Unusable(format!("the head of the reports of {node} is damaged; restore it from a backup"));
+    Ok(Head {
+        sequence: from_column(sequence),
+        hash: hash.as_slice().try_into().map_err(|_| unusable())?,
+        boot: BootId(boot.as_slice().try_into().map_err(|_| unusable())?),
+    })
+}
+
+/// Writes the head of a chain.
+///
+/// # Errors
+/// What the database says.
+pub async fn save_head(write: &mut Write<'_>, node: NodeId, stream: Stream, head: &Head) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO node_stream (node_id, stream, sequence, head, boot) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT (node_id, stream) DO UPDATE SET sequence = excluded.sequence, head = excluded.head, boot = excluded.boot",
+    )
+    .bind(node.to_string())
+    .bind(stream_column(stream))
+    .bind(to_column(head.sequence))
+    .bind(head.hash.as_slice())
+    .bind(head.boot.0.as_slice())
+    .execute(write.connection())
+    .await?;
+    Ok(())
+}
+
+/// Writes down what a person should know of a node.
+///
+/// # Errors
+/// What the database says.
+pub async fn note(write: &mut Write<'_>, node: NodeId, kind: &'static str, detail: &str, now_ms: u64) -> Result<(), StoreError> {
+    tracing::warn!(%node, kind, detail, "a node needs a look");
+    sqlx::query("INSERT INTO node_event (event_id, node_id, at_ms, kind, detail) VALUES ($1, $2, $3, $4, $5)")
+        .bind(Uuid::now_v7().to_string())
+        .bind(node.to_string())
+        .bind(to_column(now_ms))
+        .bind(kind)
+        .bind(detail)
+        .execute(write.connection())
+        .await?;
+    // Event ids rise with time. Looking at the entry beyond the limit costs a walk of the index only, and events are rare.
+    sqlx::query("DELETE FROM node_event WHERE event_id <= (SELECT event_id FROM node_event ORDER BY event_id DESC LIMIT 1 OFFSET $1)")
+        .bind(MAXIMUM_EVENTS)
+        .execute(write.connection())
+        .await?;
+    Ok(())
+}

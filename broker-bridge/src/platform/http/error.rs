@@ -1,0 +1,83 @@
+//! What an operation answers when it refuses.
+
+use crate::platform::store::StoreError;
+use axum::http::StatusCode;
+use std::borrow::Cow;
+
+/// A refusal by name. The name is one that the service model lists for the operation, or one of the general names that
+/// every AWS client knows.
+#[derive(Debug, thiserror::Error)]
+#[error("{kind}: {message}")]
+pub struct ApiError {
+    /// Name of the error on the wire.
+    pub kind: Cow<'static, str>,
+    /// What is wrong and what to do, for the caller.
+    pub message: String,
+    /// The HTTP status, which tells SDKs whether trying again may help.
+    status: StatusCode,
+    /// What happened inside; logged and never sent.
+    #[source]
+    cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl ApiError {
+    /// A refusal of what the caller asked for: status 400.
+    #[must_use]
+    pub fn new(kind: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self { kind: kind.into(), message: message.into(), status: StatusCode::BAD_REQUEST, cause: None }
+    }
+
+    /// A request that breaks a rule which every operation shares: a missing member, a value beyond its limits.
+    #[must_use]
+    pub fn validation(message: impl Into<String>) -> Self {
+        Self::new("ValidationException", message)
+    }
+
+    /// A failure of ours: status 500, which SDKs try again. The cause is logged once, with the request id, and not sent.
+    #[must_use]
+    pub fn internal(cause: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self {
+            kind: "InternalServerError".into(),
+            message: "the bridge could not do it; its log says why, under this request id".to_owned(),
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            cause: Some(Box::new(cause)),
+        }
+    }
+
+    /// The caller may not do this.
+    #[must_use]
+    pub fn access_denied(message: impl Into<String>) -> Self {
+        Self::new("AccessDeniedException", message)
+    }
+
+    /// Too much at once: SDKs wait and try again.
+    #[must_use]
+    pub fn throttling(message: impl Into<String>) -> Self {
+        Self::new("ThrottlingException", message)
+    }
+
+    pub(super) fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(super) fn cause(&self) -> Option<&(dyn std::error::Error + Send + Sync + 'static)> {
+        self.cause.as_deref()
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl From<sqlx::Error> for ApiError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::internal(StoreError::from(error))
+    }
+}

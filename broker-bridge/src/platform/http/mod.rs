@@ -1,0 +1,18 @@
+//! The API on the wire: AWS JSON 1.1 over HTTP.
+//!
+//! One address, `POST /`; the header `X-Amz-Target` names the operation, the signature names the caller. An endpoint is a
+//! function registered under its operation in a [`Registry`]; everything else (limits, signature, replay, access, form of
+//! the answer) happens here, once, before the function is called.
+//!
+//! Plain HTTP is served on loopback addresses only; elsewhere a certificate is needed.
+
+mod error;
+mod registry;
+mod replay;
+mod server;
+mod service;
+
+pub use error::ApiError;
+pub use registry::{Access, Caller, Handler, Registry};
+pub use server::{Listener, ServeError, TlsFiles};
+pub use service::{Api, Identities, Identity, MAXIMUM_BODY_BYTES};

@@ -1,0 +1,185 @@
+//! The endpoints of the API by the names of their operations.
+
+use super::ApiError;
+use bytes::Bytes;
+use flotilla_api::Operation;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// What a caller may do; each includes what stands before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Access {
+    /// Look.
+    Viewer,
+    /// Run commands on nodes and manage documents and tags.
+    Operator,
+    /// Change the fleet itself: activations, nodes, users.
+    Admin,
+}
+
+impl Access {
+    /// The role's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// The role of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Viewer, Self::Operator, Self::Admin].into_iter().find(|access| access.name() == name)
+    }
+}
+
+/// Who calls, after the signature was verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The user's name.
+    pub user: String,
+    /// What the user may do.
+    pub access: Access,
+}
+
+/// An operation's handler: `async fn(&S, &Caller, Request) -> Result<Response, ApiError>`. Implemented for such functions;
+/// the trait exists to say that their futures are `Send` whatever the borrows' lifetime.
+pub trait Handler<'a, S: 'a, Request: Operation>: Send + Sync + 'static {
+    /// What the function returns.
+    type Future: Future<Output = Result<Request::Response, ApiError>> + Send + 'a;
+
+    /// Calls the function.
+    fn call(&self, state: &'a S, caller: &'a Caller, request: Request) -> Self::Future;
+}
+
+impl<'a, S, Request, Function, Answer> Handler<'a, S, Request> for Function
+where
+    S: 'a,
+    Request: Operation,
+    Function: Fn(&'a S, &'a Caller, Request) -> Answer + Send + Sync + 'static,
+    Answer: Future<Output = Result<Request::Response, ApiError>> + Send + 'a,
+{
+    type Future = Answer;
+
+    fn call(&self, state: &'a S, caller: &'a Caller, request: Request) -> Answer {
+        self(state, caller, request)
+    }
+}
+
+type Answer = Pin<Box<dyn Future<Output = Result<Vec<u8>, ApiError>> + Send>>;
+type Erased<S> = Box<dyn Fn(Arc<S>, Caller, Bytes) -> Answer + Send + Sync>;
+
+/// An endpoint.
+pub(super) struct Endpoint<S> {
+    pub(super) access: Access,
+    handler: Erased<S>,
+}
+
+/// Endpoints by the names of their operations, over the shared state `S`.
+pub struct Registry<S> {
+    endpoints: BTreeMap<&'static str, Endpoint<S>>,
+}
+
+impl<S> std::fmt::Debug for Registry<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.endpoints.keys()).finish()
+    }
+}
+
+impl<S: Send + Sync + 'static> Default for Registry<S> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S: Send + Sync + 'static> Registry<S> {
+    /// No endpoints.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { endpoints: BTreeMap::new() }
+    }
+
+    /// Adds the endpoint of `Request`, for callers with at least this access.
+    ///
+    /// # Panics
+    /// When the operation has an endpoint already: two slices claim it, which no start of the program survives.
+    pub fn endpoint<Request: Operation + Send + 'static>(&mut self, access: Access, handler: impl for<'a> Handler<'a, S, Request>) {
+        let handler = Arc::new(handler);
+        let erased: Erased<S> = Box::new(move |state, caller, body| {
+            let handler = Arc::clone(&handler);
+            Box::pin(async move {
+                let request: Request = parse(&body)?;
+                let response = handler.call(&state, &caller, request).await?;
+                serde_json::to_vec(&response).map_err(ApiError::internal)
+            })
+        });
+        let before = self.endpoints.insert(Request::NAME, Endpoint { access, handler: erased });
+        assert!(before.is_none(), "{} has two endpoints", Request::NAME);
+    }
+
+    /// The operations that have an endpoint, and what their callers need.
+    pub fn operations(&self) -> impl Iterator<Item = (&'static str, Access)> {
+        self.endpoints.iter().map(|(name, endpoint)| (*name, endpoint.access))
+    }
+
+    pub(super) fn find(&self, operation: &str) -> Option<&Endpoint<S>> {
+        self.endpoints.get(operation)
+    }
+}
+
+impl<S> Endpoint<S> {
+    pub(super) fn call(&self, state: Arc<S>, caller: Caller, body: Bytes) -> Answer {
+        (self.handler)(state, caller, body)
+    }
+}
+
+/// Reads a request. An error names the member by its path and what was expected there.
+fn parse<Request: Operation>(body: &[u8]) -> Result<Request, ApiError> {
+    let body = if body.is_empty() { b"{}".as_slice() } else { body };
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let request = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        let place = if path == "." { String::new() } else { format!("{path}: ") };
+        ApiError::validation(format!("{}: {place}{}", Request::NAME, error.into_inner()))
+    })?;
+    deserializer.end().map_err(|error| ApiError::validation(format!("{}: {error}", Request::NAME)))?;
+    Ok(request)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flotilla_api::tags::{AddTagsToResourceRequest, ListTagsForResourceRequest};
+
+    fn refusal<Request: Operation + std::fmt::Debug>(body: &str) -> String {
+        let error = parse::<Request>(body.as_bytes()).unwrap_err();
+        assert_eq!(error.kind, "ValidationException");
+        error.message
+    }
+
+    #[test]
+    fn a_refused_member_is_named_with_what_was_expected() {
+        let unknown = refusal::<ListTagsForResourceRequest>(r#"{"ResourceType":"Document","ResourceId":"a","Colour":1}"#);
+        assert!(unknown.contains("Colour") && unknown.contains("ResourceType"), "{unknown}");
+        let missing = refusal::<ListTagsForResourceRequest>(r#"{"ResourceType":"Document"}"#);
+        assert!(missing.contains("ResourceId"), "{missing}");
+        let nested = refusal::<AddTagsToResourceRequest>(
+            r#"{"ResourceType":"Document","ResourceId":"a","Tags":[{"Key":"a","Value":"b"},{"Key":"a","Value":7}]}"#,
+        );
+        assert!(nested.contains("Tags[1].Value") && nested.contains("expected a string"), "{nested}");
+        refusal::<ListTagsForResourceRequest>("");
+        refusal::<ListTagsForResourceRequest>(r#"{"ResourceType":"Document","ResourceId":"a"} {}"#);
+        refusal::<ListTagsForResourceRequest>("[[[");
+    }
+
+    #[test]
+    fn access_is_ordered_and_named() {
+        assert!(Access::Viewer < Access::Operator && Access::Operator < Access::Admin);
+        assert_eq!(Access::named("operator"), Some(Access::Operator));
+        assert_eq!(Access::named("Operator"), None);
+    }
+}

@@ -1,0 +1,216 @@
+//! One request, from its first header to its answer.
+
+use super::replay::{Refusal, SeenSignatures};
+use super::{ApiError, Caller, Registry};
+use crate::platform::sigv4::PresentedSignature;
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use axum::routing::{get, post};
+use flotilla_api::operation::{CONTENT_TYPE, TARGET_HEADER, operation_name};
+use flotilla_api::{ErrorBody, operations};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use zeroize::Zeroizing;
+
+/// Largest request, in bytes: a document of 64 KB with every character escaped fits several times.
+pub const MAXIMUM_BODY_BYTES: usize = 1024 * 1024;
+/// Longest time for one request, its body included.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Most requests at once; one more is throttled.
+const MAXIMUM_REQUESTS: usize = 256;
+
+/// Whose access key it is, and the secret to verify with.
+#[derive(Debug)]
+pub struct Identity {
+    /// Who calls.
+    pub caller: Caller,
+    /// The secret access key.
+    pub secret: Zeroizing<String>,
+}
+
+/// The state behind the endpoints, as far as this module needs it: it knows users and the time.
+pub trait Identities: Send + Sync + 'static {
+    /// The identity of an access key; nothing where there is no such key.
+    fn identity(&self, access_key_id: &str) -> impl Future<Output = Result<Option<Identity>, ApiError>> + Send;
+
+    /// Unix time in milliseconds.
+    fn now_ms(&self) -> u64;
+}
+
+/// The endpoints with their state and their limits.
+#[derive(Debug)]
+pub struct Api<S> {
+    state: Arc<S>,
+    registry: Registry<S>,
+    seen: SeenSignatures,
+    requests: Semaphore,
+}
+
+impl<S: Identities> Api<S> {
+    /// The API over this state.
+    #[must_use]
+    pub fn new(state: Arc<S>, registry: Registry<S>) -> Self {
+        let seen = SeenSignatures::new(state.now_ms());
+        Self { state, registry, seen, requests: Semaphore::new(MAXIMUM_REQUESTS) }
+    }
+
+    /// The routes: the operations at `POST /`, and `GET /health`, which needs no signature and says only that we answer.
+    pub fn router(self) -> Router {
+        let not_here =
+            || async { answer_error(&ApiError::new("UnknownOperationException", "operations are called with POST /"), &request_id()) };
+        Router::new()
+            .route("/", post(answer::<S>))
+            .route("/health", get(|| async { "ok\n" }))
+            .fallback(not_here)
+            .method_not_allowed_fallback(not_here)
+            .with_state(Arc::new(self))
+    }
+
+    /// Who calls what, and what comes of it.
+    async fn perform(&self, request: Request, seen: &mut Seen) -> Result<Vec<u8>, ApiError> {
+        let (parts, body) = request.into_parts();
+        if parts.uri.query().is_some() {
+            return Err(ApiError::new("InvalidSignatureException", "signatures are taken in headers only, and the address has no query"));
+        }
+        let presented = PresentedSignature::parse(&parts.headers).map_err(signature_error)?;
+        let target = text(&parts.headers, TARGET_HEADER).to_owned();
+        check_content_type(&parts.headers)?;
+        let body = to_bytes(body, MAXIMUM_BODY_BYTES).await.map_err(|_| {
+            ApiError::new("RequestEntityTooLargeException", format!("a request has at most {MAXIMUM_BODY_BYTES} bytes"))
+                .with_status(StatusCode::PAYLOAD_TOO_LARGE)
+        })?;
+        let caller = self.authenticate(&presented, &parts.headers, &body).await?;
+        seen.user.clone_from(&caller.user);
+        let unknown = || ApiError::new("UnknownOperationException", format!("{target:?} is no operation of SSM"));
+        let name = operation_name(&target).ok_or_else(unknown)?;
+        let listed = operations::find(name).ok_or_else(unknown)?;
+        seen.operation = listed.name;
+        let Some(endpoint) = self.registry.find(name) else {
+            return Err(ApiError::new(listed.unbuilt_error, format!("{name} is not built in this bridge")));
+        };
+        if caller.access < endpoint.access {
+            let (user, has, needs) = (&caller.user, caller.access.name(), endpoint.access.name());
+            return Err(ApiError::access_denied(format!("{user} is {has}; {name} needs the role {needs}")));
+        }
+        if endpoint.access > super::Access::Viewer {
+            self.admit_once(&presented, &parts.headers)?;
+        }
+        endpoint.call(Arc::clone(&self.state), caller, body).await
+    }
+
+    async fn authenticate(&self, presented: &PresentedSignature, headers: &HeaderMap, body: &Bytes) -> Result<Caller, ApiError> {
+        let unknown = || ApiError::new("UnrecognizedClientException", "the access key is not known here; check AWS_ACCESS_KEY_ID");
+        if headers.contains_key("x-amz-security-token") {
+            return Err(ApiError::new("UnrecognizedClientException", "there are no session tokens here; unset AWS_SESSION_TOKEN"));
+        }
+        let identity = self.state.identity(presented.access_key_id()).await?.ok_or_else(unknown)?;
+        presented.verify(headers, body, &identity.secret, self.state.now_ms()).map_err(signature_error)?;
+        Ok(identity.caller)
+    }
+
+    fn admit_once(&self, presented: &PresentedSignature, headers: &HeaderMap) -> Result<(), ApiError> {
+        let invocation = format!("{} {}", text(headers, "amz-sdk-invocation-id"), text(headers, "amz-sdk-request"));
+        self.seen.admit(presented, &invocation, self.state.now_ms()).map_err(|refusal| match refusal {
+            Refusal::Used => ApiError::new("InvalidSignatureException", "this signature was used already; sign the request anew"),
+            Refusal::BeforeStart => ApiError::new(
+                "InvalidSignatureException",
+                "the request was signed before the bridge started; sign it anew, with a right clock",
+            ),
+            Refusal::Full => ApiError::throttling("too many signed requests within 15 minutes; try again later"),
+        })
+    }
+}
+
+/// What is known of a request when it ends, for the log.
+#[derive(Debug, Default)]
+struct Seen {
+    user: String,
+    operation: &'static str,
+}
+
+async fn answer<S: Identities>(State(api): State<Arc<Api<S>>>, request: Request) -> Response<Body> {
+    let request_id = request_id();
+    let mut seen = Seen::default();
+    let result = match api.requests.try_acquire() {
+        Err(_) => Err(ApiError::throttling(format!("more than {MAXIMUM_REQUESTS} requests at once; try again"))),
+        Ok(_permit) => tokio::time::timeout(REQUEST_TIMEOUT, api.perform(request, &mut seen)).await.unwrap_or_else(|_| {
+            Err(ApiError::new("RequestTimeoutException", format!("the request took longer than {} s", REQUEST_TIMEOUT.as_secs())))
+        }),
+    };
+    match result {
+        Ok(body) => {
+            tracing::debug!(request = %request_id, user = %seen.user, operation = seen.operation, "answered");
+            response(StatusCode::OK, body, &request_id)
+        }
+        Err(error) => {
+            log(&error, &seen, &request_id);
+            answer_error(&error, &request_id)
+        }
+    }
+}
+
+fn log(error: &ApiError, seen: &Seen, request_id: &str) {
+    let Seen { user, operation } = seen;
+    match error.cause() {
+        Some(cause) => {
+            let mut causes = cause.to_string();
+            let mut next = cause.source();
+            while let Some(source) = next {
+                causes.push_str(": ");
+                causes.push_str(&source.to_string());
+                next = source.source();
+            }
+            tracing::error!(request = %request_id, %user, operation, error = %causes, "failed");
+        }
+        None => tracing::debug!(request = %request_id, %user, operation, kind = %error.kind, error = %error.message, "refused"),
+    }
+}
+
+fn answer_error(error: &ApiError, request_id: &str) -> Response<Body> {
+    let body = ErrorBody::new(error.kind.as_ref(), error.message.as_str());
+    let body = serde_json::to_vec(&body).unwrap_or_else(|_| b"{\"__type\":\"InternalServerError\"}".to_vec());
+    response(error.status(), body, request_id)
+}
+
+fn response(status: StatusCode, body: Vec<u8>, request_id: &str) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+    if let Ok(request_id) = HeaderValue::from_str(request_id) {
+        headers.insert("x-amzn-requestid", request_id);
+    }
+    response
+}
+
+/// Random but for the bits that say so: a version 4 UUID.
+fn request_id() -> String {
+    let mut bytes = [0; 16];
+    // An id for the log; without randomness all are equal, and requests are answered all the same.
+    if getrandom::fill(&mut bytes).is_err() {
+        bytes = [0; 16];
+    }
+    uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
+}
+
+fn signature_error(error: crate::platform::sigv4::SignatureError) -> ApiError {
+    ApiError::new(error.kind(), error.to_string())
+}
+
+fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
+    let content_type = text(headers, "content-type");
+    let essence = content_type.split_once(';').map_or(content_type, |(essence, _)| essence).trim();
+    if essence == CONTENT_TYPE {
+        return Ok(());
+    }
+    Err(ApiError::validation(format!("Content-Type is {content_type:?}, where {CONTENT_TYPE} is expected")))
+}
+
+/// A header's text, empty where it is absent or no text.
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}

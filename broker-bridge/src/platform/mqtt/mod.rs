@@ -1,0 +1,332 @@
+//! The bridge's connection to the broker: topics come in parsed, messages go out through a bounded queue.
+//!
+//! Nothing is remembered here. What is dropped, because the queue is full or the connection is gone, is sent again by whoever
+//! holds it in the database, and a message from a node is acknowledged to the broker long before it is committed: the node
+//! keeps it until it has the bridge's own receipt.
+
+use bytes::Bytes;
+use flotilla_link::{BackoffLimits, BrokerAddress, Event, Publish, Settings, StopReason};
+use flotilla_protocol::id::FleetId;
+use flotilla_protocol::topic::{Topic, bridge_filters};
+use flotilla_protocol::wire::MAXIMUM_MESSAGE_BYTES;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+/// Messages on their way out that the broker has not taken.
+pub const OUTBOUND_MESSAGES: usize = 8_192;
+/// Messages that came in and wait to be taken up; beyond, the broker is slowed down.
+pub const INBOUND_MESSAGES: usize = 2_048;
+/// Events between the link and this module: small, since it only passes them on.
+const LINK_EVENTS: usize = 256;
+/// The largest packet: a message of 64 KiB, its topic and the packet's head.
+const MAXIMUM_PACKET_BYTES: u32 = 128 * 1024;
+/// Publishes in flight in each direction.
+const IN_FLIGHT: u16 = 1_024;
+/// How often the broker is asked whether it still lives.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// A broker on the same machine is back soon, and no herd of bridges exists that must be spread.
+const BACKOFF: BackoffLimits = BackoffLimits { minimum: Duration::from_millis(200), maximum: Duration::from_secs(10) };
+
+/// Where the broker is, and as whom the bridge connects.
+#[derive(Debug, Clone)]
+pub struct MqttSettings {
+    /// The broker's listener for certificates.
+    pub address: BrokerAddress,
+    /// The bridge's certificate and the fleet's authority.
+    pub tls: Arc<rustls::ClientConfig>,
+    /// The name in the certificate, which is the client id too.
+    pub client_id: String,
+    /// The fleet whose topics are read.
+    pub fleet: FleetId,
+}
+
+/// A message from below, on a topic of contract 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inbound {
+    /// Where it was published: of this fleet, and only topics that point up.
+    pub topic: Topic,
+    /// What was published, unverified; at most [`MAXIMUM_MESSAGE_BYTES`].
+    pub payload: Bytes,
+}
+
+/// What comes in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Arrival {
+    /// The connection stands. Retained topics follow.
+    Connected,
+    /// The connection is gone: who is online is unknown from here on.
+    Disconnected,
+    /// A message.
+    Message(Inbound),
+}
+
+/// A message to go out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outbound {
+    /// Where to.
+    pub topic: Topic,
+    /// What.
+    pub payload: Vec<u8>,
+}
+
+/// What was dropped since the start, for logs and tests.
+#[derive(Debug, Default)]
+pub struct Dropped {
+    /// Topics that are none of contract 1, are under a wrong shard, of another fleet, or point down.
+    pub topic: AtomicU64,
+    /// Retained messages on topics that are never retained.
+    pub retained: AtomicU64,
+    /// Messages beyond 64 KiB.
+    pub too_large: AtomicU64,
+    /// Messages out for which there was no place or no connection.
+    pub outbound: AtomicU64,
+}
+
+/// The way out. Clones share the queue. Made before the connection, so that whoever publishes can be made before it too.
+#[derive(Debug, Clone)]
+pub struct Publisher(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    /// Weak, so that the connection ends in order when its owner lets go of it while publishers are still about.
+    sender: Mutex<Option<mpsc::WeakSender<Publish>>>,
+    connected: watch::Sender<bool>,
+    next_id: AtomicU64,
+    dropped: Dropped,
+}
+
+impl Default for Publisher {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Publisher {
+    /// A publisher that drops everything until a connection is given to it by [`Connection::start`].
+    #[must_use]
+    pub fn new() -> Self {
+        let shared = Shared {
+            sender: Mutex::new(None),
+            connected: watch::Sender::new(false),
+            next_id: AtomicU64::new(1),
+            dropped: Dropped::default(),
+        };
+        Self(Arc::new(shared))
+    }
+
+    /// A publisher that counts as connected and puts everything into a channel that the caller holds.
+    #[cfg(test)]
+    pub(crate) fn into_channel(sender: &mpsc::Sender<Publish>) -> Self {
+        let publisher = Self::new();
+        *publisher.0.sender.lock().unwrap() = Some(sender.downgrade());
+        publisher.0.connected.send_replace(true);
+        publisher
+    }
+
+    /// Whether the broker is there.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        *self.0.connected.borrow()
+    }
+
+    /// What was dropped since the start.
+    #[must_use]
+    pub fn dropped(&self) -> &Dropped {
+        &self.0.dropped
+    }
+
+    /// Puts a message into the queue without waiting; `false` when there is no place or no connection, and it is dropped.
+    pub fn try_publish(&self, message: Outbound) -> bool {
+        let sent = self.sender().is_some_and(|sender| sender.try_send(self.packet(message)).is_ok());
+        if !sent {
+            self.0.dropped.outbound.fetch_add(1, Ordering::Relaxed);
+        }
+        sent
+    }
+
+    /// Puts a message into the queue and waits for a place, as long as the connection stands; `false` when it is dropped.
+    ///
+    /// Never call it with a transaction open.
+    pub async fn publish(&self, message: Outbound) -> bool {
+        let Some(sender) = self.sender() else {
+            self.0.dropped.outbound.fetch_add(1, Ordering::Relaxed);
+            return false;
+        };
+        let packet = self.packet(message);
+        let mut connected = self.0.connected.subscribe();
+        let sent = tokio::select! {
+            sent = sender.send(packet) => sent.is_ok(),
+            _ = connected.wait_for(|connected| !connected) => false,
+        };
+        if !sent {
+            self.0.dropped.outbound.fetch_add(1, Ordering::Relaxed);
+        }
+        sent
+    }
+
+    fn packet(&self, message: Outbound) -> Publish {
+        let id = self.0.next_id.fetch_add(1, Ordering::Relaxed);
+        Publish { id, topic: message.topic.to_string(), payload: message.payload.into(), retain: false }
+    }
+
+    fn sender(&self) -> Option<mpsc::Sender<Publish>> {
+        if !self.is_connected() {
+            return None;
+        }
+        // A poisoned lock holds a sender that is as good as before.
+        self.0.sender.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.upgrade()
+    }
+}
+
+/// A running connection, which reconnects by itself.
+#[derive(Debug)]
+pub struct Connection {
+    publishes: mpsc::Sender<Publish>,
+    link: JoinHandle<StopReason>,
+    pump: JoinHandle<()>,
+}
+
+impl Connection {
+    /// Begins to connect. What comes in goes to `arrivals`, a bounded channel; `publisher` is the way out from now on.
+    #[must_use]
+    pub fn start(settings: &MqttSettings, publisher: &Publisher, arrivals: mpsc::Sender<Arrival>) -> Self {
+        let (publishes, queue) = mpsc::channel(OUTBOUND_MESSAGES);
+        let (events, happened) = mpsc::channel(LINK_EVENTS);
+        *publisher.0.sender.lock().unwrap_or_else(PoisonError::into_inner) = Some(publishes.downgrade());
+        let link = Settings {
+            address: settings.address.clone(),
+            tls: Arc::clone(&settings.tls),
+            client_id: settings.client_id.clone(),
+            subscriptions: bridge_filters(&settings.fleet).to_vec(),
+            will: None,
+            keep_alive: KEEP_ALIVE,
+            maximum_packet_bytes: MAXIMUM_PACKET_BYTES,
+            in_flight: IN_FLIGHT,
+            backoff: BACKOFF,
+        };
+        let link = tokio::spawn(flotilla_link::run(link, queue, events));
+        let pump = tokio::spawn(pump(settings.fleet, publisher.clone(), happened, arrivals));
+        Self { publishes, link, pump }
+    }
+
+    /// Sends what is queued, says goodbye to the broker and ends; takes a few seconds at most.
+    pub async fn stop(self) {
+        let Self { publishes, link, pump } = self;
+        drop(publishes);
+        if let Ok(reason) = link.await {
+            tracing::debug!(%reason, "the connection to the broker has ended");
+        }
+        pump.abort();
+        drop(pump.await);
+    }
+}
+
+/// Passes on what happens on the link, as long as there is somebody to take it.
+async fn pump(fleet: FleetId, publisher: Publisher, mut happened: mpsc::Receiver<Event>, arrivals: mpsc::Sender<Arrival>) {
+    while let Some(event) = happened.recv().await {
+        let arrival = match event {
+            Event::Connected => {
+                tracing::info!("connected to the broker");
+                publisher.0.connected.send_replace(true);
+                Arrival::Connected
+            }
+            Event::Disconnected { reason } => {
+                tracing::warn!(reason, "not connected to the broker");
+                publisher.0.connected.send_replace(false);
+                Arrival::Disconnected
+            }
+            Event::Message { topic, payload, retained } => match accept(fleet, &topic, payload, retained) {
+                Ok(message) => Arrival::Message(message),
+                Err(reason) => {
+                    let dropped = publisher.dropped();
+                    let counter = match reason {
+                        Refusal::Topic => &dropped.topic,
+                        Refusal::Retained => &dropped.retained,
+                        Refusal::TooLarge => &dropped.too_large,
+                    };
+                    // A power of two each time: one line for the first, and few for a flood.
+                    if counter.fetch_add(1, Ordering::Relaxed).wrapping_add(1).is_power_of_two() {
+                        tracing::warn!(topic, ?reason, "a message was dropped");
+                    }
+                    continue;
+                }
+            },
+            Event::Acknowledged { .. } => continue,
+            Event::Refused { id, reason } => {
+                tracing::warn!(id, reason, "the broker refused a message");
+                continue;
+            }
+        };
+        if arrivals.send(arrival).await.is_err() {
+            return;
+        }
+    }
+    publisher.0.connected.send_replace(false);
+}
+
+/// Why a message was dropped before anybody looked into it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    Topic,
+    Retained,
+    TooLarge,
+}
+
+fn accept(fleet: FleetId, topic: &str, payload: Bytes, retained: bool) -> Result<Inbound, Refusal> {
+    let topic: Topic = topic.parse().map_err(|_| Refusal::Topic)?;
+    let (of_fleet, may_be_retained) = match topic {
+        Topic::Up { fleet, .. } | Topic::ClaimUp { fleet, .. } => (fleet, false),
+        Topic::Online { fleet, .. } => (fleet, true),
+        Topic::Down { .. } | Topic::AllTrust { .. } | Topic::ClaimDown { .. } => return Err(Refusal::Topic),
+    };
+    match () {
+        () if of_fleet != fleet => Err(Refusal::Topic),
+        () if retained && !may_be_retained => Err(Refusal::Retained),
+        () if payload.len() > MAXIMUM_MESSAGE_BYTES => Err(Refusal::TooLarge),
+        () => Ok(Inbound { topic, payload }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FLEET: FleetId = FleetId([1; 8]);
+
+    fn take(topic: &str, retained: bool) -> Result<Inbound, Refusal> {
+        accept(FLEET, topic, Bytes::from_static(b"x"), retained)
+    }
+
+    #[test]
+    fn only_topics_of_this_fleet_that_point_up_are_taken() {
+        let node = flotilla_protocol::id::NodeId::of_key(&[7; 32]);
+        let shard = node.shard();
+        let report = format!("fl/1/{FLEET}/{shard:02x}/{node}/u/report");
+        assert!(take(&report, false).is_ok());
+        assert_eq!(take(&report, true), Err(Refusal::Retained));
+        assert!(take(&format!("fl/1/{FLEET}/{shard:02x}/{node}/s/online"), true).is_ok());
+        for wrong in [
+            format!("fl/1/{}/{shard:02x}/{node}/u/report", FleetId([2; 8])),
+            format!("fl/1/{FLEET}/{:02x}/{node}/u/report", shard.wrapping_add(1)),
+            format!("fl/1/{FLEET}/{shard:02x}/{node}/d/order"),
+            format!("fl/1/{FLEET}/all/d/trust"),
+            "other".to_owned(),
+        ] {
+            assert_eq!(take(&wrong, false), Err(Refusal::Topic), "{wrong}");
+        }
+        let large = Bytes::from(vec![0; MAXIMUM_MESSAGE_BYTES + 1]);
+        assert_eq!(accept(FLEET, &report, large, false), Err(Refusal::TooLarge));
+    }
+
+    #[tokio::test]
+    async fn without_a_connection_nothing_waits() {
+        let publisher = Publisher::new();
+        let message = Outbound { topic: Topic::AllTrust { fleet: FLEET }, payload: vec![1] };
+        assert!(!publisher.try_publish(message.clone()));
+        assert!(!publisher.publish(message).await);
+        assert_eq!(publisher.dropped().outbound.load(Ordering::Relaxed), 2);
+    }
+}

@@ -1,0 +1,36 @@
+//! THE LIST of migrations of all slices, in the order of their versions.
+//!
+//! To change the schema: add a file `schema/YYYYMMDDNNNN_name.sql` to the slice that owns the table and a line here. A file
+//! that was ever released is never edited: the store refuses a database that was made by another text.
+
+use crate::platform::store::Migration;
+
+/// All migrations.
+pub const MIGRATIONS: &[Migration] = &[
+    Migration { version: 202_611_210_001, name: "user", sql: include_str!("fleet/user/schema/202611210001_user.sql") },
+    Migration { version: 202_611_210_002, name: "tag", sql: include_str!("fleet/tag/schema/202611210002_tag.sql") },
+    Migration { version: 202_611_210_003, name: "document", sql: include_str!("fleet/document/schema/202611210003_document.sql") },
+    Migration { version: 202_611_210_004, name: "activation", sql: include_str!("fleet/activation/schema/202611210004_activation.sql") },
+    Migration { version: 202_611_210_005, name: "node", sql: include_str!("fleet/node/schema/202611210005_node.sql") },
+    Migration { version: 202_611_210_006, name: "dead_letter", sql: include_str!("platform/ingest/schema/202611210006_dead_letter.sql") },
+    Migration {
+        version: 202_611_210_007,
+        name: "run_command",
+        sql: include_str!("capability/run_command/schema/202611210007_run_command.sql"),
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_rise_and_are_dates() {
+        assert!(MIGRATIONS.is_sorted_by(|earlier, later| earlier.version < later.version));
+        for migration in MIGRATIONS {
+            let (month, day) = (migration.version / 1_000_000 % 100, migration.version / 10_000 % 100);
+            assert!((1..=12).contains(&month) && (1..=31).contains(&day), "{}", migration.version);
+            assert!(migration.version / 100_000_000 >= 2026, "{}", migration.version);
+        }
+    }
+}

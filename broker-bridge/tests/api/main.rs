@@ -1,0 +1,6 @@
+//! The API through its door: real sockets, signed requests, a home and a database of its own for each test.
+
+mod documents_and_tags;
+#[expect(clippy::unwrap_used, reason = "a failing step of a test's set-up ends the test")]
+mod support;
+mod wire;
