@@ -1,6 +1,7 @@
 //! The command line: `flotilla-bridge init`, `run` and `user`.
 
 pub(crate) mod init;
+mod mosquitto;
 mod run;
 mod user;
 
@@ -32,6 +33,8 @@ enum Command {
         #[arg(long)]
         home: PathBuf,
     },
+    /// Write a folder from which Mosquitto serves this fleet, instead of the broker inside the bridge
+    Mosquitto(mosquitto::MosquittoOptions),
     /// Add, list and remove the users of the API
     User {
         /// The home that `init` made
@@ -59,6 +62,7 @@ pub fn main() -> ExitCode {
                 say(&message)?;
             }
             Command::Run { home } => run(&home, clock).await?,
+            Command::Mosquitto(options) => say(&mosquitto::write(&options, &clock)?)?,
             Command::User { home, action } => say(&user::perform(&home, &action, &clock).await?)?,
         }
         Ok(())
