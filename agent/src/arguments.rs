@@ -19,7 +19,8 @@ Usage:
 
 Commands:
   register   Make this device a node of a fleet. Prints the node's id.
-               --activation '<string>'  what the operator gave you; - reads it from standard input
+               --activation -           reads the activation string that the operator gave you from standard input
+               --activation '<string>'  takes it from the command line, where other users of this device can see it
                --again                  enrol once more with the same key, for example after the broker has moved
   run        Run the agent in the foreground until SIGTERM or Ctrl-C.
 
@@ -30,8 +31,8 @@ Options:
   --help            Print this text.
 
 Examples:
-  flotilla-agent register --activation 'fl1_…'
   flotilla-agent register --activation - < activation.txt
+  flotilla-agent register --activation 'fl1_…'
   FLOTILLA_AGENT__STATE_FOLDER=$HOME/agent flotilla-agent run
 
 The parts of a running agent (link, exec, job, step) are started by it and not by hand.

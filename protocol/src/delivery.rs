@@ -1,7 +1,7 @@
 //! A delivery: a signed order together with the proof that it is meant for one node.
 
-use crate::wire::{Check, DecodeError, bytes, limit};
 use crate::target;
+use crate::wire::{Check, DecodeError, bytes, limit};
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 

@@ -126,6 +126,10 @@ impl<'a> Envelope<'a> {
                 return Err(EnvelopeError::BeyondLimit);
             }
             let (bytes, after) = after.split_at_checked(length).ok_or(EnvelopeError::Malformed)?;
+            // Each key signs once: repetitions would only cost verifications.
+            if signatures.iter().any(|entry: &SignatureEntry<'_>| entry.key == KeyId(key) && entry.algorithm == algorithm) {
+                return Err(EnvelopeError::Malformed);
+            }
             signatures.push(SignatureEntry { algorithm, key: KeyId(key), bytes });
             rest = after;
         }

@@ -44,6 +44,10 @@ pub enum RejectReason {
     Cancelled,
     /// It is an answer to a question that was not asked (a welcome with a strange nonce, a receipt for what was not sent).
     Unasked,
+    /// The node's newest trust bundle has expired.
+    TrustExpired,
+    /// The agent is older than the trust bundle asks for.
+    AgentVersion,
 }
 
 impl RejectReason {
@@ -69,6 +73,8 @@ impl RejectReason {
             Self::OutOfOrder => "out-of-order",
             Self::Cancelled => "cancelled",
             Self::Unasked => "unasked",
+            Self::TrustExpired => "trust-expired",
+            Self::AgentVersion => "agent-version",
         }
     }
 }

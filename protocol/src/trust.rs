@@ -229,10 +229,13 @@ impl Trust {
         if persons.len() >= usize::from(entry.threshold) { Ok(()) } else { Err(failed) }
     }
 
-    /// Whether any key of the bundle has signed: the check that comes before decoding. It gives no right to anything.
+    /// Whether any key of one of the roles has signed, whatever the threshold: the check that comes before decoding, and all that a cancel
+    /// needs. It gives no right to run anything.
     #[must_use]
-    pub fn knows_a_signer_of(&self, envelope: &Envelope<'_>) -> bool {
-        self.keys.iter().any(|key| envelope.is_signed_by(key))
+    pub fn knows_a_signer_of(&self, envelope: &Envelope<'_>, is_wanted: impl Fn(Role) -> bool) -> bool {
+        let roles = self.bundle.roles.iter().filter(|entry| is_wanted(entry.role));
+        let indices: BTreeSet<u16> = roles.flat_map(|entry| entry.keys.iter().copied()).collect();
+        indices.into_iter().filter_map(|index| self.keys.get(usize::from(index))).any(|key| envelope.is_signed_by(key))
     }
 
     /// The bundle.

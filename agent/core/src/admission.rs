@@ -4,7 +4,7 @@
 //! Until the target is proven a refusal has no effect but a counter: whoever sent the message may be anybody. After it, the bridge gets
 //! an answer.
 
-use crate::orders::{MAXIMUM_LANES, MAXIMUM_ORDERS, Orders};
+use crate::orders::{MAXIMUM_LANES, Orders};
 use flotilla_protocol::capability::OrderPayload;
 use flotilla_protocol::capability::command::CommandOrder;
 use flotilla_protocol::delivery::Delivery;
@@ -57,6 +57,8 @@ pub struct Facts<'a> {
     pub identity_key: &'a [u8; 32],
     /// The trust it goes by.
     pub trust: &'a Trust,
+    /// The agent's version: major, minor, patch.
+    pub agent_version: [u16; 3],
     /// Its durable floor, Unix milliseconds.
     pub floor_ms: u64,
     /// Trusted Unix time in milliseconds, if it has it.
@@ -95,7 +97,7 @@ fn check(facts: &Facts<'_>, orders: &Orders, retained: bool, payload: &[u8]) -> 
     }
     let delivery: Delivery = decode(payload).map_err(body_reason)?;
     let envelope = Envelope::parse(&delivery.envelope, Domain::Order).map_err(envelope_reason)?;
-    if !facts.trust.knows_a_signer_of(&envelope) {
+    if !facts.trust.knows_a_signer_of(&envelope, |role| matches!(role, Role::Operator(_))) {
         return Err(RejectReason::Signature);
     }
     let order: OrderBody = decode(envelope.body()).map_err(body_reason)?;
@@ -103,7 +105,7 @@ fn check(facts: &Facts<'_>, orders: &Orders, retained: bool, payload: &[u8]) -> 
         return Err(RejectReason::Fleet);
     }
     let payload = order.payload().map_err(body_reason)?;
-    // A payload that this build does not know has no class; its target is still proven before it is answered.
+    // A payload that this build does not know has no class: that some operator signed it has to do for the answer that it is unknown.
     if let Some(class) = payload.class() {
         facts.trust.require(Role::Operator(class), &envelope).map_err(|_| RejectReason::Signature)?;
     }
@@ -114,17 +116,25 @@ fn check(facts: &Facts<'_>, orders: &Orders, retained: bool, payload: &[u8]) -> 
     if orders.known.contains_key(&order.id) {
         return Ok(Verdict::AlreadyTaken(order.id));
     }
-    let answer = |reason| Ok(Verdict::Answer { order: order.id, not_after_ms: order.not_after_ms, reason });
     if order.not_after_ms <= facts.floor_ms {
-        return answer(RejectReason::Expired);
+        // No answer: whatever came of this order was said when its id was known, and the floor in our hello says that it never runs.
+        return Err(RejectReason::Expired);
     }
+    let answer = |reason| Ok(Verdict::Answer { order: order.id, not_after_ms: order.not_after_ms, reason });
     let Some(time_ms) = facts.time_ms else { return Ok(Verdict::AwaitTime) };
     if order.not_after_ms <= time_ms {
         return answer(RejectReason::Expired);
     }
+    // A node whose trust is behind refuses for now and not for ever: the bridge sends again, and welcomes bring new bundles.
     let bundle = facts.trust.bundle();
+    if bundle.expires_ms <= time_ms {
+        return Err(RejectReason::TrustExpired);
+    }
+    if facts.agent_version < bundle.minimum_agent_version {
+        return Err(RejectReason::AgentVersion);
+    }
     if order.minimum_trust_version > bundle.version {
-        return answer(RejectReason::TrustVersion);
+        return Err(RejectReason::TrustVersion);
     }
     if order.epoch != bundle.epoch {
         return answer(RejectReason::Epoch);
@@ -134,7 +144,7 @@ fn check(facts: &Facts<'_>, orders: &Orders, retained: bool, payload: &[u8]) -> 
     if !command.plan.steps.iter().all(is_known) {
         return answer(RejectReason::Unsupported);
     }
-    if orders.known.len() >= MAXIMUM_ORDERS || facts.is_full {
+    if orders.is_full(envelope.body().len()) || facts.is_full {
         // Not for ever: the bridge sends the order again later.
         return Err(RejectReason::Busy);
     }

@@ -11,7 +11,9 @@ use crate::spool::{Receipted, Spool};
 use crate::trusted_time::TrustedTime;
 use crate::upload::{StreamId, Uploads};
 use ed25519_dalek::SigningKey;
-use flotilla_protocol::capability::command::{CommandOrder, CommandProgress, CommandResult, RESULT_STDERR_BYTES, RESULT_STDOUT_BYTES, StepResult};
+use flotilla_protocol::capability::command::{
+    CommandOrder, CommandProgress, CommandResult, RESULT_STDERR_BYTES, RESULT_STDOUT_BYTES, StepResult,
+};
 use flotilla_protocol::capability::{OrderPayload, ReportPayload};
 use flotilla_protocol::envelope::{Domain, Envelope, seal};
 use flotilla_protocol::hello::{Facts, HelloBody, MAXIMUM_HELD, WelcomeBody};
@@ -20,16 +22,13 @@ use flotilla_protocol::order::{CancelBody, OrderBody};
 use flotilla_protocol::report::{OutputBody, OutputReceiptBody, OutputStream, ReceiptBody, ReportBody};
 use flotilla_protocol::status::{Admission, Outcome, RejectReason};
 use flotilla_protocol::topic::{DownKind, Topic, UpKind};
-use flotilla_protocol::trust::{Role, Trust};
+use flotilla_protocol::trust::{Class, Role, Trust};
 use flotilla_protocol::version;
 use flotilla_protocol::wire::{Check, MAXIMUM_MESSAGE_BYTES, decode, encode};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Deliveries that wait for trusted time, at most; the bridge sends those beyond it again.
 const MAXIMUM_AWAITING_TIME: usize = 16;
-
-/// Orders behind the floor whose refusal is remembered, so that each is answered once and not each time that it is sent.
-const MAXIMUM_ANSWERED: usize = 256;
 
 /// Pause before a hello without a welcome is sent again, in milliseconds; it doubles up to [`MAXIMUM_HELLO_PAUSE_MS`].
 const MINIMUM_HELLO_PAUSE_MS: u64 = 2_000;
@@ -49,6 +48,8 @@ pub struct Settings {
     pub boot: BootId,
     /// What the hello says of the node.
     pub facts: Facts,
+    /// The agent's version: major, minor, patch.
+    pub agent_version: [u16; 3],
     /// Most jobs at a time, at least 1.
     pub maximum_jobs: usize,
     /// The floor from enrolment: Unix milliseconds.
@@ -73,6 +74,7 @@ pub struct Core {
     trust: Trust,
     boot: BootId,
     facts: Facts,
+    agent_version: [u16; 3],
     maximum_jobs: usize,
     time: TrustedTime,
     orders: Orders,
@@ -80,7 +82,6 @@ pub struct Core {
     uploads: Uploads,
     connection: Option<Connection>,
     awaiting_time: VecDeque<Vec<u8>>,
-    answered: VecDeque<OrderId>,
     refused: BTreeMap<RejectReason, u32>,
     outputs: VecDeque<Output>,
 }
@@ -102,6 +103,7 @@ impl Recovery {
             trust: settings.trust,
             boot: settings.boot,
             facts: settings.facts,
+            agent_version: settings.agent_version,
             maximum_jobs: settings.maximum_jobs.max(1),
             time: TrustedTime::new(settings.first_floor_ms),
             orders: Orders::default(),
@@ -109,7 +111,6 @@ impl Recovery {
             uploads: Uploads::default(),
             connection: None,
             awaiting_time: VecDeque::new(),
-            answered: VecDeque::new(),
             refused: BTreeMap::new(),
             outputs: VecDeque::new(),
         })
@@ -133,7 +134,18 @@ impl Recovery {
         });
         let outputs: Vec<Output> = starting.map(|(order, command, same_boot)| Output::RecoverJob { order, command, same_boot }).collect();
         core.outputs.extend(outputs);
+        // A receipt may have been recorded and what follows from it not.
+        let ended: Vec<OrderId> = core.orders.known.keys().copied().collect();
+        for order in ended {
+            core.forget_if_done(order);
+        }
         core
+    }
+
+    /// As [`Core::snapshot`]: with it the shell begins a new file before it acts on an old one, whose last pages the disk may have refused.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<Record> {
+        self.0.snapshot()
     }
 }
 
@@ -170,8 +182,12 @@ impl Core {
     /// The uptime in milliseconds at which the core wants [`Input::Tick`], unless something else comes before; `None` for never.
     #[must_use]
     pub fn next_wakeup(&self, now: u64) -> Option<u64> {
-        let hello = self.connection.as_ref().filter(|connection| !connection.is_welcomed).map(|connection| connection.hello_at + connection.hello_pause_ms);
-        let due_order = self.time.at(now).and_then(|time| self.orders.next_due(time).map(|at| now + at.saturating_sub(time)));
+        let hello = self
+            .connection
+            .as_ref()
+            .filter(|connection| !connection.is_welcomed)
+            .map(|connection| connection.hello_at + connection.hello_pause_ms);
+        let due_order = self.time.at(now).and_then(|time| self.orders.next_due(time)).and_then(|at| self.time.uptime_of(at));
         [hello, due_order, self.spool.next_wakeup(), self.uploads.next_wakeup()].into_iter().flatten().min()
     }
 
@@ -223,7 +239,8 @@ impl Core {
         for order in self.orders.expired(time_ms) {
             self.end(order, Outcome::Expired, "its time ran out before it could start", Vec::new(), now);
         }
-        while self.orders.running() < self.maximum_jobs {
+        // Nothing starts while the results of what ended have no room, or while the trust that admitted it has run out.
+        while self.orders.running() < self.maximum_jobs && !self.spool.is_full() && time_ms < self.trust.bundle().expires_ms {
             let Some(order) = self.orders.next_to_start(time_ms) else { break };
             let report = self.spool.make(&self.identity, Some(time_ms), &ReportPayload::CommandProgress(CommandProgress { order }));
             self.record(Record::Starting { order, boot: self.boot, report: Some(report) });
@@ -305,15 +322,26 @@ impl Core {
         self.outputs.push_back(Output::Refused { reason });
     }
 
-    /// The body of a message that must be signed by `role`, in the order of the checks: retained, size, envelope, signature, decode.
-    fn signed_by<T: serde::de::DeserializeOwned + Check>(&self, role: Role, domain: Domain, retained: bool, payload: &[u8]) -> Result<T, RejectReason> {
+    /// A message's envelope, when it was not retained and is not too large.
+    fn envelope_of(domain: Domain, retained: bool, payload: &[u8]) -> Result<Envelope<'_>, RejectReason> {
         if retained {
             return Err(RejectReason::Retained);
         }
         if payload.len() > MAXIMUM_MESSAGE_BYTES {
             return Err(RejectReason::TooLarge);
         }
-        let envelope = Envelope::parse(payload, domain).map_err(envelope_reason)?;
+        Envelope::parse(payload, domain).map_err(envelope_reason)
+    }
+
+    /// The body of a message that must be signed by `role`, in the order of the checks: retained, size, envelope, signature, decode.
+    fn signed_by<T: serde::de::DeserializeOwned + Check>(
+        &self,
+        role: Role,
+        domain: Domain,
+        retained: bool,
+        payload: &[u8],
+    ) -> Result<T, RejectReason> {
+        let envelope = Self::envelope_of(domain, retained, payload)?;
         self.trust.require(role, &envelope).map_err(|_| RejectReason::Signature)?;
         decode(envelope.body()).map_err(|_| RejectReason::Malformed)
     }
@@ -322,12 +350,14 @@ impl Core {
         let facts = AdmissionFacts {
             identity_key: &self.identity_key,
             trust: &self.trust,
+            agent_version: self.agent_version,
             floor_ms: self.time.floor_ms(),
             time_ms: self.time.at(now),
             is_full: self.spool.is_full(),
         };
         match admission::judge(&facts, &self.orders, retained, payload) {
             Verdict::Accept(admitted) => self.accept(*admitted, now),
+            Verdict::AwaitTime if self.awaiting_time.iter().any(|waiting| waiting == payload) => {}
             Verdict::AwaitTime if self.awaiting_time.len() < MAXIMUM_AWAITING_TIME => self.awaiting_time.push_back(payload.to_vec()),
             Verdict::AwaitTime => self.refuse(RejectReason::Busy),
             Verdict::AlreadyTaken(order) => {
@@ -348,26 +378,16 @@ impl Core {
     /// Refuses an order for ever: its id is taken, so that it can neither run later nor be cancelled into a second outcome.
     fn reject(&mut self, order: OrderId, not_after_ms: u64, reason: RejectReason, now: u64) {
         self.refuse(reason);
-        let is_behind_floor = not_after_ms <= self.time.floor_ms();
-        if self.answered.contains(&order) || (!is_behind_floor && self.is_full()) {
-            return;
-        }
-        let report = self.spool.make(&self.identity, self.time.at(now), &ReportPayload::Admission(Admission::Rejected { order, reason }));
-        if is_behind_floor {
-            // The floor refuses it each time; only the answer is remembered, for as long as there is room.
-            if self.answered.len() >= MAXIMUM_ANSWERED {
-                self.answered.pop_front();
-            }
-            self.answered.push_back(order);
-            self.record(Record::Report { report });
-        } else {
+        if !self.is_full() {
+            let report =
+                self.spool.make(&self.identity, self.time.at(now), &ReportPayload::Admission(Admission::Rejected { order, reason }));
             self.record(Record::Refused { order, not_after_ms, report });
         }
     }
 
     /// Whether no further id can be taken.
     fn is_full(&self) -> bool {
-        self.orders.known.len() >= crate::MAXIMUM_ORDERS || self.spool.is_full()
+        self.orders.is_full(0) || self.spool.is_full()
     }
 
     /// Sends again what is held about an order.
@@ -380,9 +400,13 @@ impl Core {
     }
 
     fn cancel(&mut self, retained: bool, payload: &[u8], now: u64) -> Result<(), RejectReason> {
-        let by_bridge = self.signed_by::<CancelBody>(Role::Bridge, Domain::Cancel, retained, payload);
-        let class = flotilla_protocol::trust::Class::Command;
-        let cancel = by_bridge.or_else(|_| self.signed_by::<CancelBody>(Role::Operator(class), Domain::Cancel, retained, payload))?;
+        let envelope = Self::envelope_of(Domain::Cancel, retained, payload)?;
+        // A cancel only stops: any one key that may sign commands can say it, and the bridge.
+        let may_cancel = |role| matches!(role, Role::Bridge | Role::Operator(Class::Command));
+        if !self.trust.knows_a_signer_of(&envelope, may_cancel) {
+            return Err(RejectReason::Signature);
+        }
+        let cancel: CancelBody = decode(envelope.body()).map_err(|_| RejectReason::Malformed)?;
         if cancel.fleet != self.trust.fleet() {
             return Err(RejectReason::Fleet);
         }
@@ -391,13 +415,10 @@ impl Core {
         }
         let order = cancel.order;
         let is_full = self.is_full();
-        match self.orders.known.get_mut(&order).map(|order| &mut order.phase) {
+        match self.orders.known.get(&order).map(|order| &order.phase) {
             Some(Phase::Waiting(_)) => self.end(order, Outcome::Cancelled, "cancelled before it started", Vec::new(), now),
-            Some(Phase::Running { is_cancelled, .. }) => {
-                if !std::mem::replace(is_cancelled, true) {
-                    self.outputs.push_back(Output::CancelJob { order });
-                }
-            }
+            // Each time, because stopping a job may fail for a while, on a full disk for example.
+            Some(Phase::Running { .. }) => self.outputs.push_back(Output::CancelJob { order }),
             Some(Phase::Ended { .. }) => self.repeat(order),
             None if cancel.not_after_ms <= self.time.floor_ms() => return Err(RejectReason::Expired),
             None if is_full => return Err(RejectReason::Busy),
@@ -432,7 +453,9 @@ impl Core {
         if welcome.node != self.node {
             return Err(RejectReason::Target);
         }
-        let asked = |connection: &&mut Connection| connection.nonce == welcome.nonce && now <= connection.hello_at + WELCOME_VALID_MS && !connection.is_welcomed;
+        let asked = |connection: &&mut Connection| {
+            connection.nonce == welcome.nonce && now <= connection.hello_at + WELCOME_VALID_MS && !connection.is_welcomed
+        };
         let connection = self.connection.as_mut().filter(asked).ok_or(RejectReason::Unasked)?;
         connection.is_welcomed = true;
         let hello_at = connection.hello_at;
@@ -541,8 +564,9 @@ impl Core {
                 let order = self.orders.known.get_mut(&id).ok_or(RecordError::UnknownOrder(id))?;
                 if let Phase::Waiting(command) = &mut order.phase {
                     let command = Box::new(std::mem::replace(&mut **command, EMPTY_COMMAND));
-                    order.phase = Phase::Running { command, boot, is_cancelled: false };
+                    order.phase = Phase::Running { command, boot };
                 }
+                self.orders.pass_in_lane(id);
             }
             Record::Ended { order: id, report } => {
                 let order = self.orders.known.get_mut(&id).ok_or(RecordError::UnknownOrder(id))?;
@@ -551,16 +575,14 @@ impl Core {
                 order.body = Vec::new();
                 order.lane = None;
                 self.plan_uploads(&report);
+                self.uploads.end(id);
                 self.spool.replay(report)?;
             }
             Record::Refused { order, not_after_ms, report } => {
                 self.spool.replay(report)?;
                 self.orders.insert_ended(order, not_after_ms, false);
             }
-            Record::Report { report } => {
-                self.plan_uploads(&report);
-                self.spool.replay(report)?;
-            }
+            Record::Report { report } => self.spool.replay(report)?,
             Record::Receipted { up_to } => {
                 self.spool.forget(up_to);
             }

@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 /// Most ids in the replay window; then orders are refused as `Busy`, and never is an id evicted early.
 pub const MAXIMUM_ORDERS: usize = 8192;
 
+/// Most bytes of orders that wait or run; beyond it orders are refused as `Busy`: a node of 64 MB of memory bears it.
+const MAXIMUM_BODY_BYTES: usize = 8 * 1024 * 1024;
+
 /// Most lanes that are remembered; then orders in further lanes are refused as `Busy`.
 pub(crate) const MAXIMUM_LANES: usize = 1024;
 
@@ -19,7 +22,7 @@ pub(crate) enum Phase {
     /// Accepted, waiting for a free place in its lane and among the jobs.
     Waiting(Box<CommandOrder>),
     /// Recorded as starting in a boot; the job runs, as far as is known.
-    Running { command: Box<CommandOrder>, boot: BootId, is_cancelled: bool },
+    Running { command: Box<CommandOrder>, boot: BootId },
     /// It has its outcome. `has_folder`: its output may still be needed.
     Ended { has_folder: bool },
 }
@@ -53,16 +56,28 @@ pub(crate) struct Orders {
 }
 
 impl Orders {
+    /// Whether an order with a body of so many bytes has no room.
+    pub(crate) fn is_full(&self, body_bytes: usize) -> bool {
+        let held: usize = self.known.values().map(|order| order.body.len()).sum();
+        self.known.len() >= MAXIMUM_ORDERS || held + body_bytes > MAXIMUM_BODY_BYTES
+    }
+
     /// Adds an accepted order.
     pub(crate) fn insert(&mut self, id: OrderId, mut order: Order) {
         self.arrivals += 1;
         order.arrival = self.arrivals;
-        if let Some(key) = order.lane.clone() {
+        self.known.insert(id, order);
+    }
+
+    /// An order starts: those before it in its lane can come no more.
+    pub(crate) fn pass_in_lane(&mut self, id: OrderId) {
+        if let Some(order) = self.known.get(&id)
+            && let Some(key) = order.lane.clone()
+        {
             let lane = self.lanes.entry(key).or_insert(Lane { sequence: 0, not_after_ms: 0 });
             lane.sequence = lane.sequence.max(order.sequence);
             lane.not_after_ms = lane.not_after_ms.max(order.not_after_ms);
         }
-        self.known.insert(id, order);
     }
 
     /// Adds an id that has its outcome.
@@ -82,7 +97,8 @@ impl Orders {
         let is_running = |order: &Order| matches!(order.phase, Phase::Running { .. });
         let waiting = self.known.iter().filter(|(_, order)| matches!(order.phase, Phase::Waiting(_)) && order.not_before_ms <= time_ms);
         let free = waiting.filter(|(_, order)| {
-            let earlier = |other: &Order| is_running(other) || (matches!(other.phase, Phase::Waiting(_)) && other.sequence < order.sequence);
+            let earlier =
+                |other: &Order| is_running(other) || (matches!(other.phase, Phase::Waiting(_)) && other.sequence < order.sequence);
             order.lane.is_none() || !self.known.values().any(|other| other.lane == order.lane && earlier(other))
         });
         free.min_by_key(|(_, order)| order.arrival).map(|(id, _)| *id)
@@ -106,6 +122,7 @@ impl Orders {
             let is_over = matches!(order.phase, Phase::Ended { has_folder: false });
             !is_over || order.not_after_ms > floor_ms || is_needed(*id)
         });
-        self.lanes.retain(|_, lane| lane.not_after_ms > floor_ms);
+        let known = &self.known;
+        self.lanes.retain(|key, lane| lane.not_after_ms > floor_ms || known.values().any(|order| order.lane.as_ref() == Some(key)));
     }
 }

@@ -41,7 +41,7 @@ pub enum Record {
         /// The signed rejection or result.
         report: Vec<u8>,
     },
-    /// A report that goes with no other record: the rejection of an order behind the floor.
+    /// Snapshot: a report without a receipt.
     Report {
         /// The signed report.
         report: Vec<u8>,
@@ -148,6 +148,8 @@ pub enum RecordError {
     UnknownOrder(OrderId),
     /// A report that does not continue the chain.
     BrokenChain,
+    /// A report of another node: the device was enrolled anew and the journal is the old node's.
+    AnotherNode,
 }
 
 impl std::fmt::Display for RecordError {
@@ -156,6 +158,7 @@ impl std::fmt::Display for RecordError {
             Self::Malformed => f.write_str("a record cannot be read"),
             Self::Version(version) => write!(f, "a record is of version {version}, which this release does not read"),
             Self::UnknownOrder(order) => write!(f, "a record speaks of order {order}, which was never taken"),
+            Self::AnotherNode => f.write_str("the journal is another node's: the identity was replaced and the journal was not"),
             Self::BrokenChain => f.write_str("a report does not continue the chain"),
         }
     }

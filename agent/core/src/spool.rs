@@ -97,6 +97,9 @@ impl Spool {
         let envelope = Envelope::parse(&bytes, Domain::Report).map_err(|_| RecordError::Malformed)?;
         let hash = flotilla_protocol::sha256(&[envelope.body()]);
         let body: ReportBody = decode(envelope.body()).map_err(|_| RecordError::Malformed)?;
+        if body.node != self.node {
+            return Err(RecordError::AnotherNode);
+        }
         if body.sequence != self.sequence + 1 || body.previous != self.head {
             return Err(RecordError::BrokenChain);
         }
@@ -121,7 +124,8 @@ impl Spool {
     /// Where the chain stood before its oldest held report, where it stands, and the held reports: for a snapshot.
     pub(crate) fn snapshot(&self) -> (u64, [u8; 32], u64, Vec<Vec<u8>>) {
         let before = self.held.front().map_or((self.sequence, self.head), |held| {
-            let previous = Envelope::parse(&held.bytes, Domain::Report).ok().and_then(|envelope| decode::<ReportBody>(envelope.body()).ok());
+            let previous =
+                Envelope::parse(&held.bytes, Domain::Report).ok().and_then(|envelope| decode::<ReportBody>(envelope.body()).ok());
             (held.sequence - 1, previous.map_or([0; 32], |body| body.previous))
         });
         (before.0, before.1, self.receipted, self.held.iter().map(|held| held.bytes.clone()).collect())

@@ -89,7 +89,18 @@ impl Jobs {
                 }
                 end_of(&folder, &names).await
             }),
-            Err(explanation) => self.watch(order, async move { not_started(explanation) }),
+            // A job process of an exec before us may still be on its way to the start: `end_of` takes the start from it or waits for it.
+            Err(explanation) => {
+                tracing::warn!(%order, explanation, "a job cannot be started");
+                let folder = self.of(order);
+                self.watch(order, async move {
+                    let mut end = end_of(&folder, &names).await;
+                    if end.outcome == Outcome::Failed && end.steps.is_empty() {
+                        end.explanation = explanation;
+                    }
+                    end
+                });
+            }
         }
     }
 
@@ -98,16 +109,12 @@ impl Jobs {
         let folder = self.of(order);
         let names: Vec<String> = command.plan.steps.iter().map(|step| step.name.clone()).collect();
         if !same_boot {
-            let end = interrupted(&folder, &names, "the device was restarted while the command ran");
-            return self.watch(order, async move { end });
+            let why = "the device was restarted while the command ran";
+            return self.watch(order, async move { interrupted(folder, names, why.to_owned()).await });
         }
         match folder.state() {
             Ok(JobState::NotStarted) => self.start(order, command),
-            Ok(_) => self.watch(order, async move { end_of(&folder, &names).await }),
-            Err(error) => {
-                let end = interrupted(&folder, &names, &format!("the job's folder cannot be read: {error}"));
-                self.watch(order, async move { end });
-            }
+            Ok(_) | Err(_) => self.watch(order, async move { end_of(&folder, &names).await }),
         }
     }
 
@@ -119,7 +126,9 @@ impl Jobs {
     /// Removes a job's folder.
     pub fn forget(&mut self, order: OrderId) {
         self.running.remove(&order);
-        warn_of(order, self.of(order).remove());
+        let folder = self.of(order);
+        // A working folder may hold a million files: nothing waits for their removal.
+        drop(tokio::task::spawn_blocking(move || warn_of(order, folder.remove())));
     }
 
     /// At most `maximum` bytes of a step's output; none when it cannot be read.
@@ -178,17 +187,17 @@ fn with_causes(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {}", with_causes(source)))
 }
 
-/// Waits until the job in `folder` is over.
+/// Waits until the job in `folder` is over. A folder that cannot be read for a moment (no descriptors, a disk error) is looked at again: a
+/// job that may be alive is never reported as over.
 async fn end_of(folder: &JobFolder, names: &[String]) -> JobEnd {
     loop {
         match folder.state() {
-            Ok(JobState::Running { .. }) => tokio::time::sleep(LOOK).await,
+            Ok(JobState::Running { .. }) => {}
             Ok(JobState::Ended(report)) => return with_output(folder, report),
-            // A job process of an exec before us may still be on its way to the start: taking the start ourselves settles it.
             Ok(JobState::NotStarted) => match folder.forbid_start() {
                 Ok(true) => return not_started("the job's process ended before it started anything".to_owned()),
                 Ok(false) => {}
-                Err(error) => return not_started(format!("the job's folder cannot be used: {}", with_causes(&error))),
+                Err(error) => tracing::warn!(error = %with_causes(&error), "a job's start cannot be taken"),
             },
             Ok(JobState::Lost { .. }) => {
                 match folder.kill_leftovers() {
@@ -196,10 +205,16 @@ async fn end_of(folder: &JobFolder, names: &[String]) -> JobEnd {
                     Ok(killed) => tracing::warn!(killed, "processes of a lost job were killed"),
                     Err(error) => tracing::warn!(error = %with_causes(&error), "what a lost job left running cannot be killed"),
                 }
-                return interrupted(folder, names, "the job's process was killed, and how far the command came cannot be known");
+                let why = "the job's process was killed, and how far the command came cannot be known";
+                return interrupted(folder.clone(), names.to_vec(), why.to_owned()).await;
             }
-            Err(error) => return interrupted(folder, names, &format!("the job's folder cannot be read: {}", with_causes(&error))),
+            Err(error @ FolderError::Damaged { .. }) => {
+                let why = format!("the job's folder is damaged: {}", with_causes(&error));
+                return interrupted(folder.clone(), names.to_vec(), why).await;
+            }
+            Err(error) => tracing::warn!(error = %with_causes(&error), "a job's folder cannot be read; it is tried again"),
         }
+        tokio::time::sleep(LOOK).await;
     }
 }
 
@@ -233,8 +248,16 @@ fn captured(folder: &JobFolder, step: u16, stream: OutputStream, file: CapturedF
     Captured { written_bytes: file.written_bytes, kept_bytes: file.kept_bytes, sha256: file.sha256, head }
 }
 
-/// The end of a job whose outcome nobody can know, with the output that is there.
-fn interrupted(folder: &JobFolder, names: &[String], explanation: &str) -> JobEnd {
+/// The end of a job whose outcome nobody can know, with the output that is there. Reading it may take long and is done aside.
+async fn interrupted(folder: JobFolder, names: Vec<String>, explanation: String) -> JobEnd {
+    let steps = tokio::task::spawn_blocking(move || steps_as_they_are(&folder, &names)).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the output of an interrupted job cannot be read");
+        Vec::new()
+    });
+    JobEnd { outcome: Outcome::Interrupted, explanation, steps }
+}
+
+fn steps_as_they_are(folder: &JobFolder, names: &[String]) -> Vec<StepResult> {
     let lengths = folder.output_lengths().unwrap_or_default();
     let reached = lengths.iter().map(|(step, ..)| usize::from(*step) + 1).max().unwrap_or(0);
     let steps = (0_u16..).zip(names).take(reached).map(|(index, name)| {
@@ -246,7 +269,7 @@ fn interrupted(folder: &JobFolder, names: &[String], explanation: &str) -> JobEn
         };
         step_result(folder, index, step)
     });
-    JobEnd { outcome: Outcome::Interrupted, explanation: explanation.to_owned(), steps: steps.collect() }
+    steps.collect()
 }
 
 fn file_as_it_is(folder: &JobFolder, step: u16, stream: OutputStream) -> CapturedFile {

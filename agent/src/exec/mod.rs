@@ -34,6 +34,8 @@ use peer_link::PeerLink;
 const OUTPUT_LOOK: Duration = Duration::from_secs(1);
 /// One log line for each reason of refusal in this time, in milliseconds.
 const REFUSAL_LOG_MS: u64 = 10_000;
+/// Pause after a connection to the socket could not be accepted.
+const PAUSE_AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(500);
 /// Longest sleep: a timer that is wrong for whatever reason is mended within this time.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 
@@ -75,18 +77,20 @@ pub async fn run(settings: Settings, _supervised: bool) -> Result<(), ExecError>
     let state = ExecState::load(&settings)?;
     let boot = clock::boot_id().map_err(|source| ExecError::System { what: "the boot id", source })?;
     let trust = Trust::from_pinned(&state.root_hash, state.bundles.iter().map(Vec::as_slice)).map_err(ExecError::Trust)?;
-    let (journal, records) = Journal::open(&state.layout.exec("journal"))?;
+    let (mut journal, records) = Journal::open(&state.layout.exec("journal"))?;
     let mut recovery = Recovery::new(CoreSettings {
         identity: state.identity.clone(),
         trust,
         boot,
         facts: facts::gather(&state.broker),
+        agent_version: agent_version(),
         maximum_jobs: settings.maximum_jobs,
         first_floor_ms: state.first_floor_ms,
     });
     for record in records {
         recovery.replay(record).map_err(|source| JournalError::Inconsistent { source })?;
     }
+    journal.compact(&recovery.snapshot())?;
     let (ended, ends) = mpsc::channel(settings.maximum_jobs.max(1) * 2);
     let core = recovery.finish();
     let jobs = Jobs::new(state.layout.exec("jobs"), settings.output_limit_bytes, settings.job_user.clone(), boot, ended);
@@ -95,6 +99,12 @@ pub async fn run(settings: Settings, _supervised: bool) -> Result<(), ExecError>
     tracing::info!(node = %state.node, fleet = %state.fleet, "exec is ready");
     let mut shell = Shell { core, journal, jobs, fleet: state.fleet, link: None, refusals: BTreeMap::new() };
     shell.run(listener, ends).await
+}
+
+/// This build's version: major, minor, patch.
+fn agent_version() -> [u16; 3] {
+    let mut parts = env!("CARGO_PKG_VERSION").split('.').map(|part| part.parse().unwrap_or(0));
+    [(); 3].map(|()| parts.next().unwrap_or(0))
 }
 
 fn listen(settings: &Settings) -> Result<UnixListener, ExecError> {
@@ -133,8 +143,11 @@ impl Shell {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, _)) => self.link_came(stream),
-                    // Out of descriptors: the next attempt comes with the next connection.
-                    Err(error) => tracing::warn!(%error, "a connection to the socket was not accepted"),
+                    // Out of descriptors, most likely: the connection still waits, so trying again at once would spin.
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection to the socket was not accepted");
+                        tokio::time::sleep(PAUSE_AFTER_ACCEPT_ERROR).await;
+                    }
                 },
                 frame = peer_link::exchange(&mut self.link), if self.link.is_some() => self.link_said(frame)?,
                 ended = ends.recv() => if let Some(ended) = ended {

@@ -116,6 +116,8 @@ impl JobFolder {
         let temporary = self.path.join("order.new");
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
         file.write_all(order)?;
+        // Made now and renamed later: a job that fills the disk or takes the last inode can still be cancelled.
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(self.unused_cancel_marker())?;
         fs::rename(&temporary, self.order())
     }
 
@@ -184,7 +186,10 @@ impl JobFolder {
     /// See [`FolderError`]; after one the request may be made again.
     pub fn request_cancel(&self) -> Result<(), FolderError> {
         let path = self.cancel_marker();
-        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(failed(&path))?;
+        let renamed = fs::rename(self.unused_cancel_marker(), &path);
+        if renamed.is_err() {
+            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(failed(&path))?;
+        }
         // The lock is held, so this number is still the job's. A job that starts just now finds the file by itself.
         if let JobState::Running { pid } = self.state()?
             && let Ok(pid) = i32::try_from(pid)
@@ -281,6 +286,10 @@ impl JobFolder {
 
     pub(crate) fn cancel_marker(&self) -> PathBuf {
         self.path.join("cancel")
+    }
+
+    fn unused_cancel_marker(&self) -> PathBuf {
+        self.path.join("cancel.unused")
     }
 
     pub(crate) fn report(&self) -> PathBuf {

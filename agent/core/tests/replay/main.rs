@@ -3,6 +3,7 @@
 //!
 //! `FLOTILLA_HISTORIES` sets how many random histories are tried (default 10,000).
 
+#[cfg(test)]
 mod world;
 
 use proptest::prelude::*;
@@ -19,6 +20,8 @@ fn action() -> impl Strategy<Value = Action> {
         3 => order.clone().prop_map(Action::FinishJob),
         1 => order.clone().prop_map(Action::FinishJobWithMuchOutput),
         1 => order.clone().prop_map(Action::LoseJob),
+        2 => order.clone().prop_map(Action::GrowOutput),
+        2 => any::<u8>().prop_map(Action::RepeatMessage),
         2 => order.prop_map(Action::Cancel),
         3 => Just(Action::Connect),
         1 => Just(Action::Disconnect),
@@ -44,6 +47,7 @@ proptest! {
         }
         world.settle();
         world.check_everything_ended();
+        world.check_nothing_is_left();
     }
 }
 

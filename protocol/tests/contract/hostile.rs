@@ -1,0 +1,259 @@
+//! Hostile messages: each file is named after what is wrong with it, says who reads it and with which typed reason it must be
+//! refused, and then holds the bytes.
+//!
+//! To add a case: three lines in [`cases`] and its file (see `fixture.rs`), or the file alone. `order` stands for the first checks
+//! of a node: envelope, signature by a key of the trust, decode, fleet, class and threshold, target.
+
+use crate::fixture::{files_below, hex, read_or_write, root, unhex};
+use crate::messages;
+use ed25519_dalek::SigningKey;
+use flotilla_protocol::capability::OrderPayload;
+use flotilla_protocol::delivery::Delivery;
+use flotilla_protocol::enrolment::{Activation, ClaimBody};
+use flotilla_protocol::envelope::{Domain, Envelope, seal};
+use flotilla_protocol::hello::{HelloBody, WelcomeBody};
+use flotilla_protocol::id::FleetId;
+use flotilla_protocol::order::{CancelBody, OrderBody};
+use flotilla_protocol::report::ReportBody;
+use flotilla_protocol::target::{is_proven, leaf};
+use flotilla_protocol::topic::Topic;
+use flotilla_protocol::trust::{Role, Trust};
+use flotilla_protocol::wire::{Check, Payload, decode, encode};
+use serde::de::DeserializeOwned;
+
+/// What a reader says: `accepted`, or the reason in the words of the type.
+type Verdict = String;
+
+fn reason(reason: impl std::fmt::Debug) -> Verdict {
+    format!("{reason:?}")
+}
+
+fn body<Body: DeserializeOwned + Check>(bytes: &[u8], domain: Domain) -> Verdict {
+    let envelope = match Envelope::parse(bytes, domain) {
+        Ok(envelope) => envelope,
+        Err(error) => return reason(error),
+    };
+    decode::<Body>(envelope.body()).map_or_else(reason, |_| "accepted".into())
+}
+
+/// The first checks of a node on a delivery, in their order.
+fn order(bytes: &[u8]) -> Result<(), Verdict> {
+    let bundle = seal(Domain::Trust, &encode(&messages::bundle()), &[&messages::root()]);
+    let trust = Trust::from_pinned(&messages::root_hash(), [bundle.as_slice()]).map_err(reason)?;
+    let delivery: Delivery = decode(bytes).map_err(reason)?;
+    let envelope = Envelope::parse(&delivery.envelope, Domain::Order).map_err(reason)?;
+    if !trust.knows_a_signer_of(&envelope) {
+        return Err("Signature".into());
+    }
+    let order: OrderBody = decode(envelope.body()).map_err(reason)?;
+    if order.fleet != trust.fleet() {
+        return Err("Fleet".into());
+    }
+    let payload = order.payload().map_err(reason)?;
+    if let OrderPayload::Unsupported(kind) = payload {
+        return Err(format!("Unsupported({kind})"));
+    }
+    if let Some(class) = payload.class() {
+        trust.require(Role::Operator(class), &envelope).map_err(reason)?;
+    }
+    let leaf = leaf(&messages::identity().verifying_key().to_bytes(), &delivery.node_data);
+    let proven = is_proven(leaf, delivery.index, order.targets.count, &delivery.proof, &order.targets.root);
+    if proven { Ok(()) } else { Err("Target".into()) }
+}
+
+fn read(reader: &str, bytes: &[u8]) -> Verdict {
+    let text = || std::str::from_utf8(bytes).unwrap_or_default();
+    match reader {
+        "order" => order(bytes).err().unwrap_or_else(|| "accepted".into()),
+        "cancel" => body::<CancelBody>(bytes, Domain::Cancel),
+        "hello" => body::<HelloBody>(bytes, Domain::Hello),
+        "welcome" => body::<WelcomeBody>(bytes, Domain::Welcome),
+        "report" => body::<ReportBody>(bytes, Domain::Report),
+        "claim" => body::<ClaimBody>(bytes, Domain::Claim),
+        "trust" => Trust::from_pinned(&messages::root_hash(), [bytes]).map_or_else(reason, |_| "accepted".into()),
+        "topic" => text().parse::<Topic>().map_or_else(reason, |_| "accepted".into()),
+        "activation" => Activation::parse(text()).map_or_else(reason, |_| "accepted".into()),
+        other => panic!("there is no reader {other}"),
+    }
+}
+
+/// A good delivery with one thing changed.
+fn delivery(change: impl FnOnce(&mut Delivery)) -> Vec<u8> {
+    let mut delivery = messages::delivery();
+    change(&mut delivery);
+    encode(&delivery)
+}
+
+/// A good order with one thing changed before it is signed.
+fn order_signed(keys: &[&SigningKey], change: impl FnOnce(&mut OrderBody)) -> Vec<u8> {
+    let mut body = messages::order();
+    change(&mut body);
+    delivery(|delivery| delivery.envelope = seal(Domain::Order, &encode(&body), keys))
+}
+
+fn changed(mut bytes: Vec<u8>, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    change(&mut bytes);
+    bytes
+}
+
+fn hello_with(change: impl FnOnce(&mut HelloBody)) -> Vec<u8> {
+    let mut hello = messages::hello();
+    change(&mut hello);
+    seal(Domain::Hello, &encode(&hello), &[&messages::identity()])
+}
+
+/// What is wrong (folder and file), who reads it, what it must say, and the bytes.
+fn cases() -> Vec<(&'static str, &'static str, &'static str, Vec<u8>)> {
+    let good = || encode(&messages::delivery());
+    let operator = messages::operator();
+    let sealed_cancel = || seal(Domain::Cancel, &encode(&messages::cancel()), &[&messages::bridge()]);
+    let bundle = || seal(Domain::Trust, &encode(&messages::bundle()), &[&messages::root()]);
+    let topic = |text: &str| text.as_bytes().to_vec();
+    vec![
+        ("malformed/empty", "order", "Malformed", Vec::new()),
+        ("malformed/cut-in-the-middle", "order", "Malformed", changed(good(), |bytes| bytes.truncate(bytes.len() / 2))),
+        ("malformed/not-an-envelope", "order", "Malformed", delivery(|delivery| delivery.envelope = b"hello".to_vec())),
+        ("malformed/length-beyond-the-end", "order", "Malformed", vec![0xff, 0xff, 0xff, 0xff, 0x0f, 1, 2, 3]),
+        ("malformed/trailing-bytes", "order", "TrailingBytes", changed(good(), |bytes| bytes.push(0))),
+        ("malformed/trailing-bytes-in-a-signed-body", "cancel", "TrailingBytes", {
+            let body = changed(encode(&messages::cancel()), |bytes| bytes.push(0));
+            seal(Domain::Cancel, &body, &[&messages::bridge()])
+        }),
+        (
+            "malformed/unknown-discriminant",
+            "order",
+            "Malformed",
+            order_signed(&[&operator], |order| {
+                order.payload = Payload { kind: 1, body: changed(order.payload.body.clone(), |bytes| bytes[0] = 0xff) };
+            }),
+        ),
+        ("malformed/report-without-a-sequence", "report", "BeyondLimit(\"the sequence of a report\")", {
+            let [(_, payload), ..] = messages::payloads();
+            let report = ReportBody { sequence: 0, oldest_held: 0, ..messages::report(1, &payload) };
+            seal(Domain::Report, &encode(&report), &[&messages::identity()])
+        }),
+        ("oversized/too-many-signatures", "cancel", "BeyondLimit", changed(sealed_cancel(), |bytes| bytes[4] = 17)),
+        ("oversized/too-long-signature", "cancel", "BeyondLimit", changed(sealed_cancel(), |bytes| bytes[15] = 5)),
+        (
+            "oversized/too-long-proof",
+            "order",
+            "BeyondLimit(\"the proof of a delivery\")",
+            delivery(|delivery| delivery.proof = vec![[0; 32]; 21]),
+        ),
+        ("oversized/valid-for-31-days", "order", "BeyondLimit(\"the validity of an order\")", {
+            order_signed(&[&operator], |order| order.not_after_ms = order.not_before_ms + 31 * 24 * 3600 * 1000)
+        }),
+        ("oversized/too-many-held-orders", "hello", "BeyondLimit(\"the number of held orders in a hello\")", {
+            hello_with(|hello| hello.held = vec![messages::order_id(); 1025])
+        }),
+        ("oversized/too-long-fact", "hello", "BeyondLimit(\"a fact of a node\")", {
+            hello_with(|hello| hello.facts.computer_name = "x".repeat(256))
+        }),
+        ("oversized/pace-too-fast", "welcome", "BeyondLimit(\"the pace of a welcome\")", {
+            let mut welcome = messages::welcome();
+            welcome.resend_minimum_ms = 1;
+            seal(Domain::Welcome, &encode(&welcome), &[&messages::freshness()])
+        }),
+        ("mis-signed/by-nobody", "order", "Signature", order_signed(&[], |_| ())),
+        ("mis-signed/by-a-stranger", "order", "Signature", order_signed(&[&messages::key(99)], |_| ())),
+        ("mis-signed/by-the-bridge-only", "order", "Threshold(Operator(Command))", order_signed(&[&messages::bridge()], |_| ())),
+        ("mis-signed/by-the-root-only", "order", "Threshold(Operator(Command))", order_signed(&[&messages::root()], |_| ())),
+        (
+            "mis-signed/one-bit-of-the-body-flipped",
+            "order",
+            "Signature",
+            delivery(|delivery| {
+                let last = delivery.envelope.len() - 1;
+                delivery.envelope[last] ^= 1;
+            }),
+        ),
+        (
+            "mis-signed/signature-of-another-domain",
+            "order",
+            "Signature",
+            delivery(|delivery| {
+                delivery.envelope =
+                    changed(seal(Domain::Cancel, &encode(&messages::order()), &[&messages::operator()]), |bytes| bytes[3] = 1);
+            }),
+        ),
+        ("wrong-version/envelope-of-version-1", "order", "Version(1)", delivery(|delivery| delivery.envelope[2] = 1)),
+        (
+            "wrong-domain/a-cancel-as-an-order",
+            "order",
+            "Domain(2)",
+            delivery(|delivery| {
+                delivery.envelope = seal(Domain::Cancel, &encode(&messages::cancel()), &[&messages::bridge()]);
+            }),
+        ),
+        ("wrong-fleet/order-of-another-fleet", "order", "Fleet", order_signed(&[&operator], |order| order.fleet = FleetId([0; 8]))),
+        ("wrong-node/index-of-another-target", "order", "Target", delivery(|delivery| delivery.index = (delivery.index + 1) % 3)),
+        ("wrong-node/index-beyond-the-targets", "order", "Target", delivery(|delivery| delivery.index = 3)),
+        ("wrong-node/proof-cut", "order", "Target", delivery(|delivery| delivery.proof.clear())),
+        ("wrong-node/node-data-added", "order", "Target", delivery(|delivery| delivery.node_data = vec![1])),
+        (
+            "wrong-node/not-a-target",
+            "order",
+            "Target",
+            order_signed(&[&operator], |order| {
+                order.targets.root = leaf(&messages::key(9).verifying_key().to_bytes(), b"");
+            }),
+        ),
+        (
+            "unknown/payload-of-the-future",
+            "order",
+            "Unsupported(999)",
+            order_signed(&[&operator], |order| {
+                order.payload = Payload { kind: 999, body: vec![1, 2, 3] };
+            }),
+        ),
+        ("trust/another-root", "trust", "AnotherRoot", {
+            let mut other = messages::bundle();
+            other.epoch = 1;
+            seal(Domain::Trust, &encode(&other), &[&messages::root()])
+        }),
+        ("trust/not-signed-by-the-root", "trust", "Threshold(Root)", {
+            seal(Domain::Trust, &encode(&messages::bundle()), &[&messages::operator()])
+        }),
+        ("trust/cut", "trust", "Envelope(Malformed)", changed(bundle(), |bytes| bytes.truncate(40))),
+        ("claim/a-hello-as-a-claim", "claim", "Domain(5)", hello_with(|_| ())),
+        ("topic/wrong-shard", "topic", "InvalidTopic", topic("fl/1/0123456789abcdef/00/mi-66687aadf862bd776/d/order")),
+        ("topic/path-as-a-node", "topic", "InvalidTopic", topic("fl/1/0123456789abcdef/ae/../../etc/passwd")),
+        ("topic/wildcard", "topic", "InvalidTopic", topic("fl/1/0123456789abcdef/+/mi-66687aadf862bd776/u/report")),
+        ("activation/one-character-wrong", "activation", "Damaged", {
+            changed(messages::activation().to_text().into_bytes(), |bytes| bytes[20] = if bytes[20] == b'a' { b'b' } else { b'a' })
+        }),
+        ("activation/another-prefix", "activation", "Prefix", topic("fl2_abcdefgh")),
+    ]
+}
+
+fn file(reader: &str, expected: &str, bytes: &[u8]) -> String {
+    format!("reader: {reader}\nrefused: {expected}\n\n{}", hex(bytes))
+}
+
+#[test]
+fn every_case_has_its_file() {
+    for (name, reader, expected, bytes) in cases() {
+        let written = read_or_write(&root().join(format!("hostile/{name}.txt")), &file(reader, expected, &bytes));
+        assert_eq!(written, file(reader, expected, &bytes), "{name}");
+    }
+}
+
+#[test]
+fn every_hostile_message_is_refused_with_its_reason() {
+    let folder = root().join("hostile");
+    let files = files_below(&folder);
+    assert!(files.len() >= cases().len(), "{} files", files.len());
+    for name in files {
+        let text = std::fs::read_to_string(folder.join(&name)).unwrap();
+        let (head, bytes) = text.split_once("\n\n").expect("head, empty line, bytes");
+        let (reader, expected) = head.split_once('\n').expect("two lines of head");
+        let said = read(reader.strip_prefix("reader: ").unwrap(), &unhex(bytes));
+        assert_eq!(said, expected.strip_prefix("refused: ").unwrap(), "{name}");
+        assert_ne!(said, "accepted", "{name}");
+    }
+}
+
+#[test]
+fn the_message_without_a_fault_passes() {
+    assert_eq!(order(&encode(&messages::delivery())), Ok(()));
+}

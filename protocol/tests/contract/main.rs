@@ -1,0 +1,8 @@
+//! The contract as others see it: golden messages, hostile messages, and properties that hold for any bytes.
+#![cfg(test)]
+
+mod fixture;
+mod golden;
+mod hostile;
+mod messages;
+mod properties;

@@ -1,0 +1,253 @@
+//! One message of every type, with fixed keys and values.
+
+use ed25519_dalek::{Signer as _, SigningKey};
+use flotilla_protocol::capability::command::{Captured, CommandOrder, CommandProgress, CommandResult, Parameter, StepResult};
+use flotilla_protocol::capability::{OrderPayload, ReportPayload};
+use flotilla_protocol::delivery::Delivery;
+use flotilla_protocol::document::{Action, Plan, RunShellScript, Segment, Step, Template, Value};
+use flotilla_protocol::enrolment::{ClaimBody, ClaimRefusal, ClaimReplyBody, ClaimRequest, Enrolled, claim_mac, tls_proof_bytes};
+use flotilla_protocol::envelope::{Domain, seal};
+use flotilla_protocol::hello::{Facts, HelloBody, WelcomeBody};
+use flotilla_protocol::id::{ActivationId, BootId, FleetId, NodeId, OrderId};
+use flotilla_protocol::order::{CancelBody, OnCrash, OrderBody, Targets};
+use flotilla_protocol::report::{Gap, OutputBody, OutputReceiptBody, OutputStream, ReceiptBody, ReportBody, Stream};
+use flotilla_protocol::status::{Admission, Outcome, RejectReason, StepStatus};
+use flotilla_protocol::target::{TargetTree, leaf};
+use flotilla_protocol::trust::{Class, Role, RoleEntry, TrustBundle, TrustKey};
+use flotilla_protocol::wire::{ByteVec, encode};
+use flotilla_protocol::{enrolment, sha256};
+use std::collections::BTreeMap;
+
+/// The time at which everything happens.
+pub(crate) const NOW_MS: u64 = 1_800_000_000_000;
+
+pub(crate) fn key(seed: u8) -> SigningKey {
+    SigningKey::from_bytes(&[seed; 32])
+}
+
+pub(crate) fn root() -> SigningKey {
+    key(1)
+}
+pub(crate) fn operator() -> SigningKey {
+    key(2)
+}
+pub(crate) fn bridge() -> SigningKey {
+    key(3)
+}
+pub(crate) fn freshness() -> SigningKey {
+    key(4)
+}
+pub(crate) fn identity() -> SigningKey {
+    key(5)
+}
+
+pub(crate) fn node() -> NodeId {
+    NodeId::of_key(&identity().verifying_key().to_bytes())
+}
+
+pub(crate) fn order_id() -> OrderId {
+    "0198c0de-0000-7000-8000-000000000001".parse().unwrap()
+}
+
+pub(crate) fn boot() -> BootId {
+    "11111111-2222-4333-8444-555555555555".parse().unwrap()
+}
+
+pub(crate) fn bundle() -> TrustBundle {
+    let persons = [("root", root()), ("operator", operator()), ("bridge", bridge()), ("freshness", freshness())];
+    let keys = persons.iter().map(|(person, key)| TrustKey { public_key: key.verifying_key().to_bytes(), person: (*person).into() });
+    let one = |role, key| RoleEntry { role, threshold: 1, keys: vec![key] };
+    let roles = vec![one(Role::Root, 0), one(Role::Operator(Class::Command), 1), one(Role::Bridge, 2), one(Role::Freshness, 3)];
+    TrustBundle { version: 1, expires_ms: NOW_MS + 1_000_000, epoch: 0, minimum_agent_version: [0, 1, 0], keys: keys.collect(), roles }
+}
+
+pub(crate) fn root_hash() -> [u8; 32] {
+    sha256(&[&encode(&bundle())])
+}
+
+pub(crate) fn fleet() -> FleetId {
+    FleetId::of_root_hash(&root_hash())
+}
+
+pub(crate) fn command() -> CommandOrder {
+    let action = Action::RunShellScript(RunShellScript {
+        run_command: vec![Template(vec![Segment::Text("echo ".into()), Segment::Parameter(0)]), Template(vec![Segment::Parameter(1)])],
+        working_directory: Some(Template::text("/tmp")),
+        environment: BTreeMap::from([("LANG".into(), Template::text("C"))]),
+        timeout_s: 3600,
+    });
+    let list = Value { text: "[\"true\",\"false\"]".into(), list: Some(vec!["true".into(), "false".into()]) };
+    CommandOrder {
+        document: "AWS-RunShellScript".into(),
+        document_version: "1".into(),
+        parameters: vec![
+            Parameter { name: "word".into(), value: Value::string("grüße; $(reboot)") },
+            Parameter { name: "commands".into(), value: list },
+        ],
+        plan: Plan { steps: vec![Step { name: "runShellScript".into(), action: action.encode() }] },
+    }
+}
+
+/// The targets: this node and two strangers, and the index of this node among them.
+pub(crate) fn tree() -> (TargetTree, u32) {
+    let mut keys = [5, 6, 7].map(|seed| key(seed).verifying_key().to_bytes());
+    keys.sort_unstable();
+    let own = identity().verifying_key().to_bytes();
+    let index = keys.iter().position(|key| *key == own).unwrap();
+    (TargetTree::new(keys.iter().map(|key| leaf(key, b"")).collect()), u32::try_from(index).unwrap())
+}
+
+pub(crate) fn order() -> OrderBody {
+    OrderBody {
+        id: order_id(),
+        fleet: fleet(),
+        targets: Targets { count: 3, root: tree().0.root() },
+        requester: "admin".into(),
+        lane: 1,
+        sequence: 2,
+        epoch: 0,
+        not_before_ms: NOW_MS,
+        not_after_ms: NOW_MS + 3_600_000,
+        minimum_trust_version: 1,
+        on_crash: OnCrash::Never,
+        payload: OrderPayload::Command(command()).encode(),
+    }
+}
+
+pub(crate) fn delivery() -> Delivery {
+    let (tree, index) = tree();
+    let proof = tree.proof(usize::try_from(index).unwrap()).unwrap();
+    Delivery { envelope: seal(Domain::Order, &encode(&order()), &[&operator()]), index, proof, node_data: Vec::new() }
+}
+
+pub(crate) fn cancel() -> CancelBody {
+    CancelBody { fleet: fleet(), node: node(), order: order_id(), not_after_ms: NOW_MS + 3_600_000 }
+}
+
+pub(crate) fn report(sequence: u64, payload: &ReportPayload) -> ReportBody {
+    ReportBody {
+        node: node(),
+        stream: Stream::Control,
+        boot: boot(),
+        sequence,
+        previous: if sequence == 1 { [0; 32] } else { [9; 32] },
+        oldest_held: 1,
+        time_ms: Some(NOW_MS + sequence),
+        payload: payload.encode(),
+    }
+}
+
+pub(crate) fn result() -> CommandResult {
+    let written = |text: &str| Captured {
+        written_bytes: u64::try_from(text.len()).unwrap(),
+        kept_bytes: u64::try_from(text.len()).unwrap(),
+        sha256: sha256(&[text.as_bytes()]),
+        head: text.as_bytes().to_vec(),
+    };
+    let step = StepResult {
+        name: "runShellScript".into(),
+        status: StepStatus::Failed,
+        exit_code: 1,
+        started_ms: Some(NOW_MS + 3),
+        ended_ms: Some(NOW_MS + 4),
+        stdout: written("grüße\n"),
+        stderr: Captured::default(),
+    };
+    CommandResult { order: order_id(), outcome: Outcome::Failed, explanation: "step runShellScript: exit code 1".into(), steps: vec![step] }
+}
+
+fn facts() -> Facts {
+    Facts {
+        agent_version: "0.1.0".into(),
+        platform_name: "Debian GNU/Linux".into(),
+        platform_version: "12".into(),
+        architecture: "x86_64".into(),
+        computer_name: "gateway".into(),
+        ip_address: "192.0.2.7".into(),
+    }
+}
+
+pub(crate) fn hello() -> HelloBody {
+    HelloBody {
+        node: node(),
+        boot: boot(),
+        nonce: [7; 32],
+        oldest_version: 0,
+        newest_version: 0,
+        trust_version: 1,
+        floor_ms: NOW_MS - 1,
+        held: vec![order_id()],
+        facts: facts(),
+        refused: vec![(RejectReason::Retained, 2), (RejectReason::Signature, 1)],
+    }
+}
+
+pub(crate) fn welcome() -> WelcomeBody {
+    WelcomeBody {
+        node: node(),
+        nonce: [7; 32],
+        time_ms: NOW_MS,
+        bundles: Vec::new(),
+        resend_minimum_ms: 5_000,
+        resend_maximum_ms: 600_000,
+        reconnect_spread_s: 60,
+    }
+}
+
+pub(crate) fn claim() -> ClaimBody {
+    let (identity, tls) = (identity().verifying_key().to_bytes(), key(8));
+    let tls_key = tls.verifying_key().to_bytes();
+    let request = encode(&ClaimRequest {
+        activation: ActivationId([1; 16]),
+        identity_key: identity,
+        sealing_key: [6; 32],
+        tls_key,
+        tls_proof: tls.sign(&tls_proof_bytes(&identity, &tls_key, &[7; 32])).to_bytes(),
+        nonce: [7; 32],
+        facts: facts(),
+    });
+    ClaimBody { mac: claim_mac(&[2; 20], &request), request }
+}
+
+fn reply(outcome: Result<Enrolled, ClaimRefusal>) -> ClaimReplyBody {
+    ClaimReplyBody { nonce: [7; 32], bundles: vec![ByteVec(seal(Domain::Trust, &encode(&bundle()), &[&root()]))], outcome }
+}
+
+pub(crate) fn replies() -> [ClaimReplyBody; 2] {
+    let enrolled = Enrolled {
+        authority: vec![0x30, 1, 2],
+        certificate: vec![0x30, 3, 4],
+        host: "bridge.example.org".into(),
+        port: 8883,
+        time_ms: NOW_MS,
+    };
+    [reply(Ok(enrolled)), reply(Err(ClaimRefusal::UsedUp))]
+}
+
+pub(crate) fn activation() -> enrolment::Activation {
+    let host = "bridge.example.org".into();
+    enrolment::Activation { id: ActivationId([1; 16]), code: [2; 20], host, port: 8884, root_hash: root_hash() }
+}
+
+pub(crate) fn output() -> OutputBody {
+    OutputBody { node: node(), order: order_id(), step: 0, stream: OutputStream::Stderr, offset: 24_000, bytes: vec![0, 255, 10] }
+}
+
+pub(crate) fn output_receipt() -> OutputReceiptBody {
+    OutputReceiptBody { node: node(), order: order_id(), step: 0, stream: OutputStream::Stderr, up_to: 24_003 }
+}
+
+pub(crate) fn receipt() -> ReceiptBody {
+    ReceiptBody { node: node(), stream: Stream::Control, boot: boot(), up_to: 3, head: [9; 32] }
+}
+
+/// What reports say, by the name of their golden message.
+pub(crate) fn payloads() -> [(&'static str, ReportPayload); 5] {
+    [
+        ("command/accepted", ReportPayload::Admission(Admission::Accepted { order: order_id() })),
+        ("command/rejected", ReportPayload::Admission(Admission::Rejected { order: order_id(), reason: RejectReason::Expired })),
+        ("command/progress", ReportPayload::CommandProgress(CommandProgress { order: order_id() })),
+        ("command/result", ReportPayload::CommandResult(result())),
+        ("report/gap", ReportPayload::Gap(Gap { dropped: 12 })),
+    ]
+}
