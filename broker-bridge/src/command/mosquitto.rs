@@ -66,7 +66,8 @@ pub(super) fn write(options: &MosquittoOptions, clock: &Clock) -> Result<String,
         claim_link_id: random.iter().map(|byte| format!("{byte:02x}")).collect(),
     });
     files::create_folder(&folder).map_err(failed(&folder))?;
-    let secret = |name: &str, content: &str| files::create_secret(&folder.join(name), content.as_bytes()).map_err(failed(&folder.join(name)));
+    let secret =
+        |name: &str, content: &str| files::create_secret(&folder.join(name), content.as_bytes()).map_err(failed(&folder.join(name)));
     for (name, content) in &rendered {
         secret(name, content)?;
     }
