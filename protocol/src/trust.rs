@@ -291,7 +291,7 @@ mod tests {
         let two = bundle(1, &[(1, "a"), (2, "b"), (3, "a")], 2);
         assert!(pin(&two, &[1, 2]).is_ok());
         assert_eq!(pin(&two, &[1]).unwrap_err(), TrustError::Threshold(Role::Root));
-        assert_eq!(pin(&two, &[1, 1]).unwrap_err(), TrustError::Threshold(Role::Root), "one signature twice");
+        assert_eq!(pin(&two, &[1, 1]).unwrap_err(), TrustError::Envelope(EnvelopeError::Malformed), "one signature twice");
         assert_eq!(pin(&two, &[1, 3]).unwrap_err(), TrustError::Threshold(Role::Root), "two keys of one person");
         assert_eq!(pin(&bundle(1, &[(1, "a"), (3, "a")], 2), &[1, 3]).unwrap_err(), TrustError::Unusable);
     }

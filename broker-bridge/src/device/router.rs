@@ -21,23 +21,40 @@ use flotilla_protocol::wire::{Check, decode};
 use serde::de::DeserializeOwned;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// Over how many seconds nodes spread their reconnection when this broker goes.
-const RECONNECT_SPREAD_S: u32 = 60;
+/// How many nodes may come back in a second when the broker has gone: with it a small fleet is back at once, and a large one does not
+/// fall upon the broker with all its handshakes together.
+const RECONNECTIONS_PER_S: u64 = 100;
+/// Longest spread, in seconds: beyond it a node that could be back is missed.
+const LONGEST_SPREAD_S: u64 = 900;
+/// For how long the number of nodes is believed, in milliseconds.
+const COUNT_VALID_MS: u64 = 60_000;
 
 /// Takes messages up for the fleet.
 #[derive(Debug)]
 pub struct Router {
     fleet: Arc<Fleet>,
     enrolment: Enrolment,
+    /// When the nodes were last counted, and how many there were.
+    counted: Mutex<(u64, u64)>,
 }
 
 impl Router {
     /// A router for this fleet, which enrols as `enrolment` says.
     #[must_use]
     pub fn new(fleet: Arc<Fleet>, enrolment: Enrolment) -> Self {
-        Self { fleet, enrolment }
+        Self { fleet, enrolment, counted: Mutex::new((0, 0)) }
+    }
+
+    /// Over how many seconds nodes spread their reconnection.
+    async fn reconnect_spread_s(&self, write: &mut Write<'_>, now_ms: u64) -> Result<u32, StoreError> {
+        let (counted_ms, mut count) = *self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        if now_ms >= counted_ms.saturating_add(COUNT_VALID_MS) {
+            count = node_store::count(write.connection()).await?;
+            *self.counted.lock().unwrap_or_else(PoisonError::into_inner) = (now_ms, count);
+        }
+        Ok(u32::try_from((count / RECONNECTIONS_PER_S).clamp(1, LONGEST_SPREAD_S)).unwrap_or(1))
     }
 }
 
@@ -219,7 +236,7 @@ impl Router {
             bundles: self.fleet.signer.bundles_after(hello.trust_version),
             resend_minimum_ms: pace.minimum_ms,
             resend_maximum_ms: pace.maximum_ms,
-            reconnect_spread_s: RECONNECT_SPREAD_S,
+            reconnect_spread_s: self.reconnect_spread_s(write, now_ms).await?,
         };
         let topic = Topic::Down { fleet: self.fleet.settings.fleet, node, kind: DownKind::Welcome };
         notes.replies.push(Outbound { topic, payload: self.fleet.signer.welcome(&welcome) });

@@ -42,7 +42,7 @@ fn order(bytes: &[u8]) -> Result<(), Verdict> {
     let trust = Trust::from_pinned(&messages::root_hash(), [bundle.as_slice()]).map_err(reason)?;
     let delivery: Delivery = decode(bytes).map_err(reason)?;
     let envelope = Envelope::parse(&delivery.envelope, Domain::Order).map_err(reason)?;
-    if !trust.knows_a_signer_of(&envelope) {
+    if !trust.knows_a_signer_of(&envelope, |role| matches!(role, Role::Operator(_))) {
         return Err("Signature".into());
     }
     let order: OrderBody = decode(envelope.body()).map_err(reason)?;
@@ -156,8 +156,9 @@ fn cases() -> Vec<(&'static str, &'static str, &'static str, Vec<u8>)> {
         }),
         ("mis-signed/by-nobody", "order", "Signature", order_signed(&[], |_| ())),
         ("mis-signed/by-a-stranger", "order", "Signature", order_signed(&[&messages::key(99)], |_| ())),
-        ("mis-signed/by-the-bridge-only", "order", "Threshold(Operator(Command))", order_signed(&[&messages::bridge()], |_| ())),
-        ("mis-signed/by-the-root-only", "order", "Threshold(Operator(Command))", order_signed(&[&messages::root()], |_| ())),
+        ("mis-signed/one-signature-twice", "order", "Malformed", order_signed(&[&operator, &operator], |_| ())),
+        ("mis-signed/by-the-bridge-only", "order", "Signature", order_signed(&[&messages::bridge()], |_| ())),
+        ("mis-signed/by-the-root-only", "order", "Signature", order_signed(&[&messages::root()], |_| ())),
         (
             "mis-signed/one-bit-of-the-body-flipped",
             "order",

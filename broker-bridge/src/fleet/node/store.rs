@@ -37,6 +37,15 @@ pub async fn find(connection: &mut SqliteConnection, node: NodeId) -> Result<Opt
     }))
 }
 
+/// How many nodes the fleet has, those that were removed included.
+///
+/// # Errors
+/// What the database says.
+pub async fn count(connection: &mut SqliteConnection) -> Result<u64, StoreError> {
+    let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM node").fetch_one(connection).await?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
 /// What a claim brings.
 #[derive(Debug, Clone)]
 pub struct Registration<'a> {

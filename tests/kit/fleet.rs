@@ -1,0 +1,202 @@
+//! A fleet: its home, bridge, broker and nodes.
+
+use crate::broker::{Broker, Mosquitto};
+use crate::node::Node;
+use crate::ports::Port;
+use crate::process::{self, Child, binary};
+use crate::wait;
+use flotilla_api::client::{Client, ClientSettings};
+use flotilla_api::nodes::DescribeInstanceInformationRequest;
+use flotilla_broker_bridge::settings::Home;
+use flotilla_protocol::envelope::{Domain, Envelope};
+use flotilla_protocol::id::FleetId;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// How long a bridge may take to answer, and a node to be online: nodes spread their reconnection over a minute, and several fleets start
+/// at once on two cores.
+pub const START_LIMIT: Duration = Duration::from_secs(120);
+
+/// A fleet of real processes. All of them are gone when it is dropped.
+#[derive(Debug)]
+pub struct Fleet {
+    /// Its nodes.
+    pub nodes: Vec<Node>,
+    /// The Mosquitto, where the fleet uses one.
+    pub mosquitto: Option<Mosquitto>,
+    /// The operators' client.
+    pub client: Client,
+    bridge: Option<Child>,
+    broker: Broker,
+    home: Home,
+    ports: [Port; 3],
+    folder: TempDir,
+}
+
+impl Fleet {
+    /// Makes a fleet without nodes and waits until its API answers.
+    ///
+    /// # Panics
+    /// When it does not come up; the bridge's words are in the message or the log.
+    #[must_use]
+    pub fn start(broker: Broker) -> Self {
+        let folder = tempfile::Builder::new().prefix("flotilla-").tempdir().expect("a temporary folder can be made");
+        let ports = [(); 3].map(|()| Port::free());
+        for name in ["logs", "nodes"] {
+            std::fs::create_dir(folder.path().join(name)).expect("folders can be made");
+        }
+        let home = Home::new(&folder.path().join("home"));
+        init(&home, &ports);
+        let settings = ClientSettings::from_operator_env(&home.operator_environment()).expect("init writes operator.env");
+        let client = Client::new(settings).expect("operator.env names an endpoint");
+        let mut fleet = Self { nodes: Vec::new(), mosquitto: None, client, bridge: None, broker, home, ports, folder };
+        if broker == Broker::Mosquitto {
+            let [_, listen, claim_listen] = fleet.addresses();
+            let place = fleet.folder.path().join("broker");
+            fleet.mosquitto = Some(Mosquitto::start(place, &fleet.logs(), &fleet.home, fleet.id(), listen, claim_listen));
+        }
+        fleet.start_bridge();
+        fleet
+    }
+
+    /// As [`Fleet::start`], with so many registered nodes that are online.
+    #[must_use]
+    pub fn with_nodes(broker: Broker, count: usize) -> Self {
+        let mut fleet = Self::start(broker);
+        fleet.add_nodes(count);
+        fleet
+    }
+
+    /// Starts the bridge and waits until its API answers.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn start_bridge(&mut self) {
+        let mut command = process::command(&binary("flotilla-bridge"));
+        command.arg("run").arg("--home").arg(self.home.path());
+        if self.broker == Broker::Mosquitto {
+            command.env("FLOTILLA_BRIDGE__BROKER__MODE", "external");
+        }
+        let log = self.logs().join("bridge.log");
+        let mut bridge = Child::start("flotilla-bridge", command, &log);
+        wait::until_true(START_LIMIT, "the API answers", || {
+            assert!(bridge.ended().is_none(), "the bridge ended: {}", std::fs::read_to_string(&log).unwrap_or_default());
+            self.client.call(&DescribeInstanceInformationRequest::default()).is_ok()
+        });
+        self.bridge = Some(bridge);
+    }
+
+    /// Kills the bridge with SIGKILL.
+    pub fn kill_bridge(&mut self) {
+        if let Some(bridge) = &mut self.bridge {
+            bridge.kill();
+        }
+    }
+
+    /// Asks the bridge to stop and waits for it.
+    pub fn stop_bridge(&mut self) {
+        if let Some(bridge) = &mut self.bridge {
+            bridge.stop();
+        }
+    }
+
+    /// Registers and starts so many nodes with one activation, and waits until all are online.
+    pub fn add_nodes(&mut self, count: usize) {
+        let limit = i32::try_from(count).expect("few nodes");
+        let activation = self.activation(limit);
+        for _ in 0..count {
+            let node = self.new_node();
+            node.register(&activation);
+            self.nodes.push(node);
+        }
+        self.nodes.iter_mut().for_each(Node::start);
+        self.await_online();
+    }
+
+    /// The folder and settings of a further node, which is neither registered nor part of the fleet's list.
+    #[must_use]
+    pub fn new_node(&self) -> Node {
+        let parent = self.folder.path().join("nodes");
+        let number = std::fs::read_dir(&parent).map_or(0, Iterator::count);
+        Node::new(&parent.join(format!("n{number}")), &self.logs().join(format!("node-{number}.log")))
+    }
+
+    /// Waits until every node of the list is online.
+    pub fn await_online(&self) {
+        let wanted: Vec<String> = self.node_ids();
+        wait::until_true(START_LIMIT, "all nodes are online", || {
+            let online = self.online();
+            wanted.iter().all(|id| online.contains(id))
+        });
+    }
+
+    /// The ids of the fleet's nodes.
+    #[must_use]
+    pub fn node_ids(&self) -> Vec<String> {
+        self.nodes.iter().map(Node::id).collect()
+    }
+
+    /// The fleet's id: the first bytes of the hash of trust bundle 1.
+    ///
+    /// # Panics
+    /// When the home has no trust.
+    #[must_use]
+    pub fn id(&self) -> FleetId {
+        let first = std::fs::read(self.home.bundle(1)).expect("the home has trust bundle 1");
+        let envelope = Envelope::parse(&first, Domain::Trust).expect("init writes envelopes");
+        FleetId::of_root_hash(&flotilla_protocol::sha256(&[envelope.body()]))
+    }
+
+    /// The bridge's home.
+    #[must_use]
+    pub fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// A folder for the test's own files.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Where the API, the broker and its claim listener listen.
+    #[must_use]
+    pub fn addresses(&self) -> [SocketAddr; 3] {
+        [0, 1, 2].map(|index| self.ports[index].address())
+    }
+
+    /// The folder of the logs.
+    #[must_use]
+    pub fn logs(&self) -> PathBuf {
+        self.folder.path().join("logs")
+    }
+
+    /// What the bridge has logged so far.
+    #[must_use]
+    pub fn bridge_log(&self) -> String {
+        std::fs::read_to_string(self.logs().join("bridge.log")).unwrap_or_default()
+    }
+}
+
+fn init(home: &Home, ports: &[Port; 3]) {
+    let [api, broker, claim] = [0, 1, 2].map(|index| ports[index].address().to_string());
+    let mut command = process::command(&binary("flotilla-bridge"));
+    command.args(["init", "--name", "test", "--api-listen", &api, "--broker-listen", &broker, "--claim-listen", &claim, "--home"]);
+    command.arg(home.path());
+    let output = process::output(command);
+    assert!(output.status.success(), "init failed: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            process::print_logs(&self.logs());
+        }
+        self.nodes.clear();
+        self.bridge = None;
+        self.mosquitto = None;
+        process::kill_all_of(self.folder.path());
+    }
+}

@@ -1,0 +1,25 @@
+//! The test kit: real fleets of real processes in a temporary folder, and the means to disturb them.
+//!
+//! A [`Fleet`] is a bridge, its broker (embedded or Mosquitto) and its nodes, on free ports of this machine. Everything that
+//! it starts is a child of the test in a process group of its own, and is killed by its id when the fleet is dropped. A test
+//! that fails prints the end of every log. Nothing here sleeps for a result: [`wait::until`] waits on a level, with a limit.
+//!
+//! The binaries are those that cargo built beside the test: run `cargo build --workspace` first (`tests/run` does).
+//!
+//! This package is for tests only, so its functions panic with a sentence where a test should fail.
+
+pub mod broker;
+pub mod calls;
+pub mod clock;
+pub mod effects;
+pub mod fleet;
+pub mod hostile;
+pub mod node;
+pub mod ports;
+pub mod process;
+pub mod python;
+pub mod random;
+pub mod wait;
+
+pub use broker::Broker;
+pub use fleet::Fleet;

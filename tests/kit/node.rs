@@ -1,0 +1,143 @@
+//! A node: an agent with a state folder of its own.
+
+use crate::process::{self, Child, Found, binary};
+use crate::wait;
+use nix::sys::signal::Signal;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::time::Duration;
+
+/// How long a half of the agent may take to come back.
+const HALF_LIMIT: Duration = Duration::from_secs(30);
+
+/// A process of an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Half {
+    /// The one with the network.
+    Link,
+    /// The one that decides.
+    Exec,
+}
+
+impl Half {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Link => "link",
+            Self::Exec => "exec",
+        }
+    }
+}
+
+/// An agent, registered or not, running or not.
+#[derive(Debug)]
+pub struct Node {
+    folder: PathBuf,
+    log: PathBuf,
+    child: Option<Child>,
+}
+
+impl Node {
+    pub(crate) fn new(folder: &Path, log: &Path) -> Self {
+        std::fs::create_dir(folder).expect("the folder of a node can be made");
+        let node = Self { folder: folder.to_owned(), log: log.to_owned(), child: None };
+        let text = format!("state_folder = \"{}\"\nmaximum_jobs = 8\nkeep_alive_s = 5\nreconnect_maximum_s = 1\n", node.state().display());
+        write(&node.settings(), text.as_bytes());
+        node
+    }
+
+    /// Its state folder.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.folder.join("state")
+    }
+
+    fn settings(&self) -> PathBuf {
+        self.folder.join("agent.toml")
+    }
+
+    /// What the agent has logged so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Registers with an activation string, which goes in through standard input.
+    #[must_use]
+    pub fn try_register(&self, activation: &str, options: &[&str]) -> Output {
+        let path = self.folder.join("activation");
+        write(&path, activation.as_bytes());
+        let mut command = process::command(&binary("flotilla-agent"));
+        command.args(["register", "--activation", "-"]).args(options).arg("--settings").arg(self.settings());
+        command.stdin(File::open(&path).expect("it was written"));
+        process::output(command)
+    }
+
+    /// Registers, which must succeed; returns the node's id.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn register(&self, activation: &str) -> String {
+        let output = self.try_register(activation, &[]);
+        assert!(output.status.success(), "register failed: {}", String::from_utf8_lossy(&output.stderr));
+        let id = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        write(&self.folder.join("id"), id.as_bytes());
+        id
+    }
+
+    /// The node's id, once it is registered.
+    ///
+    /// # Panics
+    /// Before.
+    #[must_use]
+    pub fn id(&self) -> String {
+        std::fs::read_to_string(self.folder.join("id")).expect("the node was registered")
+    }
+
+    /// Starts the agent.
+    pub fn start(&mut self) {
+        let mut command = process::command(&binary("flotilla-agent"));
+        command.arg("run").arg("--settings").arg(self.settings());
+        self.child = Some(Child::start("flotilla-agent", command, &self.log));
+    }
+
+    /// Asks the agent to stop and waits for it. Its jobs go on.
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.stop();
+        }
+    }
+
+    /// Waits until a half of the agent runs, and returns its process id.
+    ///
+    /// # Panics
+    /// When the agent was not started or has ended, or the half does not come.
+    #[must_use]
+    pub fn half(&mut self, half: Half) -> i32 {
+        let supervisor = self.child.as_mut().expect("the agent was started");
+        let parent = supervisor.pid();
+        let role = format!("flotilla-agent {} ", half.word());
+        wait::until(HALF_LIMIT, &format!("{} runs", half.word()), || {
+            assert!(supervisor.ended().is_none(), "the agent has ended");
+            process::find(|found| found.parent == parent && found.arguments.starts_with(&role)).first().map(|found| found.pid)
+        })
+    }
+
+    /// Kills a half of the agent with SIGKILL.
+    pub fn kill_half(&mut self, half: Half) {
+        let pid = self.half(half);
+        process::signal(pid, Signal::SIGKILL);
+    }
+
+    /// The processes of jobs that run now.
+    #[must_use]
+    pub fn jobs(&self) -> Vec<Found> {
+        let folder = self.state().join("exec/jobs").to_string_lossy().into_owned();
+        process::find(|found| found.arguments.starts_with("flotilla-agent job ") && found.arguments.contains(&folder))
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "files of a test are not kept over a power cut")]
+fn write(path: &Path, content: &[u8]) {
+    std::fs::write(path, content).unwrap_or_else(|error| panic!("{} cannot be written: {error}", path.display()));
+}

@@ -1,0 +1,182 @@
+//! Children: the one place of the tests that starts processes. Each has a process group and a log of its own.
+
+use crate::wait;
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+use std::fs::OpenOptions;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
+
+/// How long a child may take to stop when it is asked to.
+const STOP_LIMIT: Duration = Duration::from_secs(20);
+/// How much of a log is shown when a test fails, in lines.
+const SHOWN_LINES: usize = 80;
+
+/// Names a folder with other binaries to test than those that cargo put beside the test, such as those of a package.
+const BINARIES: &str = "FLOTILLA_BINARIES";
+
+/// A binary of this workspace, where cargo put it or where `FLOTILLA_BINARIES` says.
+///
+/// # Panics
+/// When it was not built.
+#[must_use]
+pub fn binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("this process has a path");
+    let beside = test.ancestors().skip(1).find(|folder| !folder.ends_with("deps")).expect("a path has a parent");
+    let path = std::env::var_os(BINARIES).map_or_else(|| beside.to_owned(), PathBuf::from).join(name);
+    assert!(path.exists(), "{} is missing; run `cargo build --workspace` first, as tests/run does", path.display());
+    path
+}
+
+/// A command that can be given arguments; its process group will be its own.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the process module")]
+pub fn command(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.process_group(0).stdin(Stdio::null());
+    command
+}
+
+/// Runs a command to its end and returns what it wrote.
+///
+/// # Panics
+/// When it cannot be started.
+#[must_use]
+pub fn output(mut command: Command) -> Output {
+    command.output().unwrap_or_else(|error| panic!("{:?} cannot be run: {error}", command.get_program()))
+}
+
+/// A running child, killed with its group when it is dropped.
+#[derive(Debug)]
+pub struct Child {
+    name: String,
+    child: std::process::Child,
+    ended: Option<ExitStatus>,
+}
+
+impl Child {
+    /// Starts a command; standard output and error are added to `log`.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn start(name: &str, mut command: Command, log: &Path) -> Self {
+        let file = OpenOptions::new().append(true).create(true).open(log).expect("the log can be written");
+        let errors = file.try_clone().expect("a descriptor is free");
+        let child = command.stdout(file).stderr(errors).spawn();
+        let child = child.unwrap_or_else(|error| panic!("{name} cannot be started: {error}"));
+        Self { name: name.to_owned(), child, ended: None }
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        i32::try_from(self.child.id()).expect("ids of processes are small")
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        if self.ended.is_none() {
+            self.ended = self.child.try_wait().expect("a child of ours can be waited for");
+        }
+        self.ended
+    }
+
+    /// Kills it, and it alone, with SIGKILL.
+    pub fn kill(&mut self) {
+        if self.ended().is_none() {
+            signal(self.pid(), Signal::SIGKILL);
+            self.ended = self.child.wait().ok();
+        }
+    }
+
+    /// Asks it to stop and waits for it.
+    ///
+    /// # Panics
+    /// When it does not stop in time, or not in order.
+    pub fn stop(&mut self) {
+        if self.ended().is_none() {
+            signal(self.pid(), Signal::SIGTERM);
+        }
+        let name = self.name.clone();
+        let status = wait::until(STOP_LIMIT, &format!("{name} stops when asked to"), || self.ended());
+        assert!(status.success() || status.signal() == Some(15), "{name} ended with {status}");
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if self.ended().is_none() {
+            // The group first: what the child has started in it must not outlive it.
+            let _gone = killpg(Pid::from_raw(self.pid()), Signal::SIGKILL);
+            let _reaped = self.child.wait();
+        }
+    }
+}
+
+/// Sends a signal to one process; that it is gone by now does not matter.
+pub fn signal(pid: i32, signal: Signal) {
+    if let Err(error) = kill(Pid::from_raw(pid), signal) {
+        assert_eq!(error, nix::Error::ESRCH, "process {pid} cannot be signalled");
+    }
+}
+
+/// A process of this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Its id.
+    pub pid: i32,
+    /// Its parent's id.
+    pub parent: i32,
+    /// Its arguments, separated by spaces.
+    pub arguments: String,
+}
+
+/// The processes for which `wanted` holds at this moment, zombies left out.
+pub fn find(wanted: impl Fn(&Found) -> bool) -> Vec<Found> {
+    let entries = std::fs::read_dir("/proc").expect("/proc can be read");
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter_map(look_at).filter(wanted).collect()
+}
+
+fn look_at(pid: i32) -> Option<Found> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, after_name) = stat.rsplit_once(')')?;
+    let mut fields = after_name.split_ascii_whitespace();
+    let state = fields.next()?;
+    let parent = fields.next()?.parse().ok()?;
+    let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let arguments = String::from_utf8_lossy(&arguments).replace('\0', " ");
+    (!matches!(state, "Z" | "X")).then_some(Found { pid, parent, arguments })
+}
+
+/// Kills every process that works in `folder` or names it in its arguments: jobs, which outlive their agent by design.
+pub fn kill_all_of(folder: &Path) {
+    let name = folder.to_string_lossy().into_owned();
+    let own = i32::try_from(std::process::id()).unwrap_or(0);
+    for process in find(|process| process.pid != own) {
+        let works_there = std::fs::read_link(format!("/proc/{}/cwd", process.pid)).is_ok_and(|path| path.starts_with(folder));
+        if works_there || process.arguments.contains(&name) {
+            signal(process.pid, Signal::SIGKILL);
+        }
+    }
+}
+
+/// Prints the end of every log of a folder.
+#[expect(clippy::print_stderr, reason = "a failed test shows what its processes said")]
+pub fn print_logs(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.sort();
+    for path in paths {
+        let text = std::fs::read(&path).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<&str> = text.lines().collect();
+        eprintln!("---- {} ({} lines)", path.display(), lines.len());
+        for line in lines.iter().skip(lines.len().saturating_sub(SHOWN_LINES)) {
+            eprintln!("{line}");
+        }
+    }
+}

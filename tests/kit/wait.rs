@@ -1,0 +1,35 @@
+//! Waiting on a level: the condition is looked at again and again until it holds or the limit has passed.
+
+use crate::clock;
+use std::time::Duration;
+
+/// How often a condition is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(25);
+
+/// Waits until `look` gives something, and returns it.
+///
+/// # Panics
+/// When the limit has passed; `what` says in the message what did not happen.
+pub fn until<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = clock::now() + limit;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(clock::now() < deadline, "within {limit:?} this did not happen: {what}");
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// Waits until `holds` is true.
+///
+/// # Panics
+/// As [`until`].
+pub fn until_true(limit: Duration, what: &str, mut holds: impl FnMut() -> bool) {
+    until(limit, what, || holds().then_some(()));
+}
+
+/// Lets a moment pass, to hit a running fleet at a random one. Never a wait for a result.
+pub fn let_pass(moment: Duration) {
+    std::thread::sleep(moment);
+}
