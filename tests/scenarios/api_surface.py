@@ -20,7 +20,9 @@ def smallest(shape, name="", depth=0):
     kind = shape.type_name
     if kind == "structure":
         assert depth < 12, shape.name
-        return {member: smallest(shape.members[member], member, depth + 1) for member in shape.required_members}
+        # Of a union exactly one member is set, and none of them is required by itself.
+        members = list(shape.members)[:1] if shape.is_tagged_union else shape.required_members
+        return {member: smallest(shape.members[member], member, depth + 1) for member in members}
     if kind == "list":
         least = shape.metadata.get("min", 0)
         return [smallest(shape.member, name, depth + 1) for _ in range(max(least, 1))]
