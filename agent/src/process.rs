@@ -81,9 +81,14 @@ pub(crate) fn start_step(plan: &Path, order: &str) -> io::Result<Child> {
     tokio::process::Command::from(command).spawn()
 }
 
-/// Becomes `/bin/sh` with a script and exactly this environment. Returns only when that fails.
-pub(crate) fn become_shell<'a>(script: &Path, environment: impl IntoIterator<Item = (&'a String, &'a String)>) -> io::Error {
-    new_command(OsStr::new("/bin/sh")).arg(script).env_clear().envs(environment).exec()
+/// Becomes an interpreter with these arguments, a script and exactly this environment. Returns only when that fails.
+pub(crate) fn become_interpreter<'a>(
+    interpreter: &Path,
+    arguments: &[String],
+    script: &Path,
+    environment: impl IntoIterator<Item = (&'a String, &'a String)>,
+) -> io::Error {
+    new_command(interpreter.as_os_str()).args(arguments).arg(script).env_clear().envs(environment).exec()
 }
 
 fn own_binary(role: &str) -> Command {

@@ -327,6 +327,22 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
 /// Whatever the file system says; the old file is then still there, or the new one is there and may not outlast a cut.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let temporary = write_beside(folder, path, bytes)?;
+    File::open(&temporary)?.sync_all()?;
+    fs::rename(&temporary, path)?;
+    sync_folder(folder)
+}
+
+/// As [`replace_file`] for the processes of this boot, and without a promise about the next one: nothing waits for the disk.
+///
+/// # Errors
+/// Whatever the file system says; the old file is then still there.
+pub fn replace_file_for_this_boot(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+    fs::rename(write_beside(folder, path, bytes)?, path)
+}
+
+fn write_beside(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
     let mut name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?.to_owned();
     name.push(".new");
     let temporary = folder.join(name);
@@ -337,9 +353,7 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
     file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    sync_folder(folder)
+    Ok(temporary)
 }
 
 /// Has the names in a folder on the disk.

@@ -235,6 +235,166 @@ impl Operation for DeleteDocumentRequest {
 #[serde(rename_all = "PascalCase")]
 pub struct DeleteDocumentResult {}
 
+/// Adds a version to a document. It does not become the default.
+///
+/// # Errors
+/// By the model: `MaxDocumentSizeExceeded`, `DocumentVersionLimitExceeded`, `InternalServerError`,
+/// `DuplicateDocumentContent`, `DuplicateDocumentVersionName`, `InvalidDocumentContent`,
+/// `InvalidDocumentVersion`, `InvalidDocumentSchemaVersion`, `InvalidDocument`, `InvalidDocumentOperation`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct UpdateDocumentRequest {
+    /// The text of the new version. Limits: at least 1 characters.
+    pub content: String,
+    /// Files to attach. Limits: 0…20 entries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attachments: Option<Vec<AttachmentsSource>>,
+    /// Name of the document. Limits: pattern `^[a-zA-Z0-9_\-.]{3,128}$`.
+    pub name: String,
+    /// Name for people. Limits: at most 1024 characters; pattern `^[\w\.\-\:\/ ]*$`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// Name of the new version. Limits: pattern `^[a-zA-Z0-9_\-.]{1,128}$`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_name: Option<String>,
+    /// The version that is updated, which must be the latest: its number or `$LATEST`. Limits: pattern
+    /// `([$]LATEST|[$]DEFAULT|^[1-9][0-9]*$)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document_version: Option<String>,
+    /// Form of the text. Limits: one of `YAML`, `JSON`, `TEXT`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document_format: Option<String>,
+    /// Kind of resource it runs on. Limits: at most 200 characters; pattern `^\/[\w\.\-\:\/]*$`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_type: Option<String>,
+}
+
+impl Operation for UpdateDocumentRequest {
+    const NAME: &'static str = "UpdateDocument";
+    type Response = UpdateDocumentResult;
+}
+
+/// The answer to [`UpdateDocumentRequest`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct UpdateDocumentResult {
+    /// The document with its new version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document_description: Option<DocumentDescription>,
+}
+
+/// Makes a version the one that is used where none is named.
+///
+/// # Errors
+/// By the model: `InternalServerError`, `InvalidDocument`, `InvalidDocumentVersion`, `InvalidDocumentSchemaVersion`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct UpdateDocumentDefaultVersionRequest {
+    /// Name of the document. Limits: pattern `^[a-zA-Z0-9_\-.]{3,128}$`.
+    pub name: String,
+    /// Number of the version. Limits: pattern `(^[1-9][0-9]*$)`.
+    pub document_version: String,
+}
+
+impl Operation for UpdateDocumentDefaultVersionRequest {
+    const NAME: &'static str = "UpdateDocumentDefaultVersion";
+    type Response = UpdateDocumentDefaultVersionResult;
+}
+
+/// The answer to [`UpdateDocumentDefaultVersionRequest`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct UpdateDocumentDefaultVersionResult {
+    /// The document and its default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<DocumentDefaultVersionDescription>,
+}
+
+/// Lists the versions of a document, the newest first; paged.
+///
+/// # Errors
+/// By the model: `InternalServerError`, `InvalidNextToken`, `InvalidDocument`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct ListDocumentVersionsRequest {
+    /// Name of the document. Limits: pattern `^[a-zA-Z0-9_\-.:/]{3,128}$`.
+    pub name: String,
+    /// Entries on a page at most. Limits: 1…50.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_results: Option<i32>,
+    /// Where the next page begins, as the answer before gave it; absent in the answer: it was the last page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+}
+
+impl Operation for ListDocumentVersionsRequest {
+    const NAME: &'static str = "ListDocumentVersions";
+    type Response = ListDocumentVersionsResult;
+}
+
+/// The answer to [`ListDocumentVersionsRequest`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListDocumentVersionsResult {
+    /// The versions of this page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document_versions: Option<Vec<DocumentVersionInfo>>,
+    /// Where the next page begins, as the answer before gave it; absent in the answer: it was the last page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+}
+
+/// One version in a list.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DocumentVersionInfo {
+    /// Name of the document. Limits: pattern `^[a-zA-Z0-9_\-.]{3,128}$`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Name for people. Limits: at most 1024 characters; pattern `^[\w\.\-\:\/ ]*$`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// Number of the version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document_version: Option<String>,
+    /// Name of the version. Limits: pattern `^[a-zA-Z0-9_\-.]{1,128}$`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_name: Option<String>,
+    /// When it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_date: Option<Timestamp>,
+    /// Whether it is used where no version is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_default_version: Option<bool>,
+    /// Form of the text. Limits: one of `YAML`, `JSON`, `TEXT`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document_format: Option<String>,
+    /// State. Limits: one of `Creating`, `Active`, `Updating`, `Deleting`, `Failed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// Why the state is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_information: Option<String>,
+    /// State of the review. Limits: one of `APPROVED`, `NOT_REVIEWED`, `PENDING`, `REJECTED`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review_status: Option<String>,
+}
+
+/// A document and its default version.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DocumentDefaultVersionDescription {
+    /// Name of the document. Limits: pattern `^[a-zA-Z0-9_\-.]{3,128}$`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Number of the default version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_version: Option<String>,
+    /// Name of the default version. Limits: pattern `^[a-zA-Z0-9_\-.]{1,128}$`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_version_name: Option<String>,
+}
+
 /// Another document that a document needs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]

@@ -20,6 +20,8 @@ pub mod client;
 pub mod commands;
 pub mod documents;
 pub mod error;
+pub mod groups;
+pub mod model;
 pub mod nodes;
 pub mod operation;
 pub mod operations;

@@ -99,6 +99,148 @@ pub struct GetConnectionStatusResponse {
     pub status: Option<String>,
 }
 
+/// Lists the managed nodes with what is known of the machines; paged.
+///
+/// # Errors
+/// By the model: `InvalidNextToken`, `InvalidFilterKey`, `InvalidInstanceId`, `InvalidActivationId`,
+/// `InvalidInstancePropertyFilterValue`, `InternalServerError`, `InvalidDocument`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct DescribeInstancePropertiesRequest {
+    /// Filters in the older form; not together with `filters_with_operator`. Limits: 1…40 entries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance_property_filter_list: Option<Vec<InstancePropertyFilter>>,
+    /// Filters; all must hold. Limits: 1…40 entries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filters_with_operator: Option<Vec<InstancePropertyStringFilter>>,
+    /// Entries on a page at most. Limits: 5…1,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_results: Option<i32>,
+    /// Where the next page begins, as the answer before gave it; absent in the answer: it was the last page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+}
+
+impl Operation for DescribeInstancePropertiesRequest {
+    const NAME: &'static str = "DescribeInstanceProperties";
+    type Response = DescribeInstancePropertiesResult;
+}
+
+/// The answer to [`DescribeInstancePropertiesRequest`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DescribeInstancePropertiesResult {
+    /// The nodes of this page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance_properties: Option<Vec<InstanceProperty>>,
+    /// Where the next page begins, as the answer before gave it; absent in the answer: it was the last page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+}
+
+/// The older form of a filter on properties of nodes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct InstancePropertyFilter {
+    /// What is compared. Limits: one of `InstanceIds`, `AgentVersion`, `PingStatus`, `PlatformTypes`, `DocumentName`,
+    /// `ActivationIds`, `IamRole`, `ResourceType`, `AssociationStatus`.
+    #[serde(rename = "key")]
+    pub key: String,
+    /// Values, of which one must equal. Limits: 1…40 entries.
+    #[serde(rename = "valueSet")]
+    pub value_set: Vec<String>,
+}
+
+/// A filter on properties of nodes; all filters must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct InstancePropertyStringFilter {
+    /// What is compared, as in [`InstancePropertyFilter`], or `tag-key` or `tag:` and a key.
+    pub key: String,
+    /// Values. Limits: 1…40 entries.
+    pub values: Vec<String>,
+    /// How they are compared. Limits: one of `Equal` (also where nothing is said), `NotEqual`, `BeginWith`, `LessThan`, `GreaterThan`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator: Option<String>,
+}
+
+/// What the fleet knows of one node's machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct InstanceProperty {
+    /// Name that the activation gave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The node: `mi-` and 17 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance_id: Option<String>,
+    /// The processor's architecture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<String>,
+    /// Address of the node as it sees it itself.
+    #[serde(default, rename = "IPAddress", skip_serializing_if = "Option::is_none")]
+    pub ip_address: Option<String>,
+    /// Whether the node is connected. Limits: one of `Online`, `ConnectionLost`, `Inactive`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ping_status: Option<String>,
+    /// When the node was last heard of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_ping_date_time: Option<Timestamp>,
+    /// Version of the agent, dotted numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_version: Option<String>,
+    /// Kind of operating system. Limits: one of `Windows`, `Linux`, `MacOS`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform_type: Option<String>,
+    /// Name of the operating system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform_name: Option<String>,
+    /// Version of the operating system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform_version: Option<String>,
+    /// The activation: a UUID.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation_id: Option<String>,
+    /// The role given to the node; the fleet keeps it and gives it no meaning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iam_role: Option<String>,
+    /// When the node registered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration_date: Option<Timestamp>,
+    /// Kind of node: `ManagedInstance`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_type: Option<String>,
+    /// Host name, fully qualified where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub computer_name: Option<String>,
+    /// Kind of the thing behind the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_type: Option<String>,
+}
+
+/// Gives a node another role.
+///
+/// # Errors
+/// By the model: `InvalidInstanceId`, `InternalServerError`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct UpdateManagedInstanceRoleRequest {
+    /// The node. Limits: 20…124 characters.
+    pub instance_id: String,
+    /// The role; the fleet keeps and shows it. Limits: at most 64 characters.
+    pub iam_role: String,
+}
+
+impl Operation for UpdateManagedInstanceRoleRequest {
+    const NAME: &'static str = "UpdateManagedInstanceRole";
+    type Response = UpdateManagedInstanceRoleResult;
+}
+
+/// The answer to [`UpdateManagedInstanceRoleRequest`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct UpdateManagedInstanceRoleResult {}
+
 /// The older form of a filter on nodes; all filters must hold, any value of one suffices.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]

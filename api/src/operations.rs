@@ -20,15 +20,20 @@ pub const BUILT: &[&str] = &[
     "DescribeActivations",
     "DescribeDocument",
     "DescribeInstanceInformation",
+    "DescribeInstanceProperties",
     "GetCommandInvocation",
     "GetConnectionStatus",
     "GetDocument",
     "ListCommandInvocations",
     "ListCommands",
+    "ListDocumentVersions",
     "ListDocuments",
     "ListTagsForResource",
     "RemoveTagsFromResource",
     "SendCommand",
+    "UpdateDocument",
+    "UpdateDocumentDefaultVersion",
+    "UpdateManagedInstanceRole",
 ];
 
 /// An operation as the model lists it.
@@ -82,15 +87,20 @@ mod tests {
             activations::DescribeActivationsRequest::NAME,
             documents::DescribeDocumentRequest::NAME,
             nodes::DescribeInstanceInformationRequest::NAME,
+            nodes::DescribeInstancePropertiesRequest::NAME,
             commands::GetCommandInvocationRequest::NAME,
             nodes::GetConnectionStatusRequest::NAME,
             documents::GetDocumentRequest::NAME,
             commands::ListCommandInvocationsRequest::NAME,
             commands::ListCommandsRequest::NAME,
+            documents::ListDocumentVersionsRequest::NAME,
             documents::ListDocumentsRequest::NAME,
             tags::ListTagsForResourceRequest::NAME,
             tags::RemoveTagsFromResourceRequest::NAME,
             commands::SendCommandRequest::NAME,
+            documents::UpdateDocumentRequest::NAME,
+            documents::UpdateDocumentDefaultVersionRequest::NAME,
+            nodes::UpdateManagedInstanceRoleRequest::NAME,
         ];
         assert_eq!(typed.as_slice(), BUILT);
         for name in BUILT {

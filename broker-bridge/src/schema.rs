@@ -18,6 +18,12 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "run_command",
         sql: include_str!("capability/run_command/schema/202611210007_run_command.sql"),
     },
+    Migration { version: 202_611_220_010, name: "resource_group", sql: include_str!("fleet/group/schema/202611220010_resource_group.sql") },
+    Migration {
+        version: 202_611_220_011,
+        name: "document_version",
+        sql: include_str!("fleet/document/schema/202611220011_document_version.sql"),
+    },
 ];
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ const GLOBAL: &str = "Global options";
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done; for `run`: the command succeeded on every node
-  1    the command ran, and on at least one node it did not succeed
+  1    the command ran, and on at least one node it did not succeed; for `documents diff`: there is a difference
   2    wrong usage or settings
   3    the bridge refused the request
   4    the bridge cannot be reached

@@ -4,6 +4,7 @@ mod arguments;
 mod clock;
 mod command;
 mod connection;
+mod difference;
 mod error;
 mod interrupt;
 mod invocation;

@@ -17,6 +17,13 @@ pub const MAXIMUM_ENVIRONMENT: usize = 256;
 /// Shortest and longest time that a step may run, in seconds (AWS: executionTimeout).
 pub const TIMEOUT_S: core::ops::RangeInclusive<u32> = 5..=172_800;
 
+/// Deepest nesting of plans: a document that runs a document that runs a document.
+pub const MAXIMUM_DEPTH: usize = 3;
+/// Most preconditions of a step; SSM has one operator, and a document that names others fails its step.
+pub const MAXIMUM_PRECONDITIONS: usize = 8;
+/// Longest text for people in a plan, in bytes.
+pub const MAXIMUM_TEXT_BYTES: usize = 1024;
+
 /// The steps in their order.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
@@ -29,11 +36,64 @@ pub struct Plan {
 pub struct Step {
     /// Unique in its document.
     pub name: String,
+    /// All must hold, else the step is skipped; one that has no meaning fails the step. At most [`MAXIMUM_PRECONDITIONS`].
+    pub preconditions: Vec<Precondition>,
+    /// What its end means for the steps after it.
+    pub control: Control,
     /// What it does: a kind of [`Action`].
     pub action: Payload,
 }
 
+/// A precondition of a step, judged by the node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Precondition {
+    /// As the document has it, or what is wrong with it; for people, without values. At most [`MAXIMUM_TEXT_BYTES`].
+    pub text: String,
+    /// When it holds.
+    pub test: Test,
+}
+
+/// When a precondition holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Test {
+    /// The node's platform has this name, in any case: `Linux`, `Windows` or `MacOS`.
+    Platform(String),
+    /// The two are the same text after the parameters were filled in.
+    Equal(Template, Template),
+    /// It has no meaning: the step fails.
+    Malformed,
+}
+
+/// What the end of a step means for the steps after it. Those that are passed over are skipped.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Control {
+    /// What follows its failure.
+    pub on_failure: OnFailure,
+    /// Whether its success ends the document.
+    pub exit_on_success: bool,
+    /// It runs whatever ended the document before it; only the last step of a plan may say so.
+    pub finally: bool,
+}
+
+/// What follows the failure of a step.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnFailure {
+    /// The next step.
+    #[default]
+    Continue,
+    /// The end of the document, failed.
+    Exit,
+    /// The end of the document; the step counts as succeeded.
+    SuccessAndExit,
+}
+
 impl Step {
+    /// A step without preconditions and control.
+    #[must_use]
+    pub fn new(name: impl Into<String>, action: &Action) -> Self {
+        Self { name: name.into(), preconditions: Vec::new(), control: Control::default(), action: action.encode() }
+    }
+
     /// The action as a type.
     ///
     /// # Errors
@@ -41,6 +101,9 @@ impl Step {
     pub fn action(&self) -> Result<Action, DecodeError> {
         match self.action.kind {
             1 => decode(&self.action.body).map(Action::RunShellScript),
+            2 => decode(&self.action.body).map(Action::RunPowerShellScript),
+            3 => decode(&self.action.body).map(Action::RunPlan),
+            4 => decode(&self.action.body).map(Action::Refuse),
             kind => Ok(Action::Unsupported(kind)),
         }
     }
@@ -51,6 +114,12 @@ impl Step {
 pub enum Action {
     /// `aws:runShellScript`
     RunShellScript(RunShellScript),
+    /// `aws:runPowerShellScript`: the same, for `pwsh`.
+    RunPowerShellScript(RunShellScript),
+    /// `aws:runDocument`: the steps of another document as one step, whose output they share.
+    RunPlan(Plan),
+    /// A plugin that is known and cannot be run: the step fails.
+    Refuse(Refuse),
     /// A kind that this build does not know.
     Unsupported(u16),
 }
@@ -61,6 +130,9 @@ impl Action {
     pub fn encode(&self) -> Payload {
         match self {
             Self::RunShellScript(script) => Payload { kind: 1, body: encode(script) },
+            Self::RunPowerShellScript(script) => Payload { kind: 2, body: encode(script) },
+            Self::RunPlan(plan) => Payload { kind: 3, body: encode(plan) },
+            Self::Refuse(refuse) => Payload { kind: 4, body: encode(refuse) },
             Self::Unsupported(kind) => Payload { kind: *kind, body: Vec::new() },
         }
     }
@@ -77,6 +149,13 @@ pub struct RunShellScript {
     pub environment: BTreeMap<String, Template>,
     /// How long it may run, in [`TIMEOUT_S`].
     pub timeout_s: u32,
+}
+
+/// A plugin of SSM that is not run, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refuse {
+    /// A sentence that names the plugin. At most [`MAXIMUM_TEXT_BYTES`].
+    pub why: String,
 }
 
 /// Text with places for parameters.
@@ -168,18 +247,51 @@ impl Check for RunShellScript {
     }
 }
 
+impl Check for Plan {
+    /// What can be said without the parameters.
+    fn check(&self) -> Result<(), DecodeError> {
+        limit((1..=MAXIMUM_STEPS).contains(&self.steps.len()), "the number of steps")
+    }
+}
+
+impl Check for Refuse {
+    fn check(&self) -> Result<(), DecodeError> {
+        limit(self.why.len() <= MAXIMUM_TEXT_BYTES, "the reason of a refusal")
+    }
+}
+
+impl Precondition {
+    fn check_parameters(&self, parameters: usize) -> Result<(), DecodeError> {
+        limit(self.text.len() <= MAXIMUM_TEXT_BYTES, "the text of a precondition")?;
+        match &self.test {
+            Test::Platform(name) => limit(name.len() <= MAXIMUM_TEXT_BYTES, "the platform of a precondition"),
+            Test::Equal(left, right) => [left, right].into_iter().try_for_each(|template| template.check(parameters)),
+            Test::Malformed => Ok(()),
+        }
+    }
+}
+
 impl Plan {
-    /// Checks the plan's limits, and that every template names one of `parameters` parameters.
+    /// Checks the plan's limits, those of the plans in it, and that every template names one of `parameters` parameters.
     ///
     /// # Errors
     /// [`DecodeError::BeyondLimit`] names the member, [`DecodeError::Malformed`] stands for an action that cannot be read.
     pub fn check(&self, parameters: usize) -> Result<(), DecodeError> {
-        limit((1..=MAXIMUM_STEPS).contains(&self.steps.len()), "the number of steps")?;
-        for step in &self.steps {
+        self.check_to_depth(parameters, MAXIMUM_DEPTH)
+    }
+
+    fn check_to_depth(&self, parameters: usize, depth: usize) -> Result<(), DecodeError> {
+        let below = depth.checked_sub(1).ok_or(DecodeError::BeyondLimit("the depth of plans"))?;
+        Check::check(self)?;
+        for (index, step) in self.steps.iter().enumerate() {
             limit((1..=MAXIMUM_NAME_BYTES).contains(&step.name.len()), "the name of a step")?;
+            limit(step.preconditions.len() <= MAXIMUM_PRECONDITIONS, "the number of preconditions")?;
+            step.preconditions.iter().try_for_each(|precondition| precondition.check_parameters(parameters))?;
+            limit(!step.control.finally || index + 1 == self.steps.len(), "the place of a final step")?;
             match step.action()? {
-                Action::RunShellScript(script) => script.check_parameters(parameters)?,
-                Action::Unsupported(_) => {}
+                Action::RunShellScript(script) | Action::RunPowerShellScript(script) => script.check_parameters(parameters)?,
+                Action::RunPlan(plan) => plan.check_to_depth(parameters, below)?,
+                Action::Refuse(_) | Action::Unsupported(_) => {}
             }
         }
         Ok(())
@@ -213,8 +325,44 @@ mod tests {
             environment: BTreeMap::new(),
             timeout_s: 60,
         };
-        let plan = Plan { steps: vec![Step { name: "s".into(), action: Action::RunShellScript(script).encode() }] };
+        let plan = Plan { steps: vec![Step::new("s", &Action::RunShellScript(script))] };
         assert!(plan.check(1).is_err());
         assert!(plan.check(2).is_ok());
+        let nested = Plan { steps: vec![Step::new("outer", &Action::RunPlan(plan))] };
+        assert!(nested.check(1).is_err(), "the parameters are those of the whole order");
+        assert!(nested.check(2).is_ok());
+    }
+
+    fn refusing() -> Step {
+        Step::new("s", &Action::Refuse(Refuse { why: "aws:psModule is for Windows".into() }))
+    }
+
+    #[test]
+    fn plans_in_plans_end_at_a_depth() {
+        let mut plan = Plan { steps: vec![refusing()] };
+        for _ in 1..MAXIMUM_DEPTH {
+            plan = Plan { steps: vec![Step::new("outer", &Action::RunPlan(plan))] };
+            assert_eq!(plan.check(0), Ok(()));
+        }
+        let plan = Plan { steps: vec![Step::new("outer", &Action::RunPlan(plan))] };
+        assert_eq!(plan.check(0), Err(DecodeError::BeyondLimit("the depth of plans")));
+        let empty = Plan { steps: vec![Step::new("outer", &Action::RunPlan(Plan::default()))] };
+        assert!(empty.check(0).is_err());
+    }
+
+    #[test]
+    fn only_the_last_step_is_final_and_preconditions_have_limits() {
+        let finally = Step { control: Control { finally: true, ..Control::default() }, ..refusing() };
+        assert!(Plan { steps: vec![refusing(), finally.clone()] }.check(0).is_ok());
+        assert!(Plan { steps: vec![finally, refusing()] }.check(0).is_err());
+        let with = |test: Test, count: usize| {
+            let precondition = Precondition { text: "t".into(), test };
+            Plan { steps: vec![Step { preconditions: vec![precondition; count], ..refusing() }] }
+        };
+        assert!(with(Test::Malformed, MAXIMUM_PRECONDITIONS).check(0).is_ok());
+        assert!(with(Test::Malformed, MAXIMUM_PRECONDITIONS + 1).check(0).is_err());
+        let names_one = Test::Equal(Template::text("a"), Template(vec![Segment::Parameter(0)]));
+        assert!(with(names_one.clone(), 1).check(0).is_err());
+        assert!(with(names_one, 1).check(1).is_ok());
     }
 }

@@ -132,4 +132,6 @@ pub enum StepStatus {
     Cancelled,
     /// It was never reached.
     NotRun,
+    /// It was passed over: its precondition does not hold, or a step before it ended the document.
+    Skipped,
 }

@@ -142,7 +142,7 @@ impl Forgery {
             environment: std::collections::BTreeMap::new(),
             timeout_s: 60,
         });
-        let plan = Plan { steps: vec![Step { name: "forged".to_owned(), action: action.encode() }] };
+        let plan = Plan { steps: vec![Step::new("forged", &action)] };
         let command = CommandOrder { document: "forged".to_owned(), document_version: "1".to_owned(), parameters: Vec::new(), plan };
         let body = OrderBody {
             id: OrderId(id),

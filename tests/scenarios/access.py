@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 
 FILES, OPERATIONS = sys.argv[1:4], sys.argv[4].split(",")
 ROLES = ("viewer", "operator", "admin")
-ADMIN = {"CreateActivation", "DeleteActivation", "DeregisterManagedInstance"}
+ADMIN = {"CreateActivation", "DeleteActivation", "DeregisterManagedInstance", "UpdateManagedInstanceRole"}
 CHANGES = {
     "AddTagsToResource",
     "CancelCommand",
@@ -27,6 +27,8 @@ CHANGES = {
     "DeleteDocument",
     "RemoveTagsFromResource",
     "SendCommand",
+    "UpdateDocument",
+    "UpdateDocumentDefaultVersion",
 }
 NODE = "mi-00000000000000000"
 INPUT = {
@@ -40,15 +42,20 @@ INPUT = {
     "DescribeActivations": {},
     "DescribeDocument": {"Name": "AWS-RunShellScript"},
     "DescribeInstanceInformation": {},
+    "DescribeInstanceProperties": {},
     "GetCommandInvocation": {"CommandId": "00000000-0000-7000-8000-000000000000", "InstanceId": NODE},
     "GetConnectionStatus": {"Target": NODE},
     "GetDocument": {"Name": "AWS-RunShellScript"},
     "ListCommandInvocations": {},
     "ListCommands": {},
+    "ListDocumentVersions": {"Name": "AWS-RunShellScript"},
     "ListDocuments": {},
     "ListTagsForResource": {"ResourceType": "ManagedInstance", "ResourceId": NODE},
     "RemoveTagsFromResource": {"ResourceType": "ManagedInstance", "ResourceId": NODE, "TagKeys": ["a"]},
     "SendCommand": {"DocumentName": "AWS-RunShellScript", "InstanceIds": [NODE], "Parameters": {"commands": ["true"]}},
+    "UpdateDocument": {"Name": "No-Such-Document", "Content": "nothing"},
+    "UpdateDocumentDefaultVersion": {"Name": "No-Such-Document", "DocumentVersion": "1"},
+    "UpdateManagedInstanceRole": {"InstanceId": NODE, "IamRole": "role"},
 }
 
 

@@ -223,6 +223,12 @@ fn not_started(explanation: String) -> JobEnd {
 }
 
 fn with_output(folder: &JobFolder, report: JobReport) -> JobEnd {
+    // What the result cannot carry is read from the files later, and must outlast a power cut as the result does.
+    let kept = |of: fn(&JobStep) -> &CapturedFile| report.steps.iter().map(|step| of(step).kept_bytes).fold(0, u64::saturating_add);
+    let fits = |bytes: u64, room: usize| usize::try_from(bytes).is_ok_and(|bytes| bytes <= room);
+    if !fits(kept(|step| &step.stdout), RESULT_STDOUT_BYTES) || !fits(kept(|step| &step.stderr), RESULT_STDERR_BYTES) {
+        folder.sync_output().unwrap_or_else(|error| tracing::warn!(error = %with_causes(&error), "output may not outlast a power cut"));
+    }
     let steps = (0..).zip(report.steps).map(|(index, step)| step_result(folder, index, step)).collect();
     JobEnd { outcome: report.outcome, explanation: report.explanation, steps }
 }

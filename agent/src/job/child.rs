@@ -13,7 +13,6 @@ use tokio::time::{sleep, timeout};
 
 use super::capture::Capture;
 use super::host::Stop;
-use super::spec::CapturedFile;
 use crate::clock;
 use crate::processes;
 
@@ -43,14 +42,20 @@ pub(crate) enum ChildEnd {
     Unknown,
 }
 
-/// Waits for a child that leads its own process group, at most until `deadline_ms` of the boot clock, and keeps its output.
-pub(crate) async fn attend(mut child: Child, deadline_ms: u64, stop: &mut Stop, captures: [Capture; 2]) -> (ChildEnd, [CapturedFile; 2]) {
+/// Waits for a child that leads its own process group, at most until `deadline_ms` of the boot clock, and keeps its output. The
+/// captures come back, so that another child may go on writing where this one ended; none when they were lost.
+pub(crate) async fn attend(
+    mut child: Child,
+    deadline_ms: u64,
+    stop: &mut Stop,
+    captures: [Capture; 2],
+) -> (ChildEnd, Option<[Capture; 2]>) {
     let group = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0);
     let (give_up, given_up) = watch::channel(false);
     let [stdout, stderr] = captures;
     let out = child.stdout.take().map(|pipe| tokio::spawn(stdout.drain(pipe, given_up.clone())));
     let err = child.stderr.take().map(|pipe| tokio::spawn(stderr.drain(pipe, given_up)));
-    let reading = async { [finish(out).await, finish(err).await] };
+    let reading = async { (finish(out).await, finish(err).await) };
     let end = wait(&mut child, group, deadline_ms, stop).await;
     let mut reading = std::pin::pin!(reading);
     let captured = match timeout(OUTPUT_LINGER, &mut reading).await {
@@ -61,7 +66,7 @@ pub(crate) async fn attend(mut child: Child, deadline_ms: u64, stop: &mut Stop, 
             reading.await
         }
     };
-    (end, captured)
+    (end, captured.0.zip(captured.1).map(<[Capture; 2]>::from))
 }
 
 async fn wait(child: &mut Child, group: i32, deadline_ms: u64, stop: &mut Stop) -> ChildEnd {
@@ -139,9 +144,6 @@ fn members(group: i32) -> Vec<processes::Process> {
     processes::find(|process| process.group == group && process.session == session && process.pid != session)
 }
 
-async fn finish(task: Option<JoinHandle<Capture>>) -> CapturedFile {
-    match task {
-        Some(task) => task.await.map_or_else(|_| CapturedFile::default(), Capture::finish),
-        None => CapturedFile::default(),
-    }
+async fn finish(task: Option<JoinHandle<Capture>>) -> Option<Capture> {
+    task?.await.ok()
 }

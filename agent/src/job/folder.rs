@@ -264,6 +264,18 @@ impl JobFolder {
         Ok(lengths)
     }
 
+    /// Has all output on the disk.
+    ///
+    /// # Errors
+    /// [`FolderError::Failed`]; the output may not outlast a power cut.
+    pub fn sync_output(&self) -> Result<(), FolderError> {
+        for (step, stream, _) in self.output_lengths()? {
+            let path = self.output(step, stream);
+            File::open(&path).and_then(|file| file.sync_all()).map_err(failed(&path))?;
+        }
+        Ok(())
+    }
+
     /// Removes the folder with everything in it. Only for a job that can no longer run, and whose order is remembered
     /// elsewhere: without `started` it could be started anew.
     ///

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use super::capture::Capture;
 use super::child::{self, ChildEnd};
 use super::folder::JobFolder;
-use super::spec::{CapturedFile, JobSpec};
+use super::spec::JobSpec;
 use crate::clock;
 use crate::process;
 
@@ -54,6 +54,8 @@ pub struct Host<'a> {
     pub(crate) spec: &'a JobSpec,
     pub(crate) index: u16,
     pub(crate) stop: &'a mut Stop,
+    /// Begins the names of the step's files; not empty for a step of a document that a step runs.
+    pub(crate) prefix: String,
 }
 
 impl Host<'_> {
@@ -65,7 +67,7 @@ impl Host<'_> {
 
     /// The path of a file of this step in the job's folder.
     pub(crate) fn file(&self, ending: &str) -> PathBuf {
-        self.folder.step_file(self.index, ending)
+        self.folder.step_file(self.index, &format!("{}{ending}", self.prefix))
     }
 
     /// Starts the role step on a plan file, in a process group of its own.
@@ -74,7 +76,7 @@ impl Host<'_> {
     }
 
     /// Waits for what was started, no longer than `limit`, and keeps its output.
-    pub(crate) async fn attend(&mut self, child: Child, limit: Duration, captures: [Capture; 2]) -> (ChildEnd, [CapturedFile; 2]) {
+    pub(crate) async fn attend(&mut self, child: Child, limit: Duration, captures: [Capture; 2]) -> (ChildEnd, Option<[Capture; 2]>) {
         let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
         let deadline_ms = clock::boottime_ms().saturating_add(limit_ms);
         child::attend(child, deadline_ms, self.stop, captures).await

@@ -39,7 +39,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::clock;
 use crate::state;
+use crate::step::control::Flow;
 use crate::step::{self, Ending};
+use capture::Capture;
 use folder::JobFolder;
 use host::{Host, Stop};
 use spec::{JobReport, JobSpec, JobStep};
@@ -49,10 +51,6 @@ use start::{Claim, StartError};
 pub const ALREADY_STARTED: u8 = 75;
 /// Exit code: the job could not do its work (`EX_SOFTWARE`).
 pub const COULD_NOT_RUN: u8 = 70;
-/// A step that exits so ends the job successfully.
-const EXIT_STOP_SUCCESS: i32 = 168;
-/// A step that exits so ends the job as failed.
-const EXIT_STOP_FAILURE: i32 = 169;
 
 /// Why a job has no report.
 #[derive(Debug, Error)]
@@ -99,7 +97,7 @@ pub async fn run(folder: &Path) -> Result<(), JobError> {
     };
     let path = folder.report();
     let bytes = crate::record::encode(&report).map_err(|error| JobError::Report { path: path.clone(), source: io::Error::other(error) })?;
-    state::replace_file(&path, &bytes).map_err(|source| JobError::Report { path, source })
+    state::replace_file_for_this_boot(&path, &bytes).map_err(|source| JobError::Report { path, source })
 }
 
 /// Leaves the session of whoever started us, and takes over the signals that could end us.
@@ -130,21 +128,21 @@ fn fit_to_run(spec: JobSpec) -> Result<JobSpec, &'static str> {
 async fn run_steps(folder: &JobFolder, spec: &JobSpec, mut stop: Stop) -> JobReport {
     let mut steps = Vec::with_capacity(spec.plan.steps.len());
     let mut explanation = String::new();
-    let mut over = false;
+    let (mut cancelled, mut flow) = (false, Flow::of(&spec.plan));
     for (index, planned) in (0_u16..).zip(&spec.plan.steps) {
-        over = over || stop.requested();
-        if over {
+        cancelled = cancelled || stop.requested();
+        if cancelled {
             steps.push(JobStep::not_run(&planned.name));
             continue;
         }
         let started_uptime_ms = clock::boottime_ms();
-        let mut host = Host { folder, spec, index, stop: &mut stop };
-        let Ending { status, exit_code, explanation: why, stdout, stderr } = step::run(planned, &mut host).await;
+        let mut host = Host { folder, spec, index, stop: &mut stop, prefix: String::new() };
+        let Ending { status, exit_code, explanation: why, captures } = step::run(planned, &mut flow, &mut host).await;
         if let Some(why) = why {
             explain(&mut explanation, &planned.name, &why);
         }
-        over = status == StepStatus::Cancelled || matches!(exit_code, EXIT_STOP_SUCCESS | EXIT_STOP_FAILURE);
-        let status = if exit_code == EXIT_STOP_SUCCESS && status == StepStatus::Failed { StepStatus::Succeeded } else { status };
+        cancelled = status == StepStatus::Cancelled;
+        let [stdout, stderr] = captures.map_or_else(Default::default, |captures| captures.map(Capture::finish));
         steps.push(JobStep {
             name: planned.name.clone(),
             status,
@@ -163,7 +161,7 @@ async fn run_steps(folder: &JobFolder, spec: &JobSpec, mut stop: Stop) -> JobRep
 }
 
 /// Adds a line on a step, as far as there is room.
-fn explain(explanation: &mut String, step: &str, why: &str) {
+pub(crate) fn explain(explanation: &mut String, step: &str, why: &str) {
     if !explanation.is_empty() {
         explanation.push_str("; ");
     }
@@ -171,9 +169,9 @@ fn explain(explanation: &mut String, step: &str, why: &str) {
     explanation.truncate(explanation.floor_char_boundary(MAXIMUM_EXPLANATION_BYTES));
 }
 
-/// SSM's order: Failed, then TimedOut, then Cancelled, then success. Steps that were not reached count only through the
+/// SSM's order: Failed, then TimedOut, then Cancelled, then success, which skipped steps do not change. Steps that were not reached count only through the
 /// cancel that kept them from it.
-fn aggregate(steps: impl Iterator<Item = StepStatus>, cancelled: bool) -> Outcome {
+pub(crate) fn aggregate(steps: impl Iterator<Item = StepStatus>, cancelled: bool) -> Outcome {
     let mut outcome = Outcome::Succeeded;
     let mut not_reached = false;
     for status in steps {
@@ -181,7 +179,7 @@ fn aggregate(steps: impl Iterator<Item = StepStatus>, cancelled: bool) -> Outcom
             (Outcome::Failed, _) | (_, StepStatus::Failed) => Outcome::Failed,
             (Outcome::TimedOut, _) | (_, StepStatus::TimedOut) => Outcome::TimedOut,
             (Outcome::Cancelled, _) | (_, StepStatus::Cancelled) => Outcome::Cancelled,
-            (outcome, StepStatus::Succeeded) => outcome,
+            (outcome, StepStatus::Succeeded | StepStatus::Skipped) => outcome,
             (outcome, StepStatus::NotRun) => {
                 not_reached = true;
                 outcome
@@ -197,13 +195,17 @@ mod tests {
 
     #[test]
     fn statuses_add_up_as_in_ssm() {
-        use StepStatus::{Cancelled, Failed, NotRun, Succeeded, TimedOut};
+        use StepStatus::{Cancelled, Failed, NotRun, Skipped, Succeeded, TimedOut};
         for (steps, cancelled, expected) in [
             (vec![Succeeded, Succeeded], false, Outcome::Succeeded),
             (vec![Succeeded, Succeeded], true, Outcome::Succeeded),
             (vec![Succeeded, NotRun], false, Outcome::Succeeded),
             (vec![Succeeded, NotRun], true, Outcome::Cancelled),
             (vec![NotRun], true, Outcome::Cancelled),
+            (vec![Skipped, Succeeded], false, Outcome::Succeeded),
+            (vec![Skipped, Skipped], false, Outcome::Succeeded),
+            (vec![Failed, Skipped], false, Outcome::Failed),
+            (vec![TimedOut, Skipped], false, Outcome::TimedOut),
             (vec![Failed, Succeeded], false, Outcome::Failed),
             (vec![TimedOut, Failed, Succeeded], false, Outcome::Failed),
             (vec![Succeeded, TimedOut], false, Outcome::TimedOut),

@@ -54,7 +54,8 @@ pub struct JobStep {
     pub name: String,
     /// How it ended.
     pub status: StepStatus,
-    /// The exit code; 128 + n when signal n ended it; 137 when we stopped it, as in SSM; −1 when it could not be run.
+    /// The exit code; 128 + n when signal n ended it; 137 when we stopped it, as in SSM; −1 when it could not be run; 0 when it was
+    /// skipped; 168 when its failure ends the document successfully.
     pub exit_code: i32,
     /// When it began, in milliseconds since the boot; none when it was not reached.
     pub started_uptime_ms: Option<u64>,

@@ -1,6 +1,9 @@
 //! At most one start: whoever links the name `started` owns it, for ever.
 //!
 //! The lock is taken on the nameless file first, so that nobody ever sees `started` unlocked while its job lives.
+//!
+//! Nothing is synchronised to the disk here. The name only decides between processes of one boot, which share the page cache; that an order
+//! was about to start is in the journal, durably, and in a later boot exec never starts it, whatever the folder says (decision 7).
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -13,7 +16,6 @@ use super::folder::JobFolder;
 use super::spec::Started;
 use crate::clock;
 use crate::record;
-use crate::state::sync_folder;
 
 /// Why this process does not own the start.
 #[derive(Debug, Error)]
@@ -21,7 +23,7 @@ pub enum StartError {
     /// The name is linked: the order was started, by another process or before.
     #[error("the order was started before; nothing was run")]
     AlreadyStarted,
-    /// The start cannot be made durable: nothing is run then.
+    /// The start cannot be recorded: nothing is run then.
     #[error("the start cannot be recorded in {}", .folder.display())]
     Unrecorded {
         /// The job's folder.
@@ -38,7 +40,7 @@ pub struct Claim {
     _locked: File,
 }
 
-/// Takes the start of a folder, durably.
+/// Takes the start of a folder.
 ///
 /// # Errors
 /// See [`StartError`]. After [`StartError::Unrecorded`] the name may be linked: then the order counts as started.
@@ -59,16 +61,13 @@ fn try_claim(folder: &JobFolder) -> io::Result<Claim> {
     let claimed = link_locked(&temporary, &record::encode(&started).map_err(io::Error::other)?, &folder.started());
     // The name has done its work, whatever came of it.
     fs::remove_file(&temporary)?;
-    let file = claimed?;
-    sync_folder(folder.path())?;
-    Ok(Claim { _locked: file })
+    Ok(Claim { _locked: claimed? })
 }
 
 fn link_locked(temporary: &Path, content: &[u8], name: &Path) -> io::Result<File> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(temporary)?;
     file.try_lock()?;
     file.write_all(content)?;
-    file.sync_all()?;
     fs::hard_link(temporary, name)?;
     Ok(file)
 }

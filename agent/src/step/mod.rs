@@ -3,17 +3,21 @@
 //! To add a kind of step: a file here with `plan` (pure; what will be done, printable) and `apply` (does it), and a line in
 //! each `match` below. The compiler finds the places once the kind is in `flotilla_protocol::document::Action`.
 
+pub mod control;
+pub mod run_plan;
+pub mod run_power_shell_script;
 pub mod run_shell_script;
 pub mod shell_process;
 
 use std::io;
 
-use flotilla_protocol::document::{Action, Step};
+use flotilla_protocol::document::{Action, RunShellScript, Step};
 use flotilla_protocol::status::StepStatus;
 
 use crate::job::capture::Capture;
 use crate::job::host::Host;
-use crate::job::spec::CapturedFile;
+use control::{Decision, Flow};
+use run_shell_script::Interpreter;
 
 /// Exit code of a step that could not be run at all.
 pub const NO_EXIT_CODE: i32 = -1;
@@ -26,28 +30,66 @@ pub(crate) struct Ending {
     pub(crate) exit_code: i32,
     /// For people, where the exit code does not say it all.
     pub(crate) explanation: Option<String>,
-    pub(crate) stdout: CapturedFile,
-    pub(crate) stderr: CapturedFile,
+    /// What it wrote; none when that was lost.
+    pub(crate) captures: Option<[Capture; 2]>,
 }
 
-/// Plans a step and does it. Whatever goes wrong is the step's failure.
-pub(crate) async fn run(step: &Step, host: &mut Host<'_>) -> Ending {
-    let captures = match host.captures() {
-        Ok(captures) => captures,
-        Err(error) => return Ending::without_output(format!("its output files cannot be made: {error}")),
-    };
+/// Runs a step, skips it, or fails it, as its document says. Whatever goes wrong is the step's failure.
+pub(crate) async fn run(step: &Step, flow: &mut Flow, host: &mut Host<'_>) -> Ending {
+    match host.captures() {
+        Ok(captures) => run_within(step, flow, host, captures).await,
+        Err(error) => {
+            let why = format!("its output files cannot be made: {error}");
+            let ending = Ending { status: StepStatus::Failed, exit_code: NO_EXIT_CODE, explanation: Some(why), captures: None };
+            flow.ended(step.control, true, ending)
+        }
+    }
+}
+
+/// [`run`], with the output into files that are there already.
+pub(crate) async fn run_within(step: &Step, flow: &mut Flow, host: &mut Host<'_>, captures: [Capture; 2]) -> Ending {
+    match flow.next(step, &host.spec.parameters) {
+        Decision::Run => {
+            let ending = act(step, host, captures).await;
+            flow.ended(step.control, true, ending)
+        }
+        Decision::Fail(why) => {
+            let ending = Ending::not_run(captures, why);
+            flow.ended(step.control, false, ending)
+        }
+        Decision::Skip(why) => Ending::skipped(captures, &why),
+    }
+}
+
+async fn act(step: &Step, host: &mut Host<'_>, captures: [Capture; 2]) -> Ending {
     match step.action() {
-        Ok(Action::RunShellScript(script)) => match run_shell_script::plan(&script, host.spec) {
-            Ok(plan) => {
-                tracing::info!(step = %step.name, %plan, "a step begins");
-                run_shell_script::apply(&plan, host, captures).await
-            }
+        Ok(Action::RunShellScript(script)) => run_script(step, &script, &Interpreter::shell(), host, captures).await,
+        Ok(Action::RunPowerShellScript(script)) => match run_power_shell_script::interpreter(run_shell_script::PATH) {
+            Ok(interpreter) => run_script(step, &script, &interpreter, host, captures).await,
             Err(why) => Ending::not_run(captures, why),
         },
+        Ok(Action::RunPlan(plan)) => run_plan::apply(&plan, host, captures).await,
+        Ok(Action::Refuse(refuse)) => Ending::not_run(captures, refuse.why),
         Ok(Action::Unsupported(kind)) => {
             Ending::not_run(captures, format!("this agent does not know steps of kind {kind}; update the agent"))
         }
         Err(error) => Ending::not_run(captures, format!("the step cannot be read: {error}")),
+    }
+}
+
+async fn run_script(
+    step: &Step,
+    script: &RunShellScript,
+    interpreter: &Interpreter,
+    host: &mut Host<'_>,
+    captures: [Capture; 2],
+) -> Ending {
+    match run_shell_script::plan(script, host.spec) {
+        Ok(plan) => {
+            tracing::info!(step = %step.name, %plan, "a step begins");
+            run_shell_script::apply(&plan, interpreter, host, captures).await
+        }
+        Err(why) => Ending::not_run(captures, why),
     }
 }
 
@@ -56,18 +98,14 @@ impl Ending {
     pub(crate) fn not_run([stdout, mut stderr]: [Capture; 2], why: String) -> Self {
         stderr.take(why.as_bytes());
         stderr.take(b"\n");
-        Self {
-            status: StepStatus::Failed,
-            exit_code: NO_EXIT_CODE,
-            explanation: Some(why),
-            stdout: stdout.finish(),
-            stderr: stderr.finish(),
-        }
+        Self { status: StepStatus::Failed, exit_code: NO_EXIT_CODE, explanation: Some(why), captures: Some([stdout, stderr]) }
     }
 
-    fn without_output(why: String) -> Self {
-        let (stdout, stderr) = Default::default();
-        Self { status: StepStatus::Failed, exit_code: NO_EXIT_CODE, explanation: Some(why), stdout, stderr }
+    /// A step that was passed over: the reason goes to its output, as in SSM.
+    fn skipped([mut stdout, stderr]: [Capture; 2], why: &str) -> Self {
+        stdout.take(why.as_bytes());
+        stdout.take(b"\n");
+        Self { status: StepStatus::Skipped, exit_code: 0, explanation: None, captures: Some([stdout, stderr]) }
     }
 
     /// [`Self::not_run`] for a failed system call.

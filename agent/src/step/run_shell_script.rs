@@ -18,16 +18,16 @@ use super::shell_process::ShellProcess;
 use crate::job::capture::Capture;
 use crate::job::child::ChildEnd;
 use crate::job::host::Host;
-use crate::job::spec::{CapturedFile, JobSpec};
+use crate::job::spec::JobSpec;
 use crate::process::ORDER_VARIABLE;
 use crate::record;
 
 /// Where a script finds programs, whatever the agent itself was started with.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Variable that names the document.
 const DOCUMENT_VARIABLE: &str = "FLOTILLA_DOCUMENT";
 /// Exit code of a step that we have stopped: SSM's, 128 + SIGKILL.
-const STOPPED_EXIT_CODE: i32 = 137;
+pub(crate) const STOPPED_EXIT_CODE: i32 = 137;
 /// Largest script with its environment after the parameters were filled in.
 const MAXIMUM_FILLED_BYTES: usize = 1024 * 1024;
 /// What shells add to the number of the signal that has ended a program.
@@ -106,8 +106,26 @@ fn filled_length(template: &Template, parameters: &[Parameter]) -> usize {
     template.0.iter().map(length).fold(1, usize::saturating_add)
 }
 
+/// What reads a script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Interpreter {
+    /// An absolute path.
+    pub(crate) program: PathBuf,
+    /// What stands before the script.
+    pub(crate) arguments: Vec<String>,
+    /// Ends the name of the script's file.
+    pub(crate) ending: &'static str,
+}
+
+impl Interpreter {
+    /// `/bin/sh`
+    pub(crate) fn shell() -> Self {
+        Self { program: PathBuf::from("/bin/sh"), arguments: Vec::new(), ending: "sh" }
+    }
+}
+
 /// Runs the script and waits for its end.
-pub(crate) async fn apply(plan: &ShellPlan, host: &mut Host<'_>, captures: [Capture; 2]) -> Ending {
+pub(crate) async fn apply(plan: &ShellPlan, interpreter: &Interpreter, host: &mut Host<'_>, captures: [Capture; 2]) -> Ending {
     if let Some(folder) = &plan.working_directory
         && !folder.is_dir()
     {
@@ -117,7 +135,7 @@ pub(crate) async fn apply(plan: &ShellPlan, host: &mut Host<'_>, captures: [Capt
         Ok(user) => user,
         Err(why) => return Ending::not_run(captures, why),
     };
-    let file = match prepare(plan, host, user.as_ref()) {
+    let file = match prepare(plan, interpreter, host, user.as_ref()) {
         Ok(file) => file,
         Err(error) => return Ending::failed(captures, "the script cannot be put into the job's folder", &error),
     };
@@ -140,8 +158,8 @@ fn find_user(name: &str) -> Result<User, String> {
 }
 
 /// Writes the script and what the role step needs to know, and makes the working folder.
-fn prepare(plan: &ShellPlan, host: &Host<'_>, user: Option<&User>) -> io::Result<PathBuf> {
-    let script = host.file("sh");
+fn prepare(plan: &ShellPlan, interpreter: &Interpreter, host: &Host<'_>, user: Option<&User>) -> io::Result<PathBuf> {
+    let script = host.file(interpreter.ending);
     write_new(&script, plan.script.as_bytes(), 0o700, user)?;
     let work = host.folder.work();
     match DirBuilder::new().mode(0o700).create(&work) {
@@ -159,6 +177,8 @@ fn prepare(plan: &ShellPlan, host: &Host<'_>, user: Option<&User>) -> io::Result
     environment.extend(plan.environment.clone());
     let process = ShellProcess {
         job: std::process::id(),
+        interpreter: interpreter.program.clone(),
+        arguments: interpreter.arguments.clone(),
         script,
         work,
         working_directory: plan.working_directory.clone(),
@@ -187,7 +207,7 @@ fn own(path: &Path, user: Option<&User>) -> io::Result<()> {
     Ok(chown(path, Some(user.uid), Some(user.gid))?)
 }
 
-fn ending(end: ChildEnd, limit: Duration, [stdout, stderr]: [CapturedFile; 2]) -> Ending {
+fn ending(end: ChildEnd, limit: Duration, captures: Option<[Capture; 2]>) -> Ending {
     let (status, exit_code, explanation) = match end {
         ChildEnd::Exited(0) => (StepStatus::Succeeded, 0, None),
         ChildEnd::Exited(code) => (StepStatus::Failed, code, None),
@@ -201,7 +221,7 @@ fn ending(end: ChildEnd, limit: Duration, [stdout, stderr]: [CapturedFile; 2]) -
         ChildEnd::Cancelled => (StepStatus::Cancelled, STOPPED_EXIT_CODE, Some("stopped by a cancel".to_owned())),
         ChildEnd::Unknown => (StepStatus::Failed, super::NO_EXIT_CODE, Some("the system does not say how it ended".to_owned())),
     };
-    Ending { status, exit_code, explanation, stdout, stderr }
+    Ending { status, exit_code, explanation, captures }
 }
 
 #[cfg(test)]

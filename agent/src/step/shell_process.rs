@@ -29,6 +29,10 @@ const MAXIMUM_PLAN_BYTES: u64 = 16 * 1024 * 1024;
 pub(crate) struct ShellProcess {
     /// The job's process, with which the shell ends.
     pub(crate) job: u32,
+    /// The program that reads the script, an absolute path.
+    pub(crate) interpreter: PathBuf,
+    /// Its arguments before the script.
+    pub(crate) arguments: Vec<String>,
     /// The script's file.
     pub(crate) script: PathBuf,
     /// The job's working folder.
@@ -76,8 +80,13 @@ pub enum ShellError {
     #[error("the job of this step cannot be followed")]
     Job(#[from] SupervisorError),
     /// The shell cannot be executed.
-    #[error("/bin/sh cannot be run")]
-    Shell(#[source] io::Error),
+    #[error("{} cannot be run", .interpreter.display())]
+    Shell {
+        /// The program.
+        interpreter: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
 }
 
 /// Becomes the shell of the step in a plan file. Returns only when that fails.
@@ -108,7 +117,8 @@ fn try_become_shell(plan: &Path) -> Result<std::convert::Infallible, ShellError>
     umask(Mode::from_bits_truncate(0o022));
     // After the change of user, which the kernel takes as a reason to forget it.
     process::die_with_parent(step.job, Signal::SIGKILL)?;
-    Err(ShellError::Shell(process::become_shell(&path, &step.environment)))
+    let source = process::become_interpreter(&step.interpreter, &step.arguments, &path, &step.environment);
+    Err(ShellError::Shell { interpreter: step.interpreter, source })
 }
 
 fn read(plan: &Path) -> Result<ShellProcess, ShellError> {

@@ -31,13 +31,17 @@ pub(crate) fn script(lines: &[&str]) -> RunShellScript {
 }
 
 pub(crate) fn spec(scripts: Vec<RunShellScript>) -> JobSpec {
-    let step = |(index, script)| Step { name: format!("step{index}"), action: Action::RunShellScript(script).encode() };
+    let step = |(index, script)| Step::new(format!("step{index}"), &Action::RunShellScript(script));
+    of_plan(Plan { steps: scripts.into_iter().enumerate().map(step).collect() })
+}
+
+pub(crate) fn of_plan(plan: Plan) -> JobSpec {
     JobSpec {
         order: OrderId(rand_id()),
         document: "Test-Document".into(),
         document_version: "1".into(),
         parameters: Vec::new(),
-        plan: Plan { steps: scripts.into_iter().enumerate().map(step).collect() },
+        plan,
         output_limit_bytes: 1024 * 1024,
         job_user: None,
         boot: clock::boot_id().unwrap(),

@@ -1,6 +1,7 @@
 //! The role job, through its real door: the binary, a folder and signals.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod documents;
 mod kit;
 mod stopping;
 
@@ -54,8 +55,8 @@ fn exit_codes_168_and_169_end_the_job() {
         let job = Job::new(&spec(vec![script(&[&format!("exit {code}")]), script(&["echo never"])]));
         let report = job.run();
         assert_eq!((report.outcome, report.steps[0].status, report.steps[0].exit_code), (outcome, status, code));
-        assert_eq!((report.steps[1].status, report.steps[1].started_uptime_ms), (StepStatus::NotRun, None));
-        assert_eq!(job.output(1, Stdout), "");
+        assert_eq!((report.steps[1].status, report.steps[1].exit_code), (StepStatus::Skipped, 0));
+        assert_eq!(job.output(1, Stdout), "skipped: the step step0 has ended the document\n");
     }
 }
 

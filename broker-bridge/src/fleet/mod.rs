@@ -1,7 +1,8 @@
-//! The nouns that every capability shares: nodes, activations, tags, targets, documents, users, and the keys that sign.
+//! The nouns that every capability shares: nodes, activations, tags, groups, targets, documents, users, and the keys that sign.
 
 pub mod activation;
 pub mod document;
+pub mod group;
 pub mod node;
 pub mod pace;
 pub mod signer;
@@ -131,6 +132,7 @@ impl Fleet {
 pub fn endpoints(registry: &mut Registry<Fleet>) {
     activation::api::endpoints(registry);
     document::api::endpoints(registry);
+    group::api::endpoints(registry);
     node::api::endpoints(registry);
     tag::api::endpoints(registry);
 }

@@ -2,13 +2,14 @@
 //!
 //! The signature is made anew with the official `aws-sigv4` over exactly the headers that the client says it signed, and
 //! compared in constant time. Only signatures in headers are taken, none in the address. A signature must cover the host,
-//! the time and the operation, and its time must be within [`MAXIMUM_SKEW_MS`] of ours.
+//! the time and the operation, which is a header for SSM and the address for resource groups, and its time must be within
+//! [`MAXIMUM_SKEW_MS`] of ours. A signature for one service is none for the other.
 
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use axum::http::HeaderMap;
-use flotilla_api::operation::SIGNING_SERVICE;
+use flotilla_api::{groups, operation};
 use std::time::{Duration, SystemTime};
 use subtle::ConstantTimeEq as _;
 
@@ -21,12 +22,37 @@ pub const MAXIMUM_SIGNED_HEADERS: usize = 64;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const TERMINATOR: &str = "aws4_request";
-/// What a signature must cover. The body is always covered.
-const REQUIRED: [&str; 3] = ["host", "x-amz-date", "x-amz-target"];
 /// Headers that must not come twice, because two readers could take different ones.
 const SINGLE: [&str; 4] = ["authorization", "host", "x-amz-date", "x-amz-target"];
-/// Only the headers and the body matter: the address of an operation is always `/`, and the host is a signed header.
-const SIGNED_ADDRESS: &str = "https://bridge.invalid/";
+/// What stands before the path when an address is signed: the host is a signed header and counts there only.
+const SIGNED_HOST: &str = "https://bridge.invalid";
+
+/// The service that a signature is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignedService {
+    /// Systems Manager: the operation is a header, the address always `/`.
+    Ssm,
+    /// Resource groups: the operation is the address.
+    ResourceGroups,
+}
+
+impl SignedService {
+    /// Its name in the credential scope.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ssm => operation::SIGNING_SERVICE,
+            Self::ResourceGroups => groups::SIGNING_SERVICE,
+        }
+    }
+
+    /// The headers that a signature must cover. The address and the body are always covered.
+    fn required(self) -> &'static [&'static str] {
+        match self {
+            Self::Ssm => &["host", "x-amz-date", "x-amz-target"],
+            Self::ResourceGroups => &["host", "x-amz-date"],
+        }
+    }
+}
 
 /// Why a signature was not accepted, in the words of AWS where it has them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -65,6 +91,7 @@ impl SignatureError {
 /// A signature as a request presents it, read but not verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PresentedSignature {
+    service: SignedService,
     access_key_id: String,
     region: String,
     signed_headers: Vec<String>,
@@ -74,11 +101,19 @@ pub struct PresentedSignature {
 }
 
 impl PresentedSignature {
-    /// Reads the signature of a request.
+    /// Reads the signature of a request of SSM.
     ///
     /// # Errors
     /// It is missing, incomplete, or does not cover what it must.
     pub fn parse(headers: &HeaderMap) -> Result<Self, SignatureError> {
+        Self::parse_for(headers, SignedService::Ssm)
+    }
+
+    /// Reads the signature of a request of a service.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn parse_for(headers: &HeaderMap, service: SignedService) -> Result<Self, SignatureError> {
         if !headers.contains_key("authorization") {
             return Err(SignatureError::Missing);
         }
@@ -112,14 +147,14 @@ impl PresentedSignature {
             }
         }
         let credential = credential.ok_or(SignatureError::Incomplete("Credential is missing"))?;
-        let (access_key_id, region) = parse_scope(credential, date)?;
-        let signed_headers = parse_signed_headers(signed_headers.ok_or(SignatureError::Incomplete("SignedHeaders is missing"))?)?;
+        let (access_key_id, region) = parse_scope(credential, date, service)?;
+        let signed_headers = parse_signed_headers(signed_headers.ok_or(SignatureError::Incomplete("SignedHeaders is missing"))?, service)?;
         let signature = signature.ok_or(SignatureError::Incomplete("Signature is missing"))?;
         let lower_hex = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f');
         if signature.len() != 64 || !signature.bytes().all(lower_hex) {
             return Err(SignatureError::Incomplete("Signature is not 64 lower-case hexadecimal digits"));
         }
-        Ok(Self { access_key_id, region, signed_headers, signature: signature.to_owned(), date: date.to_owned(), date_ms })
+        Ok(Self { service, access_key_id, region, signed_headers, signature: signature.to_owned(), date: date.to_owned(), date_ms })
     }
 
     /// The access key whose secret must have made the signature.
@@ -140,19 +175,27 @@ impl PresentedSignature {
         self.date_ms
     }
 
-    /// Verifies that `secret` made the signature over these headers and this body, and recently.
+    /// Verifies that `secret` made the signature over these headers and this body at the address `/`, and recently.
     ///
     /// # Errors
     /// The clocks differ too much, or the signature does not fit.
     pub fn verify(&self, headers: &HeaderMap, body: &[u8], secret: &str, now_ms: u64) -> Result<(), SignatureError> {
+        self.verify_at("/", headers, body, secret, now_ms)
+    }
+
+    /// Verifies that `secret` made the signature over this address (path and query), these headers and this body, and recently.
+    ///
+    /// # Errors
+    /// As [`Self::verify`].
+    pub fn verify_at(&self, address: &str, headers: &HeaderMap, body: &[u8], secret: &str, now_ms: u64) -> Result<(), SignatureError> {
         if self.date_ms.abs_diff(now_ms) > MAXIMUM_SKEW_MS {
             return Err(SignatureError::Skew { signed: self.date.clone(), now: format_date(now_ms) });
         }
-        let expected = self.expected(headers, body, secret)?;
+        let expected = self.expected(address, headers, body, secret)?;
         if bool::from(expected.as_bytes().ct_eq(self.signature.as_bytes())) { Ok(()) } else { Err(SignatureError::Mismatch) }
     }
 
-    fn expected(&self, headers: &HeaderMap, body: &[u8], secret: &str) -> Result<String, SignatureError> {
+    fn expected(&self, address: &str, headers: &HeaderMap, body: &[u8], secret: &str) -> Result<String, SignatureError> {
         let mut signed = Vec::new();
         for name in &self.signed_headers {
             if !headers.contains_key(name) {
@@ -169,20 +212,20 @@ impl PresentedSignature {
         let parameters = v4::SigningParams::builder()
             .identity(&identity)
             .region(&self.region)
-            .name(SIGNING_SERVICE)
+            .name(self.service.name())
             .time(SystemTime::UNIX_EPOCH + Duration::from_millis(self.date_ms))
             .settings(settings)
             .build()
             .map_err(|_| SignatureError::Mismatch)?
             .into();
-        let request = SignableRequest::new("POST", SIGNED_ADDRESS, signed.into_iter(), SignableBody::Bytes(body))
+        let request = SignableRequest::new("POST", format!("{SIGNED_HOST}{address}"), signed.into_iter(), SignableBody::Bytes(body))
             .map_err(|_| SignatureError::Mismatch)?;
         sign(request, &parameters).map(|output| output.signature().to_owned()).map_err(|_| SignatureError::Mismatch)
     }
 }
 
-/// `<access key id>/<YYYYMMDD>/<region>/ssm/aws4_request`
-fn parse_scope(credential: &str, date: &str) -> Result<(String, String), SignatureError> {
+/// `<access key id>/<YYYYMMDD>/<region>/<service>/aws4_request`
+fn parse_scope(credential: &str, date: &str, wanted: SignedService) -> Result<(String, String), SignatureError> {
     let mut parts = credential.split('/');
     let mut next = || parts.next().ok_or(SignatureError::Incomplete("Credential does not have five parts"));
     let (access_key_id, day, region, service, terminator) = (next()?, next()?, next()?, next()?, next()?);
@@ -199,8 +242,8 @@ fn parse_scope(credential: &str, date: &str) -> Result<(String, String), Signatu
     if !(1..=64).contains(&region.len()) || !region.bytes().all(plain) {
         return Err(SignatureError::Incomplete("Credential names no region"));
     }
-    if service != SIGNING_SERVICE {
-        return Err(SignatureError::Incomplete("Credential is for another service than ssm"));
+    if service != wanted.name() {
+        return Err(SignatureError::Incomplete("Credential is for another service than the one that is called"));
     }
     if terminator != TERMINATOR {
         return Err(SignatureError::Incomplete("Credential does not end in aws4_request"));
@@ -208,7 +251,7 @@ fn parse_scope(credential: &str, date: &str) -> Result<(String, String), Signatu
     Ok((access_key_id.to_owned(), region.to_owned()))
 }
 
-fn parse_signed_headers(list: &str) -> Result<Vec<String>, SignatureError> {
+fn parse_signed_headers(list: &str, service: SignedService) -> Result<Vec<String>, SignatureError> {
     let names: Vec<String> = list.split(';').map(str::to_owned).collect();
     if names.len() > MAXIMUM_SIGNED_HEADERS || !names.is_sorted_by(|left, right| left < right) {
         return Err(SignatureError::Incomplete("SignedHeaders is not sorted, or too long"));
@@ -217,8 +260,8 @@ fn parse_signed_headers(list: &str) -> Result<Vec<String>, SignatureError> {
     if names.iter().any(|name| name.is_empty() || name == "authorization" || !name.bytes().all(plain)) {
         return Err(SignatureError::Incomplete("SignedHeaders names what is no header"));
     }
-    if REQUIRED.iter().any(|required| !names.iter().any(|name| name == required)) {
-        return Err(SignatureError::Incomplete("SignedHeaders must name host, x-amz-date and x-amz-target"));
+    if service.required().iter().any(|required| !names.iter().any(|name| name == required)) {
+        return Err(SignatureError::Incomplete("SignedHeaders must name host and x-amz-date, and x-amz-target where there is one"));
     }
     Ok(names)
 }

@@ -68,8 +68,8 @@ async fn wrong_documents_get_the_models_errors() {
     let bridge = Bridge::start().await;
     let content = |from: &str, to: &str| CONTENT.replacen(from, to, 1);
     for (content, expected) in [
-        (content("aws:runShellScript", "aws:runDockerAction"), "InvalidDocumentContent"),
-        (content("'2.2'", "'1.2'"), "InvalidDocumentSchemaVersion"),
+        (content("aws:runShellScript", "aws:runRubyScript"), "InvalidDocumentContent"),
+        (content("'2.2'", "'1.1'"), "InvalidDocumentSchemaVersion"),
         (content("type: String", "type: Strong"), "InvalidDocumentContent"),
         ("{".to_owned(), "InvalidDocumentContent"),
         (content("greets", &"x".repeat(64 * 1024)), "MaxDocumentSizeExceeded"),
@@ -133,6 +133,15 @@ async fn lists_are_filtered_and_paged() {
         let page = bridge.ok("ListDocuments", json!({"Filters": [{"Key": key, "Values": [value]}]})).await;
         assert_eq!(page["DocumentIdentifiers"].as_array().unwrap().len(), count, "{key}={value}");
     }
+    for (key, value, count) in [("Name", "doc-", 5), ("Owner", "Amazon", 1), ("PlatformTypes", "Linux", 6), ("DocumentType", "Command", 6)]
+    {
+        // The older form, in which members begin with small letters.
+        let page = bridge.ok("ListDocuments", json!({"DocumentFilterList": [{"key": key, "value": value}]})).await;
+        assert_eq!(page["DocumentIdentifiers"].as_array().unwrap().len(), count, "{key}={value}");
+    }
+    let both = json!({"Filters": [{"Key": "Name", "Values": ["doc-1", "doc-2"]}, {"Key": "SearchKeyword", "Values": ["-2", "-3"]}]});
+    assert_eq!(bridge.ok("ListDocuments", both).await["DocumentIdentifiers"].as_array().unwrap().len(), 1, "all filters, any value");
+    assert_eq!(bridge.refused("ListDocuments", json!({"Filters": [{"Key": "Name", "Values": []}]})).await, "ValidationException");
     assert_eq!(bridge.refused("ListDocuments", json!({"Filters": [{"Key": "Colour", "Values": ["x"]}]})).await, "InvalidFilterKey");
     assert_eq!(bridge.refused("ListDocuments", json!({"NextToken": "x"})).await, "InvalidNextToken");
     assert_eq!(bridge.refused("ListDocuments", json!({"MaxResults": 51})).await, "ValidationException");

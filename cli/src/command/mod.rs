@@ -3,6 +3,7 @@
 
 mod activation;
 mod commands;
+mod documents;
 mod nodes;
 mod run;
 
@@ -20,6 +21,7 @@ pub(crate) enum Command {
     Activation(activation::ActivationArguments),
     Run(run::RunArguments),
     Commands(commands::CommandsArguments),
+    Documents(documents::DocumentsArguments),
 }
 
 /// Does what the arguments say; the result is the exit code.
@@ -35,6 +37,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<u8, CliError> {
             run::run(&open()?, output, &command, &request)
         }
         Command::Commands(command) => commands::run(&open()?, output, &command),
+        Command::Documents(command) => documents::run(&open()?, output, &command),
     }
 }
 

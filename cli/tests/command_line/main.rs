@@ -252,3 +252,60 @@ fn home_of(bridge: &Bridge) -> TempDir {
     write!(file, "AWS_ENDPOINT_URL_SSM={endpoint}\nAWS_ACCESS_KEY_ID=id\nAWS_SECRET_ACCESS_KEY=secret\n").unwrap();
     home
 }
+
+/// Calls by the names of their operations.
+type Calls = Arc<Mutex<Vec<(String, Value)>>>;
+
+/// A bridge with one document of two versions; what it is asked is kept.
+fn bridge_with_a_document() -> (Bridge, Calls) {
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&sent);
+    let bridge = Bridge::start(move |operation, request| {
+        sent.lock().unwrap().push((operation.to_owned(), request.clone()));
+        match operation {
+            "GetDocument" => {
+                let line = if request["DocumentVersion"] == "1" { "one" } else { "two" };
+                (200, json!({ "Name": "Doc", "Content": format!("a: 1\nb: {line}\n"), "DocumentFormat": "YAML" }))
+            }
+            "UpdateDocument" => {
+                let description = json!({ "Name": "Doc", "DocumentVersion": "3", "DefaultVersion": "1" });
+                (200, json!({ "DocumentDescription": description }))
+            }
+            "UpdateDocumentDefaultVersion" => (200, json!({ "Description": { "Name": "Doc", "DefaultVersion": "3" } })),
+            _ => bridge::refuse("InvalidDocument", "line 3, mainSteps[0].name: no such document"),
+        }
+    });
+    (bridge, seen)
+}
+
+#[test]
+fn documents_are_compared_updated_and_refused_with_their_place() {
+    let (bridge, sent) = bridge_with_a_document();
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("doc.yaml");
+    OpenOptions::new().write(true).create_new(true).open(&path).unwrap().write_all(b"a: 1\nb: two\n").unwrap();
+    let file = path.to_str().unwrap();
+    let run = |arguments: &[&str]| {
+        let output = flotilla_at(&bridge, arguments).output().unwrap();
+        let (out, error) = texts(&output);
+        (output.status.code(), out, error)
+    };
+    let nothing = (Some(0), String::new(), String::new());
+    assert_eq!(run(&["documents", "diff", "Doc", file]), nothing);
+    let different = (Some(1), "  a: 1\n- b: one\n+ b: two\n".to_owned(), String::new());
+    assert_eq!(run(&["documents", "diff", "Doc", "--from", "1", "--to", "2"]), different);
+    assert_eq!(run(&["documents", "show", "Doc", "--version", "1"]), (Some(0), "a: 1\nb: one\n".to_owned(), String::new()));
+    assert_eq!(run(&["documents", "diff", "Doc"]).0, Some(2));
+
+    sent.lock().unwrap().clear();
+    assert_eq!(run(&["documents", "update", "Doc", file, "--make-default"]), (Some(0), "Doc\t3\t3\n".to_owned(), String::new()));
+    let calls = std::mem::take(&mut *sent.lock().unwrap());
+    let names: Vec<&str> = calls.iter().map(|(operation, _)| operation.as_str()).collect();
+    assert_eq!(names, ["UpdateDocument", "UpdateDocumentDefaultVersion"]);
+    let expected = json!({ "Name": "Doc", "Content": "a: 1\nb: two\n", "DocumentFormat": "YAML", "DocumentVersion": "$LATEST" });
+    assert_eq!(calls[0].1, expected);
+
+    let (code, _, error) = run(&["documents", "create", "Doc", file]);
+    assert_eq!(code, Some(3));
+    assert!(error.contains("line 3, mainSteps[0].name"), "{error}");
+}

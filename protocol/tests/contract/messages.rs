@@ -4,7 +4,9 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use flotilla_protocol::capability::command::{Captured, CommandOrder, CommandProgress, CommandResult, Parameter, StepResult};
 use flotilla_protocol::capability::{OrderPayload, ReportPayload};
 use flotilla_protocol::delivery::Delivery;
-use flotilla_protocol::document::{Action, Plan, RunShellScript, Segment, Step, Template, Value};
+use flotilla_protocol::document::{
+    Action, Control, OnFailure, Plan, Precondition, Refuse, RunShellScript, Segment, Step, Template, Test, Value,
+};
 use flotilla_protocol::enrolment::{ClaimBody, ClaimRefusal, ClaimReplyBody, ClaimRequest, Enrolled, claim_mac, tls_proof_bytes};
 use flotilla_protocol::envelope::{Domain, seal};
 use flotilla_protocol::hello::{Facts, HelloBody, WelcomeBody};
@@ -84,8 +86,28 @@ pub(crate) fn command() -> CommandOrder {
             Parameter { name: "word".into(), value: Value::string("grüße; $(reboot)") },
             Parameter { name: "commands".into(), value: list },
         ],
-        plan: Plan { steps: vec![Step { name: "runShellScript".into(), action: action.encode() }] },
+        plan: Plan { steps: steps(action) },
     }
+}
+
+/// A step of every kind and with every member.
+fn steps(action: Action) -> Vec<Step> {
+    let precondition = |text: &str, test| Precondition { text: text.into(), test };
+    let preconditions = vec![
+        precondition("\"StringEquals\": [platformType, Linux]", Test::Platform("Linux".into())),
+        precondition("\"StringEquals\": [{{ word }}, a]", Test::Equal(Template(vec![Segment::Parameter(0)]), Template::text("a"))),
+        precondition("unrecognized operator: \"IsOdd\"", Test::Malformed),
+    ];
+    let control = Control { on_failure: OnFailure::SuccessAndExit, exit_on_success: true, finally: false };
+    let Action::RunShellScript(script) = &action else { unreachable!("the one above") };
+    let inner = Plan { steps: vec![Step::new("inner", &Action::RunPowerShellScript(script.clone()))] };
+    let refuse = Action::Refuse(Refuse { why: "aws:psModule is for Windows".into() });
+    let last = Control { finally: true, ..Control::default() };
+    vec![
+        Step { preconditions, control, ..Step::new("runShellScript", &action) },
+        Step::new("runDocument", &Action::RunPlan(inner)),
+        Step { control: last, ..Step::new("psModule", &refuse) },
+    ]
 }
 
 /// The targets: this node and two strangers, and the index of this node among them.

@@ -4,7 +4,7 @@ use crate::messages;
 use flotilla_protocol::capability::command::{CommandOrder, CommandResult};
 use flotilla_protocol::capability::{OrderPayload, ReportPayload};
 use flotilla_protocol::delivery::Delivery;
-use flotilla_protocol::document::{Action, RunShellScript, Segment, Step, Template};
+use flotilla_protocol::document::{Action, Plan, Refuse, RunShellScript, Segment, Step, Template};
 use flotilla_protocol::enrolment::{Activation, ClaimBody, ClaimReplyBody, ClaimRequest};
 use flotilla_protocol::envelope::{Domain, Envelope, seal};
 use flotilla_protocol::hello::{HelloBody, WelcomeBody};
@@ -37,7 +37,7 @@ fn read_as_everything(bytes: &[u8]) {
         ($($body:ty),+) => { $(let _read = decode::<$body>(bytes);)+ };
     }
     bodies!(Delivery, OrderBody, CancelBody, ReceiptBody, OutputReceiptBody, WelcomeBody, HelloBody, ReportBody, OutputBody);
-    bodies!(TrustBundle, ClaimBody, ClaimRequest, ClaimReplyBody, CommandOrder, CommandResult, RunShellScript);
+    bodies!(TrustBundle, ClaimBody, ClaimRequest, ClaimReplyBody, CommandOrder, CommandResult, RunShellScript, Plan, Refuse);
     for domain in DOMAINS {
         if let Ok(envelope) = Envelope::parse(bytes, domain) {
             assert!(!envelope.is_signed_by(&messages::operator().verifying_key()), "arbitrary bytes are signed by nobody");
@@ -48,7 +48,7 @@ fn read_as_everything(bytes: &[u8]) {
         let payload = Payload { kind, body: bytes.to_vec() };
         let _read = OrderPayload::decode(&payload);
         let _read = ReportPayload::decode(&payload);
-        let _read = Step { name: String::new(), action: payload }.action();
+        let _read = Step { action: payload, ..Step::new("", &Action::Unsupported(0)) }.action();
     }
     if let Ok(text) = std::str::from_utf8(bytes) {
         let _read = text.parse::<Topic>();
@@ -99,7 +99,7 @@ proptest! {
 
     #[test]
     fn a_script_is_read_as_it_was_written(script in script()) {
-        let step = Step { name: "step".into(), action: Action::RunShellScript(script.clone()).encode() };
+        let step = Step::new("step", &Action::RunShellScript(script.clone()));
         prop_assert_eq!(step.action(), Ok(Action::RunShellScript(script)));
     }
 

@@ -138,7 +138,7 @@ fn recovery(boot: u8) -> Recovery {
 fn make_delivery(number: u8) -> Vec<u8> {
     let script =
         RunShellScript { run_command: vec![Template::text("true")], working_directory: None, environment: BTreeMap::new(), timeout_s: 60 };
-    let plan = Plan { steps: vec![Step { name: "run".into(), action: StepAction::RunShellScript(script).encode() }] };
+    let plan = Plan { steps: vec![Step::new("run", &StepAction::RunShellScript(script))] };
     let command = CommandOrder { document: "d".into(), document_version: "1".into(), parameters: Vec::new(), plan };
     let leaf = target::leaf(&node_key().verifying_key().to_bytes(), b"");
     let order = OrderBody {

@@ -1,8 +1,9 @@
-//! The endpoints of documents: make, read, describe, list, delete.
+//! The endpoints of documents: make, read, describe, list, delete. Those of their versions are in `version.rs`.
 
-use super::content::{ContentError, Format, SCHEMA_VERSION};
+use super::content::{ContentError, Format};
 use super::model::{Document, ParameterType};
-use super::store::{self, Listed, MAXIMUM_DOCUMENTS, NewDocument, StoredDocument, VERSION};
+use super::store::{self, Listed, MAXIMUM_DOCUMENTS, NewVersion, StoredDocument};
+use super::version;
 use crate::fleet::{ACCOUNT, Fleet, tag};
 use crate::platform::http::{Access, ApiError, Caller, Registry};
 use crate::platform::page::{TokenScope, cut, page_size};
@@ -17,6 +18,8 @@ use std::collections::BTreeMap;
 
 /// Most filters of a list (the model's limit).
 const MAXIMUM_FILTERS: usize = 6;
+/// Longest value of a filter, in characters (the model's limit).
+const MAXIMUM_FILTER_VALUE: usize = 256;
 /// Prefixes that no operator's document has, in any case.
 const RESERVED_PREFIXES: [&str; 3] = ["aws", "amazon", "amzn"];
 const PLATFORM: &str = "Linux";
@@ -24,6 +27,7 @@ const COMMAND: &str = "Command";
 
 /// Adds the endpoints.
 pub fn endpoints(registry: &mut Registry<Fleet>) {
+    version::endpoints(registry);
     registry.endpoint::<CreateDocumentRequest>(Access::Operator, create_document);
     registry.endpoint::<GetDocumentRequest>(Access::Viewer, get_document);
     registry.endpoint::<DescribeDocumentRequest>(Access::Viewer, describe_document);
@@ -47,8 +51,9 @@ async fn create_document(fleet: &Fleet, caller: &Caller, request: CreateDocument
     let format = format(request.document_format.as_deref())?.unwrap_or(Format::Json);
     Document::parse(&request.content, format)?;
     let tags = tag::check_new(request.tags.as_deref().unwrap_or_default())?;
-    let new = NewDocument {
+    let new = NewVersion {
         name: &request.name,
+        version: 1,
         format,
         content: &request.content,
         display_name: request.display_name.as_deref(),
@@ -61,9 +66,10 @@ async fn create_document(fleet: &Fleet, caller: &Caller, request: CreateDocument
     if store::count(&mut write).await? >= MAXIMUM_DOCUMENTS {
         return Err(ApiError::new("DocumentLimitExceeded", format!("the fleet has {MAXIMUM_DOCUMENTS} documents; delete some")));
     }
-    if store::exists(&mut write, new.name).await? || !store::add(&mut write, &new).await? {
+    if store::exists(&mut write, new.name).await? {
         return Err(ApiError::new("DocumentAlreadyExists", format!("there is a document {} already", new.name)));
     }
+    store::add(&mut write, &new).await?;
     tag::put(&mut write, tag::DOCUMENT, new.name, &tags).await?;
     write.commit().await?;
     let stored = store::find(&fleet.store, &request.name, None).await?;
@@ -87,34 +93,33 @@ fn check_new(request: &CreateDocumentRequest) -> Result<(), ApiError> {
     if request.requires.as_ref().is_some_and(|list| !list.is_empty()) || request.attachments.as_ref().is_some_and(|list| !list.is_empty()) {
         return Err(ApiError::validation("Requires and Attachments are not built in this bridge; leave them out"));
     }
-    let printable = |name: &str, text: Option<&String>, longest: usize| match text {
-        Some(text) if text.is_empty() || text.len() > longest || text.contains(char::is_control) => {
-            Err(ApiError::validation(format!("{name} must have 1 to {longest} printable characters")))
-        }
-        _ => Ok(()),
-    };
-    printable("DisplayName", request.display_name.as_ref(), 1024)?;
-    printable("VersionName", request.version_name.as_ref(), 128)?;
-    printable("TargetType", request.target_type.as_ref(), 200)
+    check_labels(request.display_name.as_deref(), request.version_name.as_deref(), request.target_type.as_deref())
 }
 
-fn format(name: Option<&str>) -> Result<Option<Format>, ApiError> {
+/// The texts that a version carries beside its content, by the model's patterns.
+pub(super) fn check_labels(display_name: Option<&str>, version_name: Option<&str>, target_type: Option<&str>) -> Result<(), ApiError> {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    let path = |byte: u8| word(byte) || matches!(byte, b':' | b'/');
+    let check = |name: &str, text: Option<&str>, fits: &dyn Fn(&str) -> bool, expected: &str| match text {
+        Some(text) if !fits(text) => Err(ApiError::validation(format!("{name}: {text:?} is not {expected}"))),
+        _ => Ok(()),
+    };
+    let display = |text: &str| text.len() <= 1024 && text.bytes().all(|byte| path(byte) || byte == b' ');
+    check("DisplayName", display_name, &display, "up to 1024 of a-z, A-Z, 0-9, '_', '-', '.', ':', '/' and spaces")?;
+    let version = |text: &str| (1..=128).contains(&text.len()) && text.bytes().all(word);
+    check("VersionName", version_name, &version, "1 to 128 of a-z, A-Z, 0-9, '_', '-' and '.'")?;
+    let target = |text: &str| text.len() <= 200 && text.starts_with('/') && text.bytes().all(path);
+    check("TargetType", target_type, &target, "a '/' and up to 199 of a-z, A-Z, 0-9, '_', '-', '.', ':' and '/'")
+}
+
+pub(super) fn format(name: Option<&str>) -> Result<Option<Format>, ApiError> {
     let unknown = |name| ApiError::validation(format!("DocumentFormat: {name:?} is not JSON or YAML"));
     name.map(|name| Format::named(name).ok_or_else(|| unknown(name))).transpose()
 }
 
-async fn find(fleet: &Fleet, name: &str, version: Option<&str>, version_name: Option<&str>) -> Result<StoredDocument, ApiError> {
-    let stored = store::find(&fleet.store, name, version).await?;
-    match version_name {
-        Some(wanted) if stored.version_name.as_deref() != Some(wanted) => {
-            Err(ApiError::new("InvalidDocumentVersion", format!("{name} has no version named {wanted:?}")))
-        }
-        _ => Ok(stored),
-    }
-}
-
 async fn get_document(fleet: &Fleet, _caller: &Caller, request: GetDocumentRequest) -> Result<GetDocumentResult, ApiError> {
-    let stored = find(fleet, &request.name, request.document_version.as_deref(), request.version_name.as_deref()).await?;
+    let stored =
+        store::find_version(&fleet.store, &request.name, request.document_version.as_deref(), request.version_name.as_deref()).await?;
     let wanted = format(request.document_format.as_deref())?.unwrap_or(stored.format);
     let content = if wanted == stored.format {
         stored.content
@@ -127,7 +132,7 @@ async fn get_document(fleet: &Fleet, _caller: &Caller, request: GetDocumentReque
         created_date: Some(Timestamp::from_milliseconds(stored.created_ms)),
         display_name: stored.display_name,
         version_name: stored.version_name,
-        document_version: Some(VERSION.to_owned()),
+        document_version: Some(stored.version.to_string()),
         status: Some("Active".to_owned()),
         content: Some(content),
         document_type: Some(COMMAND.to_owned()),
@@ -137,11 +142,12 @@ async fn get_document(fleet: &Fleet, _caller: &Caller, request: GetDocumentReque
 }
 
 async fn describe_document(fleet: &Fleet, _caller: &Caller, request: DescribeDocumentRequest) -> Result<DescribeDocumentResult, ApiError> {
-    let stored = find(fleet, &request.name, request.document_version.as_deref(), request.version_name.as_deref()).await?;
+    let stored =
+        store::find_version(&fleet.store, &request.name, request.document_version.as_deref(), request.version_name.as_deref()).await?;
     Ok(DescribeDocumentResult { document: Some(describe(fleet, &stored).await?) })
 }
 
-async fn describe(fleet: &Fleet, stored: &StoredDocument) -> Result<DocumentDescription, ApiError> {
+pub(super) async fn describe(fleet: &Fleet, stored: &StoredDocument) -> Result<DocumentDescription, ApiError> {
     let parameters = stored.document.parameters.iter().map(|(name, definition)| DocumentParameter {
         name: Some(name.clone()),
         r#type: Some(api_type(definition.r#type).to_owned()),
@@ -158,14 +164,14 @@ async fn describe(fleet: &Fleet, stored: &StoredDocument) -> Result<DocumentDesc
         owner: Some(stored.owner.to_owned()),
         created_date: Some(Timestamp::from_milliseconds(stored.created_ms)),
         status: Some("Active".to_owned()),
-        document_version: Some(VERSION.to_owned()),
+        document_version: Some(stored.version.to_string()),
         description: stored.document.description.clone(),
         parameters: Some(parameters.collect()),
         platform_types: Some(vec![PLATFORM.to_owned()]),
         document_type: Some(COMMAND.to_owned()),
-        schema_version: Some(SCHEMA_VERSION.to_owned()),
-        latest_version: Some(VERSION.to_owned()),
-        default_version: Some(VERSION.to_owned()),
+        schema_version: Some(stored.document.schema.name().to_owned()),
+        latest_version: Some(stored.latest_version.to_string()),
+        default_version: Some(stored.default_version.to_string()),
         document_format: Some(stored.format.name().to_owned()),
         target_type: stored.target_type.clone(),
         tags: Some(tags),
@@ -195,14 +201,19 @@ async fn list_documents(fleet: &Fleet, _caller: &Caller, request: ListDocumentsR
         display_name: entry.display_name,
         version_name: entry.version_name,
         platform_types: Some(vec![PLATFORM.to_owned()]),
-        document_version: Some(VERSION.to_owned()),
+        document_version: Some(entry.version.to_string()),
         document_type: Some(COMMAND.to_owned()),
-        schema_version: Some(SCHEMA_VERSION.to_owned()),
+        schema_version: schema_version(&entry.content, &entry.format),
         document_format: Some(entry.format),
         target_type: entry.target_type,
         ..DocumentIdentifier::default()
     });
     Ok(ListDocumentsResult { document_identifiers: Some(identifiers.collect()), next_token })
+}
+
+fn schema_version(content: &str, format: &str) -> Option<String> {
+    let document = Document::parse(content, Format::named(format)?).ok()?;
+    Some(document.schema.name().to_owned())
 }
 
 /// Both forms of filters as one, with known keys.
@@ -216,10 +227,17 @@ fn filters(request: &ListDocumentsRequest) -> Result<Vec<(String, Vec<String>)>,
     if filters.len() > MAXIMUM_FILTERS {
         return Err(ApiError::validation(format!("Filters has more than {MAXIMUM_FILTERS} entries")));
     }
-    let known = |key: &str| matches!(key, "Name" | "Owner" | "PlatformTypes" | "DocumentType" | "TargetType") || key.starts_with("tag:");
+    let known = |key: &str| {
+        matches!(key, "Name" | "Owner" | "PlatformTypes" | "DocumentType" | "TargetType" | "SearchKeyword")
+            || key.strip_prefix("tag:").is_some_and(|key| !key.is_empty())
+    };
     if let Some((key, _)) = filters.iter().find(|(key, _)| !known(key)) {
-        let expected = "Name, Owner, PlatformTypes, DocumentType, TargetType or tag:<key>";
+        let expected = "Name, Owner, PlatformTypes, DocumentType, TargetType, SearchKeyword or tag:<key>";
         return Err(ApiError::new("InvalidFilterKey", format!("{key:?} is no filter of documents; use {expected}")));
+    }
+    let sound = |value: &String| (1..=MAXIMUM_FILTER_VALUE).contains(&value.chars().count());
+    if let Some((key, _)) = filters.iter().find(|(_, values)| values.is_empty() || !values.iter().all(sound)) {
+        return Err(ApiError::validation(format!("the filter {key} needs values of 1 to {MAXIMUM_FILTER_VALUE} characters")));
     }
     Ok(filters)
 }
@@ -236,6 +254,11 @@ fn matches(filter: &(String, Vec<String>), entry: &Listed, tags: &BTreeMap<Strin
         "PlatformTypes" => value.eq_ignore_ascii_case(PLATFORM),
         "DocumentType" => value == COMMAND,
         "TargetType" => entry.target_type.as_ref() == Some(value),
+        "SearchKeyword" => {
+            let (name, display_name) = (entry.name.to_lowercase(), entry.display_name.as_deref().unwrap_or_default().to_lowercase());
+            let keyword = value.to_lowercase();
+            name.contains(&keyword) || display_name.contains(&keyword)
+        }
         key => {
             let key = key.strip_prefix("tag:").unwrap_or_default();
             tags.get(&entry.name).is_some_and(|tags| tags.iter().any(|tag| tag.key == key && tag.value == *value))
@@ -244,15 +267,30 @@ fn matches(filter: &(String, Vec<String>), entry: &Listed, tags: &BTreeMap<Strin
 }
 
 async fn delete_document(fleet: &Fleet, _caller: &Caller, request: DeleteDocumentRequest) -> Result<DeleteDocumentResult, ApiError> {
-    let stored = find(fleet, &request.name, request.document_version.as_deref(), request.version_name.as_deref()).await?;
+    let stored =
+        store::find_version(&fleet.store, &request.name, request.document_version.as_deref(), request.version_name.as_deref()).await?;
     if stored.owner != ACCOUNT {
         return Err(ApiError::new("InvalidDocumentOperation", format!("{} is part of the bridge and cannot be deleted", stored.name)));
     }
+    let named = request.document_version.is_some() || request.version_name.is_some();
     let mut write = fleet.store.write().await?;
-    if !store::remove(&mut write, &stored.name).await? {
-        return Err(ApiError::new("InvalidDocument", format!("there is no document {:?}", stored.name)));
+    // Read again, where nobody can change it meanwhile.
+    let known = store::known_to_write(&mut write, &stored.name).await?;
+    let unknown = || ApiError::new("InvalidDocument", format!("there is no document {:?}", stored.name));
+    let known = known.ok_or_else(unknown)?;
+    if named {
+        if known.default_version == stored.version {
+            let message = format!(
+                "version {} of {} is its default and cannot be deleted alone; make another the default, or delete the document",
+                stored.version, stored.name
+            );
+            return Err(ApiError::new("InvalidDocumentOperation", message));
+        }
+        store::remove_version(&mut write, &stored.name, stored.version).await?;
+    } else {
+        store::remove(&mut write, &stored.name).await?;
+        tag::clear(&mut write, tag::DOCUMENT, &stored.name).await?;
     }
-    tag::clear(&mut write, tag::DOCUMENT, &stored.name).await?;
     write.commit().await?;
     Ok(DeleteDocumentResult {})
 }

@@ -1,19 +1,25 @@
 //! From a document and the values that were given to the plan that is signed and sent.
 
-use super::content::ContentError;
-use super::model::{Action, Document, Interpolation, ShellInputs, Step};
-use super::parameter::{self, ParameterError};
+use super::model::{Action, ControlInputs, Document, DocumentInputs, Interpolation, Schema, ShellInputs, Step};
+use super::parameter::{self, ParameterError, Resolved};
+use super::plugin;
 use super::template::{Scope, is_plain, plain_text};
 use flotilla_protocol::capability::command::Parameter;
 use flotilla_protocol::document::{
-    Action as PlanAction, MAXIMUM_ENVIRONMENT, MAXIMUM_LINES, Plan, RunShellScript, Segment, Step as PlanStep, TIMEOUT_S, Template,
+    Action as PlanAction, Control, MAXIMUM_DEPTH, MAXIMUM_ENVIRONMENT, MAXIMUM_LINES, MAXIMUM_TEXT_BYTES, OnFailure, Plan, Precondition,
+    Refuse, RunShellScript, Segment, Step as PlanStep, TIMEOUT_S, Template, Test,
 };
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How long a script may run where its step does not say, in seconds (AWS: 3600).
 const DEFAULT_TIMEOUT_S: u32 = 3600;
 /// Begins the environment variables of parameters with ENV_VAR.
 const ENVIRONMENT_PREFIX: &str = "SSM_";
+/// What a precondition calls the node's platform.
+const PLATFORM_TYPE: &str = "platformType";
+/// Begin references to the parameter store, without their spaces.
+const STORE_REFERENCES: [&str; 2] = ["{{ssm:", "{{ssm-secure:"];
 
 /// A document ready to be ordered: the plan and the parameters as data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,89 +30,313 @@ pub struct Compiled {
     pub parameters: Vec<Parameter>,
 }
 
-/// Compiles a document with the values that a command gives.
+/// A document that a step runs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Reference {
+    /// Its name.
+    pub name: String,
+    /// Its version, where the step names one.
+    pub version: Option<String>,
+}
+
+/// The documents that steps run, as far as they were read.
+pub type Library = BTreeMap<Reference, Document>;
+
+/// Why a document cannot be compiled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CompileError {
+    /// A value is missing, unknown, or not allowed.
+    #[error(transparent)]
+    Parameter(#[from] ParameterError),
+    /// A step runs a document that is not in the library: add it and compile again.
+    #[error("the document {} was not read", .0.name)]
+    Needs(Reference),
+}
+
+/// Compiles a document with the values that a command gives. Documents that steps run are taken from the library.
 ///
 /// # Errors
-/// A value is missing, unknown, or not allowed by the document.
-pub fn compile(document: &Document, given: &BTreeMap<String, Vec<String>>) -> Result<Compiled, ParameterError> {
-    let parameters = parameter::resolve(document, given)?;
-    let scope = Scope::of(document);
-    let steps = document.steps.iter().map(|step| {
-        let Action::RunShellScript(inputs) = &step.action;
-        let timeout_s = timeout_s(&scope, step, inputs, &parameters)?;
-        let script = run_shell_script(document, &scope, inputs, timeout_s);
-        Ok(PlanStep { name: step.name.clone(), action: PlanAction::RunShellScript(script).encode() })
-    });
-    let plan = Plan { steps: steps.collect::<Result<_, ParameterError>>()? };
-    let compiled = Compiled { plan, parameters };
-    check_lines(&compiled)?;
-    Ok(compiled)
+/// See [`CompileError`].
+pub fn compile(document: &Document, given: &BTreeMap<String, Vec<String>>, library: &Library) -> Result<Compiled, CompileError> {
+    let mut compiler = Compiler { library, parameters: Vec::new() };
+    let plan = compiler.document(document, given, "", 1)?;
+    Ok(Compiled { plan, parameters: compiler.parameters })
 }
 
-/// Checks what can be known of a document before values are given: limits, and time-outs that are written out.
-pub(super) fn check(document: &Document) -> Result<(), ContentError> {
-    let scope = Scope::of(document);
-    for step in &document.steps {
-        let Action::RunShellScript(inputs) = &step.action;
-        let wrong = |what: String| Err(ContentError::Content(format!("step {}: {what}", step.name)));
-        let lines = inputs.run_command.as_slice();
-        if lines.is_empty() || lines.len() > MAXIMUM_LINES {
-            return wrong(format!("runCommand has {} lines; 1 to {MAXIMUM_LINES} are allowed", lines.len()));
+struct Compiler<'a> {
+    library: &'a Library,
+    parameters: Vec<Parameter>,
+}
+
+/// What the steps of one document share.
+struct Frame<'a> {
+    document: &'a Document,
+    values: &'a [Resolved],
+    /// The index of its first parameter.
+    first: usize,
+    scope: Scope<'a>,
+    /// Begins the names of parameters of documents that its steps run.
+    prefix: &'a str,
+    depth: usize,
+}
+
+impl Compiler<'_> {
+    fn document(
+        &mut self,
+        document: &Document,
+        given: &BTreeMap<String, Vec<String>>,
+        prefix: &str,
+        depth: usize,
+    ) -> Result<Plan, CompileError> {
+        let values = parameter::resolve(document, given)?;
+        let first = self.parameters.len();
+        self.parameters.extend(values.iter().map(|value| value.to_parameter(prefix)));
+        let frame = Frame { document, values: &values, first, scope: Scope::of(document, first), prefix, depth };
+        self.steps(&frame, &document.steps)
+    }
+
+    fn steps(&mut self, frame: &Frame<'_>, steps: &[Step]) -> Result<Plan, CompileError> {
+        let last = steps.len().saturating_sub(1);
+        let steps = steps.iter().enumerate().map(|(index, step)| {
+            Ok(PlanStep {
+                name: step.name.clone(),
+                preconditions: preconditions(frame, step),
+                control: control(frame, &step.control, index == last, &self.parameters).map_err(|message| of_step(step, message))?,
+                action: self.action(frame, step)?.encode(),
+            })
+        });
+        Ok(Plan { steps: steps.collect::<Result<_, CompileError>>()? })
+    }
+
+    fn action(&mut self, frame: &Frame<'_>, step: &Step) -> Result<PlanAction, CompileError> {
+        Ok(match &step.action {
+            Action::RunShellScript(inputs) => PlanAction::RunShellScript(self.script(frame, step, inputs)?),
+            Action::RunPowerShellScript(inputs) => PlanAction::RunPowerShellScript(self.script(frame, step, inputs)?),
+            Action::RunDocument(inputs) => self.run_document(frame, step, inputs)?,
+            Action::Several(parts) => PlanAction::RunPlan(self.steps(frame, parts)?),
+            Action::NotRun(name) => PlanAction::Refuse(Refuse { why: plugin::why(name) }),
+        })
+    }
+
+    fn script(&self, frame: &Frame<'_>, step: &Step, inputs: &ShellInputs) -> Result<RunShellScript, CompileError> {
+        let script = RunShellScript {
+            run_command: inputs.run_command.as_slice().iter().map(|line| frame.scope.split(line)).collect(),
+            working_directory: inputs.working_directory.as_deref().map(|text| frame.scope.split(text)),
+            environment: environment(frame.document, &frame.scope, frame.first, inputs),
+            timeout_s: timeout_s(&frame.scope, step, inputs, &self.parameters)?,
+        };
+        self.check_lines(step, &script)?;
+        Ok(script)
+    }
+
+    /// Lists become lines on the node, so their lengths count too.
+    fn check_lines(&self, step: &Step, script: &RunShellScript) -> Result<(), CompileError> {
+        let count = |template: &Template| match template.0.as_slice() {
+            [Segment::Parameter(index)] => {
+                let list = self.parameters.get(usize::from(*index)).and_then(|parameter| parameter.value.list.as_ref());
+                list.map_or(1, Vec::len)
+            }
+            _ => 1,
+        };
+        let lines: usize = script.run_command.iter().map(count).sum();
+        if lines > MAXIMUM_LINES {
+            return Err(of_step(step, format!("runCommand becomes {lines} lines; at most {MAXIMUM_LINES} are allowed")).into());
         }
-        let variables: BTreeSet<String> = environment(document, &scope, inputs).into_keys().collect();
-        if variables.len() > MAXIMUM_ENVIRONMENT {
-            return wrong(format!("the environment has more than {MAXIMUM_ENVIRONMENT} variables"));
+        Ok(())
+    }
+
+    fn run_document(&mut self, frame: &Frame<'_>, step: &Step, inputs: &DocumentInputs) -> Result<PlanAction, CompileError> {
+        let fill = |text: &str| frame.scope.split(text).fill(&self.parameters);
+        match fill(&inputs.document_type).as_str() {
+            "SSMDocument" => {}
+            "LocalPath" => {
+                let why = "aws:runDocument with documentType LocalPath comes with a later version, together with aws:downloadContent; \
+                           supported: SSMDocument";
+                return Ok(PlanAction::Refuse(Refuse { why: why.to_owned() }));
+            }
+            other => return Err(of_step(step, format!("documentType is {other:?}; it is SSMDocument or LocalPath")).into()),
         }
-        if let Some(name) = variables.iter().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
-            return wrong(format!("{name:?} is no name of an environment variable"));
+        if frame.depth >= MAXIMUM_DEPTH {
+            return Err(of_step(step, format!("documents run documents more than {MAXIMUM_DEPTH} deep")).into());
         }
-        if let Some(timeout) = &inputs.timeout_seconds {
-            let template = scope.split(&timeout.text());
-            if is_plain(&template)
-                && let Err(what) = read_timeout(&plain_text(&template))
-            {
-                return wrong(what);
+        let path = fill(&inputs.document_path);
+        let reference = reference(&path).ok_or_else(|| of_step(step, "documentPath is empty".to_owned()))?;
+        let Some(document) = self.library.get(&reference) else { return Err(CompileError::Needs(reference)) };
+        let given = fill_tree(frame, &inputs.document_parameters);
+        let given = read_parameters(given).map_err(|message| of_step(step, format!("documentParameters: {message}")))?;
+        let prefix = format!("{}{}.", frame.prefix, step.name);
+        let plan = self.document(document, &given, &prefix, frame.depth + 1).map_err(|error| match error {
+            CompileError::Parameter(ParameterError { name, message }) => {
+                of_step(step, format!("the document {path}: {name}: {message}")).into()
+            }
+            needs => needs,
+        })?;
+        Ok(PlanAction::RunPlan(plan))
+    }
+}
+
+fn of_step(step: &Step, message: String) -> ParameterError {
+    ParameterError { name: format!("step {}", step.name), message }
+}
+
+/// `name` or `name:version`, where an ARN has colons of its own.
+fn reference(path: &str) -> Option<Reference> {
+    let path = path.rsplit_once(":document/").map_or(path, |(_, name)| name).trim();
+    let (name, version) = path.split_once(':').map_or((path, None), |(name, version)| (name, Some(version.to_owned())));
+    (!name.is_empty()).then(|| Reference { name: name.to_owned(), version })
+}
+
+/// Fills parameters into data: alone as their typed value, inside other text as text.
+fn fill_tree(frame: &Frame<'_>, value: &Value) -> Value {
+    let value_at = |index: u16| usize::from(index).checked_sub(frame.first).and_then(|index| frame.values.get(index));
+    match value {
+        Value::String(text) => {
+            let template = frame.scope.split(text);
+            match template.0.as_slice() {
+                [Segment::Parameter(index)] => value_at(*index).map_or(Value::Null, |resolved| resolved.value.clone()),
+                segments => Value::String(
+                    segments
+                        .iter()
+                        .map(|segment| match segment {
+                            Segment::Text(text) => text.clone(),
+                            Segment::Parameter(index) => value_at(*index).map(Resolved::text).unwrap_or_default(),
+                        })
+                        .collect(),
+                ),
             }
         }
+        Value::Array(list) => list.iter().map(|element| fill_tree(frame, element)).collect(),
+        Value::Object(members) => members.iter().map(|(name, member)| (name.clone(), fill_tree(frame, member))).collect(),
+        other => other.clone(),
     }
-    Ok(())
 }
 
-/// Lists become lines on the node, so their lengths count too.
-fn check_lines(compiled: &Compiled) -> Result<(), ParameterError> {
-    for step in &compiled.plan.steps {
-        if let Ok(PlanAction::RunShellScript(script)) = step.action() {
-            let longest = |template: &Template| match template.0.as_slice() {
-                [Segment::Parameter(index)] => {
-                    let list = compiled.parameters.get(usize::from(*index)).and_then(|parameter| parameter.value.list.as_ref());
-                    list.map_or(1, Vec::len)
-                }
-                _ => 1,
-            };
-            let lines: usize = script.run_command.iter().map(longest).sum();
-            if lines > MAXIMUM_LINES {
-                let message = format!("runCommand becomes {lines} lines; at most {MAXIMUM_LINES} are allowed");
-                return Err(ParameterError { name: format!("step {}", step.name), message });
-            }
+/// The parameters of a document that a step runs, as if a command had given them.
+fn read_parameters(value: Value) -> Result<BTreeMap<String, Vec<String>>, String> {
+    let members = match value {
+        Value::Null => return Ok(BTreeMap::new()),
+        Value::String(text) if text.trim().is_empty() => return Ok(BTreeMap::new()),
+        Value::String(text) => serde_json::from_str(&text).map_err(|error| format!("it is no JSON object: {error}"))?,
+        Value::Object(members) => members,
+        other => return Err(format!("{other} is no object")),
+    };
+    let text = |value: Value| match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    let texts = |value: Value| match value {
+        Value::Array(list) => list.into_iter().map(text).collect(),
+        one => vec![text(one)],
+    };
+    Ok(members.into_iter().map(|(name, value)| (name, texts(value))).collect())
+}
+
+/// What the node will judge. The rules are those of `evaluatePreconditions` in the public agent.
+fn preconditions(frame: &Frame<'_>, step: &Step) -> Vec<Precondition> {
+    step.precondition.iter().map(|(operator, arguments)| precondition(frame, operator, arguments)).collect()
+}
+
+fn precondition(frame: &Frame<'_>, operator: &str, arguments: &[String]) -> Precondition {
+    let malformed = |text: &str| Precondition { text: cut(format!("{operator:?}: {text}")), test: Test::Malformed };
+    if frame.document.schema < Schema::V2_2 {
+        return malformed("preconditions need schemaVersion 2.2");
+    }
+    if operator != "StringEquals" {
+        return malformed("there is no such operator; there is StringEquals");
+    }
+    let [left, right] = arguments else { return malformed("it takes exactly 2 arguments") };
+    let is_reference = |text: &String| {
+        let text = text.replace(' ', "");
+        STORE_REFERENCES.iter().any(|reference| text.contains(reference))
+    };
+    if left == right {
+        return malformed("its arguments cannot be identical");
+    }
+    if is_reference(left) || is_reference(right) {
+        return malformed("its arguments cannot name the parameter store");
+    }
+    // A comparison is data: what reaches scripts as environment can be compared, too.
+    let scope = Scope::of_data(frame.document, frame.first);
+    let (left_template, right_template) = (scope.split(left), scope.split(right));
+    let test = match (left == PLATFORM_TYPE, right == PLATFORM_TYPE) {
+        (true, _) if is_plain(&right_template) => Test::Platform(cut(right.clone())),
+        (_, true) if is_plain(&left_template) => Test::Platform(cut(left.clone())),
+        (true, _) | (_, true) => return malformed("platformType cannot be compared with a parameter"),
+        _ if is_plain(&left_template) && is_plain(&right_template) => {
+            return malformed("one of its arguments must name a parameter of the document");
         }
-    }
-    Ok(())
+        _ => Test::Equal(left_template, right_template),
+    };
+    Precondition { text: cut(format!("{operator:?}: [{left}, {right}]")), test }
 }
 
-fn run_shell_script(document: &Document, scope: &Scope<'_>, inputs: &ShellInputs, timeout_s: u32) -> RunShellScript {
-    RunShellScript {
-        run_command: inputs.run_command.as_slice().iter().map(|line| scope.split(line)).collect(),
-        working_directory: inputs.working_directory.as_deref().map(|text| scope.split(text)),
-        environment: environment(document, scope, inputs),
-        timeout_s,
+fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(MAXIMUM_TEXT_BYTES));
+    text
+}
+
+/// The step control, which decides on the node and is known here.
+fn control(frame: &Frame<'_>, inputs: &ControlInputs, is_last: bool, parameters: &[Parameter]) -> Result<Control, String> {
+    let fill = |text: &Option<String>| text.as_ref().map(|text| frame.scope.split(text).fill(parameters));
+    Ok(Control {
+        on_failure: fill(&inputs.on_failure).map_or(Ok(OnFailure::Continue), |text| read_on_failure(&text))?,
+        exit_on_success: fill(&inputs.on_success).map_or(Ok(false), |text| read_on_success(&text))?,
+        // In SSM, too, it has no meaning for a step that is not the last.
+        finally: fill(&inputs.finally_step).map_or(Ok(false), |text| read_finally(&text))? && is_last,
+    })
+}
+
+fn read_on_failure(text: &str) -> Result<OnFailure, String> {
+    match text {
+        "exit" => Ok(OnFailure::Exit),
+        "successAndExit" => Ok(OnFailure::SuccessAndExit),
+        other => Err(format!("onFailure is {other:?}; it is exit or successAndExit")),
     }
 }
 
-fn environment(document: &Document, scope: &Scope<'_>, inputs: &ShellInputs) -> BTreeMap<String, Template> {
+fn read_on_success(text: &str) -> Result<bool, String> {
+    if text == "exit" { Ok(true) } else { Err(format!("onSuccess is {text:?}; it is exit")) }
+}
+
+fn read_finally(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| format!("finallyStep is {text:?}; it is true or false"))
+}
+
+/// Checks what can be known of a step before values are given: limits, and words and time-outs that are written out. The error is the
+/// member of its inputs and what is wrong with it.
+pub(super) fn check(document: &Document, step: &Step) -> Result<(), (&'static str, String)> {
+    let scope = Scope::of(document, 0);
+    let written_out = |text: &Option<String>| {
+        let template = scope.split(text.as_deref()?);
+        is_plain(&template).then(|| plain_text(&template))
+    };
+    let ControlInputs { on_failure, on_success, finally_step } = &step.control;
+    written_out(on_failure).map_or(Ok(()), |text| read_on_failure(&text).map(drop)).map_err(|what| ("onFailure", what))?;
+    written_out(on_success).map_or(Ok(()), |text| read_on_success(&text).map(drop)).map_err(|what| ("onSuccess", what))?;
+    written_out(finally_step).map_or(Ok(()), |text| read_finally(&text).map(drop)).map_err(|what| ("finallyStep", what))?;
+    let (Action::RunShellScript(inputs) | Action::RunPowerShellScript(inputs)) = &step.action else { return Ok(()) };
+    let lines = inputs.run_command.as_slice();
+    if lines.is_empty() || lines.len() > MAXIMUM_LINES {
+        return Err(("runCommand", format!("it has {} lines; 1 to {MAXIMUM_LINES} are allowed", lines.len())));
+    }
+    let variables: BTreeSet<String> = environment(document, &scope, 0, inputs).into_keys().collect();
+    if variables.len() > MAXIMUM_ENVIRONMENT {
+        return Err(("environment", format!("it has more than {MAXIMUM_ENVIRONMENT} variables")));
+    }
+    if let Some(name) = variables.iter().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
+        return Err(("environment", format!("{name:?} is no name of an environment variable")));
+    }
+    let timeout = inputs.timeout_seconds.as_ref().map(|timeout| timeout.text());
+    written_out(&timeout).map_or(Ok(()), |text| read_timeout(&text).map(drop)).map_err(|what| ("timeoutSeconds", what))
+}
+
+fn environment(document: &Document, scope: &Scope<'_>, first: usize, inputs: &ShellInputs) -> BTreeMap<String, Template> {
     let mut variables: BTreeMap<String, Template> =
         inputs.environment.iter().map(|(name, text)| (name.clone(), scope.split(text))).collect();
-    for (index, (name, definition)) in (0_u16..).zip(&document.parameters) {
-        if definition.interpolation_type == Interpolation::EnvironmentVariable {
+    for (index, (name, definition)) in (first..).zip(&document.parameters) {
+        if definition.interpolation_type == Interpolation::EnvironmentVariable
+            && let Ok(index) = u16::try_from(index)
+        {
             variables.insert(format!("{ENVIRONMENT_PREFIX}{name}"), Template(vec![Segment::Parameter(index)]));
         }
     }

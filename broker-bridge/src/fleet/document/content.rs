@@ -1,9 +1,12 @@
 //! From the text of a document to a [`Document`], or to a sentence that says what is wrong and where.
 
 use super::compile;
-use super::model::{Action, Document, ParameterDefinition, ShellInputs, Step};
+use super::model::{Action, ControlInputs, Document, DocumentInputs, ParameterDefinition, Schema, ShellInputs, Step};
 use super::parameter;
+use super::place::{Fault, Path};
+use super::plugin;
 use flotilla_protocol::capability::command::{MAXIMUM_NAME_BYTES, MAXIMUM_PARAMETERS, MAXIMUM_STEPS};
+use flotilla_protocol::document::MAXIMUM_PRECONDITIONS;
 use serde::de::DeserializeOwned;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
@@ -12,8 +15,6 @@ use std::fmt;
 
 /// Largest content of a document, in bytes (AWS: 64 KB).
 pub const MAXIMUM_CONTENT_BYTES: usize = 64 * 1024;
-/// The schema that Command documents have.
-pub(super) const SCHEMA_VERSION: &str = "2.2";
 /// Deepest nesting of a YAML document; JSON has serde_json's limit of 128.
 const MAXIMUM_DEPTH: usize = 64;
 /// Most nodes of a YAML document, aliases followed: four times what fits into the content without aliases.
@@ -29,14 +30,24 @@ pub enum ContentError {
         bytes: usize,
     },
     /// It is of another schema.
-    #[error("schemaVersion is {found}; Command documents have schemaVersion \"{SCHEMA_VERSION}\"")]
+    #[error("schemaVersion is {found}; Command documents have schemaVersion {}, as a text", schema_names())]
     SchemaVersion {
         /// What it says.
         found: String,
     },
-    /// Anything else, as a sentence that names the place.
+    /// Anything else, with its place.
     #[error("{0}")]
-    Content(String),
+    Content(Fault),
+}
+
+impl From<Fault> for ContentError {
+    fn from(fault: Fault) -> Self {
+        Self::Content(fault)
+    }
+}
+
+fn schema_names() -> String {
+    Schema::ALL.map(|schema| format!("\"{}\"", schema.name())).join(", ")
 }
 
 /// How a document is written.
@@ -68,19 +79,9 @@ impl Format {
     pub(super) fn read(self, text: &str) -> Result<Value, String> {
         match self {
             Self::Json => serde_json::from_str::<Unique>(text).map(|unique| unique.0).map_err(|error| error.to_string()),
-            Self::Yaml => {
-                let mut options = serde_saphyr::Options::default();
-                if let Some(budget) = &mut options.budget {
-                    budget.max_reader_input_bytes = Some(MAXIMUM_CONTENT_BYTES);
-                    budget.max_depth = MAXIMUM_DEPTH;
-                    budget.max_nodes = MAXIMUM_NODES;
-                    budget.max_documents = 1;
-                }
-                // "no" and "on" are words, as in YAML 1.2.
-                options.strict_booleans = true;
-                options.with_snippet = false;
-                serde_saphyr::from_str_with_options::<Unique>(text, options).map(|unique| unique.0).map_err(|error| error.to_string())
-            }
+            Self::Yaml => serde_saphyr::from_str_with_options::<Unique>(text, yaml_options())
+                .map(|unique| unique.0)
+                .map_err(|error| error.to_string()),
         }
     }
 
@@ -93,83 +94,113 @@ impl Format {
     }
 }
 
+/// How YAML is read: bounded, and with the words of YAML 1.2.
+pub(super) fn yaml_options() -> serde_saphyr::Options {
+    let mut options = serde_saphyr::Options::default();
+    if let Some(budget) = &mut options.budget {
+        budget.max_reader_input_bytes = Some(MAXIMUM_CONTENT_BYTES);
+        budget.max_depth = MAXIMUM_DEPTH;
+        budget.max_nodes = MAXIMUM_NODES;
+        budget.max_documents = 1;
+    }
+    // "no" and "on" are words, as in YAML 1.2.
+    options.strict_booleans = true;
+    options.with_snippet = false;
+    options
+}
+
 impl Document {
     /// Reads a document.
     ///
     /// # Errors
-    /// What is wrong, and where.
+    /// What is wrong, and where: the line and the path.
     pub fn parse(text: &str, format: Format) -> Result<Self, ContentError> {
         if text.len() > MAXIMUM_CONTENT_BYTES {
             return Err(ContentError::TooLarge { bytes: text.len() });
         }
-        let content = |message: String| ContentError::Content(format!("the content is not {}: {message}", format.name()));
+        Self::read(text, format).map_err(|error| match error {
+            ContentError::Content(fault) => ContentError::Content(fault.find_line(text, format)),
+            other => other,
+        })
+    }
+
+    fn read(text: &str, format: Format) -> Result<Self, ContentError> {
+        let content = |message: String| Fault::new(Path::default(), format!("the content is not {}: {message}", format.name()));
         let value = format.read(text).map_err(content)?;
         let Value::Object(mut members) = value else {
-            return Err(ContentError::Content("a document is an object with schemaVersion and mainSteps".to_owned()));
+            return Err(Fault::new(Path::default(), "a document is an object with schemaVersion and mainSteps").into());
         };
-        match members.remove("schemaVersion") {
-            Some(Value::String(version)) if version == SCHEMA_VERSION => {}
-            Some(found) => return Err(ContentError::SchemaVersion { found: found.to_string() }),
-            None => return Err(ContentError::SchemaVersion { found: "missing".to_owned() }),
-        }
-        let description = members.remove("description").map(|value| typed("description", value)).transpose()?;
-        let parameters = members.remove("parameters").map(|value| typed("parameters", value)).transpose()?.unwrap_or_default();
-        let steps: Vec<Value> = match members.remove("mainSteps") {
-            Some(steps) => typed("mainSteps", steps)?,
-            None => return Err(ContentError::Content("mainSteps is missing".to_owned())),
+        let version = members.remove("schemaVersion");
+        let Some(schema) = version.as_ref().and_then(Value::as_str).and_then(Schema::named) else {
+            let found = version.map_or_else(|| "missing".to_owned(), |found| found.to_string());
+            return Err(ContentError::SchemaVersion { found });
         };
-        if let Some(unknown) = members.keys().next() {
-            let known = "schemaVersion, description, parameters and mainSteps";
-            return Err(ContentError::Content(format!("{unknown} is not known; a Command document has {known}")));
-        }
+        let description = members.remove("description").map(|value| typed(&Path::of("description"), value)).transpose()?;
+        let parameters = members.remove("parameters").map(|value| typed(&Path::of("parameters"), value)).transpose()?.unwrap_or_default();
         check_parameters(&parameters)?;
-        let document = Self { description, parameters, steps: read_steps(steps)? };
-        compile::check(&document)?;
+        let steps_member = if schema.has_runtime_config() { "runtimeConfig" } else { "mainSteps" };
+        let steps = members.remove(steps_member);
+        if let Some(unknown) = members.keys().next() {
+            let known = format!("schemaVersion, description, parameters and {steps_member}");
+            let message = format!("it is not known; a Command document of schema {} has {known}", schema.name());
+            return Err(Fault::new(Path::of(unknown), message).into());
+        }
+        let path = Path::of(steps_member);
+        let Some(steps) = steps else {
+            return Err(Fault::new(Path::default(), format!("{steps_member} is missing")).into());
+        };
+        let mut document = Self { schema, description, parameters, steps: Vec::new() };
+        document.steps =
+            if schema.has_runtime_config() { read_plugins(&document, &path, steps)? } else { read_steps(&document, &path, steps)? };
         Ok(document)
     }
 }
 
 /// Reads a member into its type; an error names the place.
-fn typed<T: DeserializeOwned>(place: &str, value: Value) -> Result<T, ContentError> {
+fn typed<T: DeserializeOwned>(place: &Path, value: Value) -> Result<T, Fault> {
     serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = error.path().to_string();
-        let place = match path.as_str() {
-            "." => place.to_owned(),
-            path if path.starts_with('[') => format!("{place}{path}"),
-            path => format!("{place}.{path}"),
-        };
-        ContentError::Content(format!("{place}: {}", error.into_inner()))
+        let path = place.join(error.path());
+        Fault::new(path, error.into_inner().to_string())
     })
 }
 
-fn check_parameters(parameters: &BTreeMap<String, ParameterDefinition>) -> Result<(), ContentError> {
+fn check_parameters(parameters: &BTreeMap<String, ParameterDefinition>) -> Result<(), Fault> {
+    let all = Path::of("parameters");
     if parameters.len() > MAXIMUM_PARAMETERS {
-        return Err(ContentError::Content(format!("the document has more than {MAXIMUM_PARAMETERS} parameters")));
+        return Err(Fault::new(all, format!("the document has more than {MAXIMUM_PARAMETERS} parameters")));
     }
     for (name, definition) in parameters {
         let sound = (1..=MAXIMUM_NAME_BYTES).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
         if !sound {
-            return Err(ContentError::Content(format!("parameters: {name:?} is no name of a parameter; use a-z, A-Z and 0-9")));
+            return Err(Fault::new(all.member(name), format!("{name:?} is no name of a parameter; use a-z, A-Z and 0-9")));
         }
-        parameter::check_definition(name, definition).map_err(|error| ContentError::Content(format!("parameters.{error}")))?;
+        parameter::check_definition(name, definition).map_err(|error| Fault::new(all.member(name), error.message))?;
     }
     Ok(())
 }
 
-fn read_steps(values: Vec<Value>) -> Result<Vec<Step>, ContentError> {
-    if !(1..=MAXIMUM_STEPS).contains(&values.len()) {
-        return Err(ContentError::Content(format!("mainSteps has {} steps; 1 to {MAXIMUM_STEPS} are allowed", values.len())));
-    }
+/// Schema 2.x: a list of steps.
+fn read_steps(document: &Document, path: &Path, steps: Value) -> Result<Vec<Step>, Fault> {
+    let values: Vec<Value> = typed(path, steps)?;
+    check_count(path, values.len())?;
     let mut names = BTreeSet::new();
     let mut steps = Vec::with_capacity(values.len());
     for (index, value) in values.into_iter().enumerate() {
-        let step = read_step(index, value)?;
+        let path = path.element(index);
+        let step = read_step(document, &path, value)?;
         if !names.insert(step.name.clone()) {
-            return Err(ContentError::Content(format!("two steps have the name {}", step.name)));
+            return Err(Fault::new(path.member("name"), format!("two steps have the name {}", step.name)));
         }
         steps.push(step);
     }
     Ok(steps)
+}
+
+fn check_count(path: &Path, count: usize) -> Result<(), Fault> {
+    if (1..=MAXIMUM_STEPS).contains(&count) {
+        return Ok(());
+    }
+    Err(Fault::new(path.clone(), format!("it has {count} steps; 1 to {MAXIMUM_STEPS} are allowed")))
 }
 
 #[derive(serde::Deserialize)]
@@ -178,47 +209,109 @@ struct RawStep {
     action: String,
     name: String,
     #[serde(default)]
-    inputs: Value,
-    precondition: Option<BTreeMap<String, Vec<String>>>,
+    inputs: Map<String, Value>,
+    #[serde(default)]
+    precondition: BTreeMap<String, Vec<String>>,
     /// For people; not kept.
     #[serde(rename = "description")]
     _description: Option<String>,
 }
 
-fn read_step(index: usize, value: Value) -> Result<Step, ContentError> {
-    let raw: RawStep = typed(&format!("mainSteps[{index}]"), value)?;
+fn read_step(document: &Document, path: &Path, value: Value) -> Result<Step, Fault> {
+    let RawStep { action: plugin, name, mut inputs, precondition, .. } = typed(path, value)?;
     let sound = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    if !(1..=MAXIMUM_NAME_BYTES).contains(&raw.name.len()) || !raw.name.bytes().all(sound) {
-        let name = raw.name;
-        return Err(ContentError::Content(format!(
-            "mainSteps[{index}]: {name:?} is no name of a step; use a-z, A-Z, 0-9, '_', '-' and '.'"
-        )));
+    if !(1..=MAXIMUM_NAME_BYTES).contains(&name.len()) || !name.bytes().all(sound) {
+        let message = format!("{name:?} is no name of a step; use a-z, A-Z, 0-9, '_', '-' and '.'");
+        return Err(Fault::new(path.member("name"), message));
     }
-    if let Some(precondition) = &raw.precondition {
-        check_precondition(&raw.name, precondition)?;
+    if precondition.len() > MAXIMUM_PRECONDITIONS {
+        let message = format!("it has {} operators; at most {MAXIMUM_PRECONDITIONS} are allowed", precondition.len());
+        return Err(Fault::new(path.member("precondition"), message));
     }
-    let action = match raw.action.as_str() {
-        "aws:runShellScript" => Action::RunShellScript(typed::<ShellInputs>(&format!("step {}: inputs", raw.name), raw.inputs)?),
-        other => {
-            let supported = Action::NAMES.join(", ");
-            return Err(ContentError::Content(format!("step {}: the plugin {other} is not supported; supported: {supported}", raw.name)));
-        }
-    };
-    Ok(Step { name: raw.name, action })
+    let inputs_path = path.member("inputs");
+    let control = read_control(&inputs_path, &mut inputs)?;
+    let action = read_action(&path.member("action"), &inputs_path, &plugin, Value::Object(inputs))?;
+    let step = Step { name, plugin, precondition, control, action };
+    compile::check(document, &step).map_err(|(member, message)| Fault::new(inputs_path.member(member), message))?;
+    Ok(step)
 }
 
-/// The one precondition that holds on every node, since all of them run Linux. Others would have to skip steps.
-fn check_precondition(step: &str, precondition: &BTreeMap<String, Vec<String>>) -> Result<(), ContentError> {
-    let holds = |arguments: &Vec<String>| {
-        let [left, right] = arguments.as_slice() else { return false };
-        let is_linux = |name: &str, value: &str| name == "platformType" && value.eq_ignore_ascii_case("Linux");
-        is_linux(left, right) || is_linux(right, left)
+/// Takes the inputs that every plugin has out of those of this one.
+fn read_control(path: &Path, inputs: &mut Map<String, Value>) -> Result<ControlInputs, Fault> {
+    let mut take = |name: &str| match inputs.remove(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(Value::Bool(value)) => Ok(Some(value.to_string())),
+        Some(other) => Err(Fault::new(path.member(name), format!("{other} is no word"))),
     };
-    if precondition.len() == 1 && precondition.get("StringEquals").is_some_and(holds) {
-        return Ok(());
+    Ok(ControlInputs { on_failure: take("onFailure")?, on_success: take("onSuccess")?, finally_step: take("finallyStep")? })
+}
+
+fn read_action(action_path: &Path, path: &Path, name: &str, inputs: Value) -> Result<Action, Fault> {
+    match name {
+        "aws:runShellScript" => Ok(Action::RunShellScript(typed::<ShellInputs>(path, inputs)?)),
+        "aws:runPowerShellScript" => Ok(Action::RunPowerShellScript(typed::<ShellInputs>(path, inputs)?)),
+        "aws:runDocument" => Ok(Action::RunDocument(typed::<DocumentInputs>(path, inputs)?)),
+        other => match plugin::not_run(other) {
+            Some(name) => Ok(Action::NotRun(name)),
+            None => {
+                let supported = plugin::SUPPORTED.join(", ");
+                Err(Fault::new(action_path.clone(), format!("{other} is no plugin of SSM; supported: {supported}")))
+            }
+        },
     }
-    let supported = "{\"StringEquals\": [\"platformType\", \"Linux\"]}";
-    Err(ContentError::Content(format!("step {step}: this precondition is not supported yet; supported: {supported}")))
+}
+
+/// Schema 1.x: an object of plugins, each with one object of properties or a list of them. They run by name: SSM promises no order.
+fn read_plugins(document: &Document, path: &Path, plugins: Value) -> Result<Vec<Step>, Fault> {
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Plugin {
+        #[serde(default)]
+        properties: Value,
+        /// Of `aws:cloudWatch`, which is not run.
+        #[serde(rename = "settings")]
+        _settings: Option<Value>,
+        #[serde(rename = "description")]
+        _description: Option<String>,
+    }
+    let plugins: BTreeMap<String, Plugin> = typed(path, plugins)?;
+    check_count(path, plugins.len())?;
+    let mut steps = Vec::with_capacity(plugins.len());
+    for (name, Plugin { properties, .. }) in plugins {
+        let (path, properties_path) = (path.member(&name), path.member(&name).member("properties"));
+        let all = match properties {
+            Value::Array(list) => list.into_iter().enumerate().map(|(index, one)| (properties_path.element(index), one)).collect(),
+            one => vec![(properties_path.clone(), one)],
+        };
+        check_count(&properties_path, all.len())?;
+        let mut parts = Vec::with_capacity(all.len());
+        for (one_path, one) in all {
+            parts.push(read_properties(document, &path, &one_path, &name, one)?);
+        }
+        let action = match (parts.pop(), parts.is_empty()) {
+            (Some(only), true) => only.action,
+            (last, _) => Action::Several(parts.into_iter().chain(last).collect()),
+        };
+        steps.push(Step { plugin: name.clone(), name, precondition: BTreeMap::new(), control: ControlInputs::default(), action });
+    }
+    Ok(steps)
+}
+
+fn read_properties(document: &Document, plugin_path: &Path, path: &Path, plugin: &str, mut value: Value) -> Result<Step, Fault> {
+    // The name of the part; SSM needs it for the places of its output only.
+    let id = value.as_object_mut().and_then(|members| members.remove("id"));
+    let name = id.and_then(|id| id.as_str().map(str::to_owned)).filter(|id| (1..=MAXIMUM_NAME_BYTES).contains(&id.len()));
+    let action = read_action(plugin_path, path, plugin, value)?;
+    let step = Step {
+        name: name.unwrap_or_else(|| plugin.to_owned()),
+        plugin: plugin.to_owned(),
+        precondition: BTreeMap::new(),
+        control: ControlInputs::default(),
+        action,
+    };
+    compile::check(document, &step).map_err(|(member, message)| Fault::new(path.member(member), message))?;
+    Ok(step)
 }
 
 /// A tree in which no object has a key twice: two readers of such a document could take different values.

@@ -4,9 +4,61 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// A Command document of schema 2.2.
+/// The schemas of Command documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Schema {
+    /// 1.0: plugins by name.
+    V1_0,
+    /// 1.2: the same.
+    V1_2,
+    /// 2.0: steps in their order.
+    V2_0,
+    /// 2.0.1
+    V2_0_1,
+    /// 2.0.2
+    V2_0_2,
+    /// 2.0.3
+    V2_0_3,
+    /// 2.2: steps with preconditions.
+    V2_2,
+}
+
+impl Schema {
+    /// All, from the oldest on. Source: `parseDocumentContent` of the public agent.
+    pub const ALL: [Self; 7] = [Self::V1_0, Self::V1_2, Self::V2_0, Self::V2_0_1, Self::V2_0_2, Self::V2_0_3, Self::V2_2];
+
+    /// As documents write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::V1_0 => "1.0",
+            Self::V1_2 => "1.2",
+            Self::V2_0 => "2.0",
+            Self::V2_0_1 => "2.0.1",
+            Self::V2_0_2 => "2.0.2",
+            Self::V2_0_3 => "2.0.3",
+            Self::V2_2 => "2.2",
+        }
+    }
+
+    /// The schema of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|schema| schema.name() == name)
+    }
+
+    /// Whether plugins stand in `runtimeConfig` and not in `mainSteps`.
+    #[must_use]
+    pub fn has_runtime_config(self) -> bool {
+        self < Self::V2_0
+    }
+}
+
+/// A Command document.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Document {
+    /// Its schema.
+    pub schema: Schema,
     /// For people.
     pub description: Option<String>,
     /// The parameters by name. Their order here is their order in the plan.
@@ -93,8 +145,25 @@ impl ParameterType {
 pub struct Step {
     /// Unique in the document.
     pub name: String,
+    /// The plugin's name.
+    pub plugin: String,
+    /// Preconditions: operators and their arguments, as they stand.
+    pub precondition: BTreeMap<String, Vec<String>>,
+    /// What its end means.
+    pub control: ControlInputs,
     /// What it does.
     pub action: Action,
+}
+
+/// The inputs of every plugin that say what its end means; texts may hold `{{ name }}`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ControlInputs {
+    /// `exit` or `successAndExit`
+    pub on_failure: Option<String>,
+    /// `exit`
+    pub on_success: Option<String>,
+    /// `true` or `false`; without meaning unless it is the last step.
+    pub finally_step: Option<String>,
 }
 
 /// What a step does.
@@ -102,11 +171,27 @@ pub struct Step {
 pub enum Action {
     /// `aws:runShellScript`
     RunShellScript(ShellInputs),
+    /// `aws:runPowerShellScript`
+    RunPowerShellScript(ShellInputs),
+    /// `aws:runDocument`
+    RunDocument(DocumentInputs),
+    /// A plugin of schema 1.x with several properties: it runs with one after the other.
+    Several(Vec<Step>),
+    /// A plugin of SSM that nodes do not run.
+    NotRun(&'static str),
 }
 
-impl Action {
-    /// The plugins by the names that documents use.
-    pub const NAMES: &'static [&'static str] = &["aws:runShellScript"];
+/// The inputs of `aws:runDocument`; every text may hold `{{ name }}`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DocumentInputs {
+    /// `SSMDocument`, or `LocalPath`, which is not run.
+    pub document_type: String,
+    /// The document: `name` or `name:version`.
+    pub document_path: String,
+    /// Its parameters: an object, or a text that holds or becomes one.
+    #[serde(default)]
+    pub document_parameters: Value,
 }
 
 /// The inputs of `aws:runShellScript`; every text may hold `{{ name }}`.

@@ -35,8 +35,28 @@ pub(super) fn check_definition(name: &str, definition: &ParameterDefinition) -> 
     Ok(())
 }
 
+/// A parameter with its value.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Resolved {
+    pub(super) name: String,
+    kind: ParameterType,
+    pub(super) value: Value,
+}
+
+impl Resolved {
+    /// As the plan carries it. `prefix` tells the parameters of documents that steps run from those of the document itself.
+    pub(super) fn to_parameter(&self, prefix: &str) -> Parameter {
+        Parameter { name: format!("{prefix}{}", self.name), value: plan_value(self.kind, &self.value) }
+    }
+
+    /// The form inside other text.
+    pub(super) fn text(&self) -> String {
+        text(&self.value)
+    }
+}
+
 /// The values of all parameters in the document's order: given ones, defaults for the others.
-pub(super) fn resolve(document: &Document, given: &BTreeMap<String, Vec<String>>) -> Result<Vec<Parameter>, ParameterError> {
+pub(super) fn resolve(document: &Document, given: &BTreeMap<String, Vec<String>>) -> Result<Vec<Resolved>, ParameterError> {
     if let Some(unknown) = given.keys().find(|name| !document.parameters.contains_key(*name)) {
         let known = document.parameters.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
         let known = if known.is_empty() { "none".to_owned() } else { known };
@@ -49,7 +69,7 @@ pub(super) fn resolve(document: &Document, given: &BTreeMap<String, Vec<String>>
             (None, None) => return Err(error(name, format!("a value is needed, of type {}", definition.r#type.name()))),
         };
         check_value(name, definition, &value)?;
-        Ok(Parameter { name: name.clone(), value: plan_value(definition.r#type, &value) })
+        Ok(Resolved { name: name.clone(), kind: definition.r#type, value })
     });
     resolved.collect()
 }

@@ -8,21 +8,30 @@ const OPEN: &str = "{{";
 const CLOSE: &str = "}}";
 
 /// The names that templates may use, and their indices in the plan.
-pub(super) struct Scope<'a>(Vec<Option<&'a str>>);
+pub(super) struct Scope<'a> {
+    names: Vec<Option<&'a str>>,
+    /// The index of the first of them.
+    first: usize,
+}
 
 impl<'a> Scope<'a> {
     /// The parameters of a document that are spliced into texts. Those that travel as environment variables are not.
-    pub(super) fn of(document: &'a Document) -> Self {
+    pub(super) fn of(document: &'a Document, first: usize) -> Self {
         let names = document.parameters.iter().map(|(name, definition)| match definition.interpolation_type {
             Interpolation::Literal => Some(name.as_str()),
             Interpolation::EnvironmentVariable => None,
         });
-        Self(names.collect())
+        Self { names: names.collect(), first }
+    }
+
+    /// All parameters of a document, for what is data and never part of a text that is executed.
+    pub(super) fn of_data(document: &'a Document, first: usize) -> Self {
+        Self { names: document.parameters.keys().map(|name| Some(name.as_str())).collect(), first }
     }
 
     fn index(&self, name: &str) -> Option<u16> {
-        let index = self.0.iter().position(|known| *known == Some(name))?;
-        u16::try_from(index).ok()
+        let index = self.names.iter().position(|known| *known == Some(name))?;
+        u16::try_from(self.first.checked_add(index)?).ok()
     }
 
     /// Splits a text, in one pass from left to right. What is no known parameter stays text.
@@ -72,7 +81,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn split(text: &str) -> Vec<Segment> {
-        Scope(vec![Some("a"), Some("list"), None]).split(text).0
+        Scope { names: vec![Some("a"), Some("list"), None], first: 0 }.split(text).0
     }
 
     fn plain(text: &str) -> Segment {

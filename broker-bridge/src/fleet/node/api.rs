@@ -1,34 +1,30 @@
-//! The endpoints of nodes: list them, ask whether one is connected, remove one.
+//! The endpoints of nodes: list them, ask whether one is connected, give one a role, remove one.
 
-use super::{parse_node_id, store, token_scope};
+use super::filter::{Filter, Operator, Words};
+use super::{parse_node_id, properties, store, token_scope};
 use crate::fleet::Fleet;
 use crate::platform::http::{Access, ApiError, Caller, Registry};
 use crate::platform::page::{cut, page_size};
 use flotilla_api::Timestamp;
 use flotilla_api::nodes::{
     DeregisterManagedInstanceRequest, DeregisterManagedInstanceResult, DescribeInstanceInformationRequest,
-    DescribeInstanceInformationResult, GetConnectionStatusRequest, GetConnectionStatusResponse, InstanceInformation,
+    DescribeInstanceInformationResult, DescribeInstancePropertiesRequest, GetConnectionStatusRequest, GetConnectionStatusResponse,
+    InstanceInformation, UpdateManagedInstanceRoleRequest, UpdateManagedInstanceRoleResult,
 };
-use sqlx::{QueryBuilder, Sqlite};
+use sqlx::QueryBuilder;
 
-/// Most filters of one request.
-const MAXIMUM_FILTERS: usize = 10;
-/// Most values of one filter (the model's limit).
-const MAXIMUM_VALUES: usize = 100;
-/// Longest key or value of a filter, in bytes: a tag's value and its prefix fit.
-const MAXIMUM_FILTER_BYTES: usize = 512;
+/// How `DescribeInstanceInformation` names what is wrong with a filter, and its limits.
+const WORDS: Words = Words { maximum_filters: 10, maximum_values: 100, invalid_value: "InvalidInstanceInformationFilterValue" };
+/// Longest role, in characters (the model's limit).
+const MAXIMUM_ROLE: usize = 64;
 
 /// Adds the endpoints.
 pub fn endpoints(registry: &mut Registry<Fleet>) {
     registry.endpoint::<DescribeInstanceInformationRequest>(Access::Viewer, describe_instance_information);
+    registry.endpoint::<DescribeInstancePropertiesRequest>(Access::Viewer, properties::describe_instance_properties);
+    registry.endpoint::<UpdateManagedInstanceRoleRequest>(Access::Admin, update_managed_instance_role);
     registry.endpoint::<GetConnectionStatusRequest>(Access::Viewer, get_connection_status);
     registry.endpoint::<DeregisterManagedInstanceRequest>(Access::Admin, deregister_managed_instance);
-}
-
-/// A filter in one form, whichever it came in.
-struct Filter {
-    key: String,
-    values: Vec<String>,
 }
 
 fn filters(request: &DescribeInstanceInformationRequest) -> Result<Vec<Filter>, ApiError> {
@@ -39,93 +35,8 @@ fn filters(request: &DescribeInstanceInformationRequest) -> Result<Vec<Filter>, 
     }
     let older = older.iter().map(|filter| (&filter.key, &filter.value_set));
     let newer = newer.iter().map(|filter| (&filter.key, &filter.values));
-    let filters: Vec<Filter> = older.chain(newer).map(|(key, values)| Filter { key: key.clone(), values: values.clone() }).collect();
-    if filters.len() > MAXIMUM_FILTERS {
-        return Err(ApiError::validation(format!("at most {MAXIMUM_FILTERS} filters are taken")));
-    }
-    for filter in &filters {
-        let fits = |text: &String| (1..=MAXIMUM_FILTER_BYTES).contains(&text.len());
-        if !(1..=MAXIMUM_VALUES).contains(&filter.values.len()) || !filter.values.iter().all(fits) || !fits(&filter.key) {
-            let message = format!("filter {}: give 1 to {MAXIMUM_VALUES} values that are not empty", filter.key);
-            return Err(ApiError::new("InvalidInstanceInformationFilterValue", message));
-        }
-    }
-    Ok(filters)
-}
-
-/// Adds `AND column IN (values)`.
-fn is_one_of(query: &mut QueryBuilder<Sqlite>, column: &'static str, values: &[String]) {
-    query.push(" AND ").push(column).push(" IN (");
-    let mut separated = query.separated(", ");
-    for value in values {
-        separated.push_bind(value.clone());
-    }
-    query.push(")");
-}
-
-fn apply(query: &mut QueryBuilder<Sqlite>, filter: &Filter) -> Result<(), ApiError> {
-    let allowed = |words: &[&str]| match filter.values.iter().find(|value| !words.contains(&value.as_str())) {
-        None => Ok(()),
-        Some(value) => {
-            let message = format!("filter {}: {value:?} is none of {}", filter.key, words.join(", "));
-            Err(ApiError::new("InvalidInstanceInformationFilterValue", message))
-        }
-    };
-    // Every node of a fleet runs Linux, is a managed instance and has no association; such filters keep all nodes or none.
-    let constant = |query: &mut QueryBuilder<Sqlite>, value: &str| {
-        if !filter.values.iter().any(|wanted| wanted == value) {
-            query.push(" AND 1 = 0");
-        }
-    };
-    match filter.key.as_str() {
-        "InstanceIds" => {
-            for value in &filter.values {
-                parse_node_id(value)?;
-            }
-            is_one_of(query, "node_id", &filter.values);
-        }
-        "AgentVersion" => is_one_of(query, "agent_version", &filter.values),
-        "ActivationIds" => is_one_of(query, "activation_id", &filter.values),
-        "IamRole" => is_one_of(query, "iam_role", &filter.values),
-        "PingStatus" => {
-            allowed(&["Online", "ConnectionLost", "Inactive"])?;
-            let has = |word: &str| filter.values.iter().any(|value| value == word);
-            match (has("Online"), has("ConnectionLost")) {
-                (true, true) => {}
-                (true, false) => drop(query.push(" AND online = 1")),
-                (false, true) => drop(query.push(" AND online = 0")),
-                (false, false) => drop(query.push(" AND 1 = 0")),
-            }
-        }
-        "PlatformTypes" => {
-            allowed(&["Windows", "Linux", "MacOS"])?;
-            constant(query, "Linux");
-        }
-        "ResourceType" => {
-            allowed(&["ManagedInstance", "EC2Instance"])?;
-            constant(query, "ManagedInstance");
-        }
-        "AssociationStatus" => drop(query.push(" AND 1 = 0")),
-        "tag-key" => {
-            query.push(" AND EXISTS (SELECT 1 FROM tag WHERE resource_type = 'ManagedInstance' AND resource_id = node_id");
-            is_one_of(query, "tag_key", &filter.values);
-            query.push(")");
-        }
-        key => {
-            let Some(tag) = key.strip_prefix("tag:").filter(|tag| !tag.is_empty()) else {
-                let message = format!(
-                    "{key:?} is no filter key; use InstanceIds, AgentVersion, PingStatus, PlatformTypes, ActivationIds, IamRole, \
-                     ResourceType, AssociationStatus, tag-key or tag:<key>"
-                );
-                return Err(ApiError::new("InvalidFilterKey", message));
-            };
-            query.push(" AND EXISTS (SELECT 1 FROM tag WHERE resource_type = 'ManagedInstance' AND resource_id = node_id AND tag_key = ");
-            query.push_bind(tag.to_owned());
-            is_one_of(query, "tag_value", &filter.values);
-            query.push(")");
-        }
-    }
-    Ok(())
+    let both = older.chain(newer);
+    Ok(both.map(|(key, values)| Filter { key: key.clone(), operator: Operator::Equal, values: values.clone() }).collect())
 }
 
 #[derive(sqlx::FromRow)]
@@ -168,7 +79,7 @@ impl Row {
     }
 }
 
-fn ping_status(online: bool) -> &'static str {
+pub(super) fn ping_status(online: bool) -> &'static str {
     if online { "Online" } else { "ConnectionLost" }
 }
 
@@ -183,9 +94,7 @@ pub(crate) async fn describe_instance_information(
         "SELECT node_id, activation_id, name, iam_role, registered_ms, online, last_seen_ms, agent_version, platform_name, \
          platform_version, computer_name, ip_address FROM node WHERE deregistered_ms IS NULL",
     );
-    for filter in filters(&request)? {
-        apply(&mut query, &filter)?;
-    }
+    WORDS.apply(&mut query, &filters(&request)?, fleet).await?;
     if let Some(after) = scope.after(request.next_token.as_deref())? {
         query.push(" AND node_id > ").push_bind(after);
     }
@@ -233,4 +142,22 @@ pub(crate) async fn deregister_managed_instance(
     // Its open invocations end with the next round of dispatch; the nudge makes that now.
     fleet.nudge.dispatch.notify_one();
     Ok(DeregisterManagedInstanceResult {})
+}
+
+pub(crate) async fn update_managed_instance_role(
+    fleet: &Fleet,
+    caller: &Caller,
+    request: UpdateManagedInstanceRoleRequest,
+) -> Result<UpdateManagedInstanceRoleResult, ApiError> {
+    let node = parse_node_id(&request.instance_id)?;
+    if request.iam_role.chars().count() > MAXIMUM_ROLE {
+        return Err(ApiError::validation(format!("IamRole has at most {MAXIMUM_ROLE} characters")));
+    }
+    let mut write = fleet.store.write().await?;
+    if !store::set_role(&mut write, node, &request.iam_role).await? {
+        return Err(ApiError::new("InvalidInstanceId", format!("{node} is not a node of this fleet")));
+    }
+    write.commit().await?;
+    tracing::info!(%node, user = caller.user, role = request.iam_role, "a node has another role");
+    Ok(UpdateManagedInstanceRoleResult {})
 }

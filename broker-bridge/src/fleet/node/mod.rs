@@ -5,6 +5,8 @@
 
 pub mod api;
 pub mod chain;
+mod filter;
+mod properties;
 pub mod store;
 #[cfg(test)]
 mod tests;

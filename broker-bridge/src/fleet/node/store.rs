@@ -181,6 +181,19 @@ pub async fn deregister(write: &mut Write<'_>, node: NodeId, now_ms: u64) -> Res
     Ok(done.rows_affected() == 1)
 }
 
+/// Gives a node another role; `false` when there is none, or it was removed.
+///
+/// # Errors
+/// What the database says.
+pub async fn set_role(write: &mut Write<'_>, node: NodeId, iam_role: &str) -> Result<bool, StoreError> {
+    let done = sqlx::query("UPDATE node SET iam_role = $2 WHERE node_id = $1 AND deregistered_ms IS NULL")
+        .bind(node.to_string())
+        .bind(iam_role)
+        .execute(write.connection())
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
 fn stream_column(stream: Stream) -> i64 {
     match stream {
         Stream::Control => 0,

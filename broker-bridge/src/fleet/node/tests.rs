@@ -1,10 +1,12 @@
 //! Nodes through their endpoints.
 
-use super::api::{deregister_managed_instance, describe_instance_information, get_connection_status};
+use super::api::{deregister_managed_instance, describe_instance_information, get_connection_status, update_managed_instance_role};
+use super::properties::describe_instance_properties;
 use crate::device::test_kit::{Kit, SimulatedNode};
 use flotilla_api::nodes::{
-    DeregisterManagedInstanceRequest, DescribeInstanceInformationRequest, GetConnectionStatusRequest, InstanceInformationFilter,
-    InstanceInformationStringFilter,
+    DeregisterManagedInstanceRequest, DescribeInstanceInformationRequest, DescribeInstancePropertiesRequest, GetConnectionStatusRequest,
+    InstanceInformationFilter, InstanceInformationStringFilter, InstancePropertyFilter, InstancePropertyStringFilter,
+    UpdateManagedInstanceRoleRequest,
 };
 
 async fn list(kit: &Kit, request: DescribeInstanceInformationRequest) -> Result<Vec<String>, String> {
@@ -59,6 +61,10 @@ async fn nodes_are_filtered_in_both_forms() {
         ("tag:site", vec!["north", "south"], &one),
         ("tag:site", vec!["south"], &Vec::new()),
         ("tag-key", vec!["site"], &one),
+        ("AssociationStatus", vec!["Success"], &Vec::new()),
+        ("SourceTypes", vec!["AWS::SSM::ManagedInstance"], &both),
+        ("SourceTypes", vec!["AWS::IoT::Thing"], &Vec::new()),
+        ("SourceIds", vec!["thing"], &Vec::new()),
     ] {
         assert_eq!(filtered(&kit, key, &values).await.as_ref(), Ok(expected), "{key} {values:?}");
     }
@@ -120,4 +126,78 @@ async fn a_removed_node_is_gone_for_good() {
     assert_eq!(list(&kit, DescribeInstanceInformationRequest::default()).await, Ok(Vec::new()));
     assert_eq!(remove().await.unwrap_err().kind, "InvalidInstanceId");
     assert_eq!(kit.count("SELECT COUNT(*) FROM tag").await, 0);
+}
+
+#[tokio::test]
+async fn properties_are_filtered_with_operators() {
+    let kit = Kit::new().await;
+    let (online, offline) = (kit.online_node(20).await, kit.node(21).await);
+    tag(&kit, &online, "site", "north").await;
+    let mut both = vec![online.id.to_string(), offline.id.to_string()];
+    both.sort();
+    let (one, other, none) = (vec![online.id.to_string()], vec![offline.id.to_string()], Vec::new());
+    let list = async |request: DescribeInstancePropertiesRequest| {
+        let answer = describe_instance_properties(&kit.fleet, &Kit::caller(), request).await.map_err(|error| error.kind.into_owned())?;
+        Ok::<_, String>(answer.instance_properties.unwrap().into_iter().map(|node| node.instance_id.unwrap()).collect::<Vec<_>>())
+    };
+    let filtered = async |key: &str, operator: Option<&str>, value: &str| {
+        let filter = InstancePropertyStringFilter { key: key.into(), values: vec![value.into()], operator: operator.map(str::to_owned) };
+        list(DescribeInstancePropertiesRequest { filters_with_operator: Some(vec![filter]), ..Default::default() }).await
+    };
+    for (key, operator, value, expected) in [
+        ("InstanceIds", None, one[0].as_str(), &one),
+        ("InstanceIds", Some("NotEqual"), one[0].as_str(), &other),
+        ("InstanceIds", Some("BeginWith"), one[0].get(..12).unwrap(), &one),
+        ("AgentVersion", Some("Equal"), "0.1.0", &one),
+        ("AgentVersion", Some("LessThan"), "0.10.0", &one),
+        ("AgentVersion", Some("LessThan"), "0.1.0", &none),
+        ("AgentVersion", Some("GreaterThan"), "0.0.9", &one),
+        ("AgentVersion", Some("BeginWith"), "0.", &one),
+        ("PingStatus", Some("NotEqual"), "Online", &other),
+        ("PlatformTypes", Some("NotEqual"), "Windows", &both),
+        ("tag:site", Some("BeginWith"), "nor", &one),
+        ("tag:site", Some("NotEqual"), "north", &other),
+        ("tag-key", Some("Equal"), "site", &one),
+        ("IamRole", Some("BeginWith"), "%", &none),
+    ] {
+        assert_eq!(filtered(key, operator, value).await.as_ref(), Ok(expected), "{key} {operator:?} {value}");
+    }
+    for (key, operator, value, kind) in [
+        ("Colour", None, "red", "InvalidFilterKey"),
+        ("DocumentName", None, "any", "InvalidFilterKey"),
+        ("IamRole", Some("LessThan"), "a", "InvalidInstancePropertyFilterValue"),
+        ("AgentVersion", Some("LessThan"), "new", "InvalidInstancePropertyFilterValue"),
+        ("PingStatus", None, "Maybe", "InvalidInstancePropertyFilterValue"),
+        ("InstanceIds", None, "i-1", "InvalidInstanceId"),
+        ("InstanceIds", Some("Near"), "i-1", "ValidationException"),
+    ] {
+        assert_eq!(filtered(key, operator, value).await, Err(kind.to_owned()), "{key} {operator:?} {value}");
+    }
+    let older = vec![InstancePropertyFilter { key: "PingStatus".into(), value_set: vec!["Online".into()] }];
+    let request = DescribeInstancePropertiesRequest { instance_property_filter_list: Some(older), ..Default::default() };
+    assert_eq!(list(request.clone()).await, Ok(one));
+    let filter = InstancePropertyStringFilter { key: "IamRole".into(), values: vec!["a".into()], operator: None };
+    let twice = DescribeInstancePropertiesRequest { filters_with_operator: Some(vec![filter]), ..request };
+    assert_eq!(list(twice).await, Err("ValidationException".to_owned()));
+}
+
+#[tokio::test]
+async fn a_role_is_kept_and_shown() {
+    let kit = Kit::new().await;
+    let node = kit.online_node(20).await;
+    let give = async |instance_id: String, role: &str| {
+        let request = UpdateManagedInstanceRoleRequest { instance_id, iam_role: role.to_owned() };
+        update_managed_instance_role(&kit.fleet, &Kit::caller(), request).await.map_err(|error| error.kind.into_owned())
+    };
+    give(node.id.to_string(), "another").await.unwrap();
+    let shown = describe_instance_information(&kit.fleet, &Kit::caller(), DescribeInstanceInformationRequest::default()).await.unwrap();
+    assert_eq!(shown.instance_information_list.unwrap()[0].iam_role.as_deref(), Some("another"));
+    assert_eq!(filtered(&kit, "IamRole", &["another"]).await, Ok(vec![node.id.to_string()]));
+    for (id, role, kind) in [
+        ("mi-00000000000000000".to_owned(), "a", "InvalidInstanceId"),
+        ("i-1".to_owned(), "a", "InvalidInstanceId"),
+        (node.id.to_string(), &"r".repeat(65), "ValidationException"),
+    ] {
+        assert_eq!(give(id, role).await.unwrap_err(), kind);
+    }
 }

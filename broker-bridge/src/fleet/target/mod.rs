@@ -1,8 +1,9 @@
-//! Targets say which nodes a command is for: by id, or by choice over ids and tags. Resolving freezes them to a list.
+//! Targets say which nodes a command is for: by id, or by choice over ids, tags and resource groups. Resolving freezes them to a list.
 //!
 //! Several choices must all hold, of the values of one choice any. Nodes that were deregistered are never among them.
 
 use super::Fleet;
+use super::group::{self, MANAGED_INSTANCE_TYPE, Query};
 use super::node::parse_node_id;
 use super::tag::MANAGED_INSTANCE;
 use crate::platform::http::ApiError;
@@ -21,6 +22,8 @@ pub const MAXIMUM_VALUES: usize = 50;
 
 const TAG_PREFIX: &str = "tag:";
 const EVERY_NODE: &str = "*";
+const GROUP_NAME: &str = "resource-groups:Name";
+const GROUP_TYPES: &str = "resource-groups:ResourceTypeFilters";
 
 /// A node that a command is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,9 +108,15 @@ async fn choose(fleet: &Fleet, target: &Target) -> Result<Keys, ApiError> {
         "InstanceIds" if values.contains(EVERY_NODE) => live(fleet, None).await,
         "InstanceIds" => by_id(fleet, &values.into_iter().map(str::to_owned).collect::<Vec<_>>()).await,
         "tag-key" => tagged(fleet, None, &values).await,
+        GROUP_NAME => in_groups(fleet, &values).await,
+        // All nodes are of one type, so this keeps all or none.
+        GROUP_TYPES if values.contains(MANAGED_INSTANCE_TYPE) => live(fleet, None).await,
+        GROUP_TYPES => Ok(Keys::new()),
         _ => match key.strip_prefix(TAG_PREFIX) {
             Some(tag) if !tag.is_empty() => tagged(fleet, Some(tag), &values).await,
-            _ => Err(invalid_target(format!("{key:?} is no key of a target in this bridge; use InstanceIds, tag:<key> or tag-key"))),
+            _ => Err(invalid_target(format!(
+                "{key:?} is no key of a target in this bridge; use InstanceIds, tag:<key>, tag-key or {GROUP_NAME}"
+            ))),
         },
     }
 }
@@ -136,6 +145,20 @@ async fn tagged(fleet: &Fleet, key: Option<&str>, values: &BTreeSet<&str>) -> Re
     push_in(&mut query, values);
     let rows: Vec<(String, Vec<u8>)> = query.build_query_as().fetch_all(fleet.store.reader()).await?;
     Ok(rows.into_iter().collect())
+}
+
+/// The nodes that are in one of these groups now.
+async fn in_groups(fleet: &Fleet, names: &BTreeSet<&str>) -> Result<Keys, ApiError> {
+    let mut found = Keys::new();
+    for name in names {
+        let unknown = || invalid_target(format!("there is no resource group {name:?} in this fleet"));
+        let group = group::find(&fleet.store, name).await?.ok_or_else(unknown)?;
+        let mut query = QueryBuilder::<Sqlite>::new("SELECT node_id, identity_key FROM node WHERE deregistered_ms IS NULL");
+        Query::parse_text(&group.query)?.push(&mut query);
+        let rows: Vec<(String, Vec<u8>)> = query.build_query_as().fetch_all(fleet.store.reader()).await?;
+        found.extend(rows);
+    }
+    Ok(found)
 }
 
 fn push_in(query: &mut QueryBuilder<Sqlite>, values: &BTreeSet<&str>) {

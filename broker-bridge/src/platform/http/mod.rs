@@ -1,16 +1,19 @@
 //! The API on the wire: AWS JSON 1.1 over HTTP.
 //!
-//! One address, `POST /`; the header `X-Amz-Target` names the operation, the signature names the caller. An endpoint is a
-//! function registered under its operation in a [`Registry`]; everything else (limits, signature, replay, access, form of
-//! the answer) happens here, once, before the function is called.
+//! One address, `POST /`; the header `X-Amz-Target` names the operation, the signature names the caller. The operations of resource
+//! groups, which are REST, have an address each. An endpoint is a function registered under its operation in a [`Registry`];
+//! everything else (size, signature, access, replay, the service model's limits, form of the answer) happens here, once, before the
+//! function is called.
 //!
 //! Plain HTTP is served on loopback addresses only; elsewhere a certificate is needed.
 
 mod error;
 mod registry;
 mod replay;
+mod rest;
 mod server;
 mod service;
+mod validation;
 
 pub use error::ApiError;
 pub use registry::{Access, Caller, Handler, Registry};

@@ -1,8 +1,12 @@
 //! The endpoints of the API by the names of their operations.
 
 use super::ApiError;
+use super::validation::Patterns;
 use bytes::Bytes;
 use flotilla_api::Operation;
+use flotilla_api::groups::RestOperation;
+use flotilla_api::model::{self, Shape};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -75,18 +79,26 @@ type Erased<S> = Box<dyn Fn(Arc<S>, Caller, Bytes) -> Answer + Send + Sync>;
 
 /// An endpoint.
 pub(super) struct Endpoint<S> {
+    pub(super) name: &'static str,
     pub(super) access: Access,
+    /// What the service model lets a request hold.
+    request: &'static Shape,
+    /// The parameters of its address that are members of the request: their names there and in the request.
+    pub(super) query: &'static [(&'static str, &'static str)],
     handler: Erased<S>,
 }
 
 /// Endpoints by the names of their operations, over the shared state `S`.
 pub struct Registry<S> {
     endpoints: BTreeMap<&'static str, Endpoint<S>>,
+    /// The endpoints that have an address of their own, by its path.
+    rest: BTreeMap<&'static str, Endpoint<S>>,
+    patterns: Patterns,
 }
 
 impl<S> std::fmt::Debug for Registry<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.endpoints.keys()).finish()
+        f.debug_set().entries(self.endpoints.keys()).entries(self.rest.keys()).finish()
     }
 }
 
@@ -100,16 +112,45 @@ impl<S: Send + Sync + 'static> Registry<S> {
     /// No endpoints.
     #[must_use]
     pub fn new() -> Self {
-        Self { endpoints: BTreeMap::new() }
+        Self { endpoints: BTreeMap::new(), rest: BTreeMap::new(), patterns: Patterns::default() }
     }
 
-    /// Adds the endpoint of `Request`, for callers with at least this access.
+    /// Adds the endpoint of an operation of SSM, for callers with at least this access.
     ///
     /// # Panics
-    /// When the operation has an endpoint already: two slices claim it, which no start of the program survives.
+    /// When the operation has an endpoint already, or the service model does not have it: no start of the program survives that.
     pub fn endpoint<Request: Operation + Send + 'static>(&mut self, access: Access, handler: impl for<'a> Handler<'a, S, Request>) {
+        let shape = model::of_ssm(Request::NAME).unwrap_or_else(|| panic!("{} is no operation of SSM", Request::NAME));
+        let endpoint = self.made(access, shape, &[], handler);
+        let before = self.endpoints.insert(Request::NAME, endpoint);
+        assert!(before.is_none(), "{} has two endpoints", Request::NAME);
+    }
+
+    /// Adds the endpoint of an operation of resource groups, for callers with at least this access.
+    ///
+    /// # Panics
+    /// As [`Registry::endpoint`].
+    pub fn rest_endpoint<Request: RestOperation + Send + 'static>(
+        &mut self,
+        access: Access,
+        handler: impl for<'a> Handler<'a, S, Request>,
+    ) {
+        let shape = model::of_groups(Request::NAME).unwrap_or_else(|| panic!("{} is no operation of resource groups", Request::NAME));
+        let endpoint = self.made(access, shape, Request::QUERY, handler);
+        let before = self.rest.insert(Request::PATH, endpoint);
+        assert!(before.is_none(), "{} has two endpoints", Request::PATH);
+    }
+
+    fn made<Request: Operation + Send + 'static>(
+        &mut self,
+        access: Access,
+        request: &'static Shape,
+        query: &'static [(&'static str, &'static str)],
+        handler: impl for<'a> Handler<'a, S, Request>,
+    ) -> Endpoint<S> {
+        self.patterns.add(request);
         let handler = Arc::new(handler);
-        let erased: Erased<S> = Box::new(move |state, caller, body| {
+        let handler: Erased<S> = Box::new(move |state, caller, body| {
             let handler = Arc::clone(&handler);
             Box::pin(async move {
                 let request: Request = parse(&body)?;
@@ -117,13 +158,37 @@ impl<S: Send + Sync + 'static> Registry<S> {
                 serde_json::to_vec(&response).map_err(ApiError::internal)
             })
         });
-        let before = self.endpoints.insert(Request::NAME, Endpoint { access, handler: erased });
-        assert!(before.is_none(), "{} has two endpoints", Request::NAME);
+        Endpoint { name: Request::NAME, access, request, query, handler }
     }
 
     /// The operations that have an endpoint, and what their callers need.
     pub fn operations(&self) -> impl Iterator<Item = (&'static str, Access)> {
         self.endpoints.iter().map(|(name, endpoint)| (*name, endpoint.access))
+    }
+
+    /// The operations of resource groups that have an endpoint, in the order of their paths, and what their callers need.
+    pub fn rest_operations(&self) -> impl Iterator<Item = (&'static str, Access)> {
+        self.rest.values().map(|endpoint| (endpoint.name, endpoint.access))
+    }
+
+    /// The paths of endpoints that have an address of their own.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &'static str> {
+        self.rest.keys().copied()
+    }
+
+    pub(super) fn find_path(&self, path: &str) -> Option<&Endpoint<S>> {
+        self.rest.get(path)
+    }
+
+    /// Checks a request against the service model. What is no JSON is left to the reader of the request's type, which says where.
+    pub(super) fn validate(&self, endpoint: &Endpoint<S>, body: &[u8]) -> Result<(), ApiError> {
+        let body = if body.is_empty() { b"{}".as_slice() } else { body };
+        match serde_json::from_slice::<Value>(body) {
+            // That reader would take a list of the members' values.
+            Ok(request) if !request.is_object() => Err(ApiError::validation(format!("{}: the request is no object", endpoint.name))),
+            Ok(request) => self.patterns.check(endpoint.request, &request),
+            Err(_) => Ok(()),
+        }
     }
 
     pub(super) fn find(&self, operation: &str) -> Option<&Endpoint<S>> {

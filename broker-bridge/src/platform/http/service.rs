@@ -1,15 +1,16 @@
 //! One request, from its first header to its answer.
 
+use super::registry::Endpoint;
 use super::replay::{Refusal, SeenSignatures};
-use super::{ApiError, Caller, Registry};
-use crate::platform::sigv4::PresentedSignature;
+use super::{Access, ApiError, Caller, Registry, rest};
+use crate::platform::sigv4::{PresentedSignature, SignedService};
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use axum::routing::{get, post};
 use flotilla_api::operation::{CONTENT_TYPE, TARGET_HEADER, operation_name};
-use flotilla_api::{ErrorBody, operations};
+use flotilla_api::{ErrorBody, groups, operations};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,57 +59,82 @@ impl<S: Identities> Api<S> {
         Self { state, registry, seen, requests: Semaphore::new(MAXIMUM_REQUESTS) }
     }
 
-    /// The routes: the operations at `POST /`, and `GET /health`, which needs no signature and says only that we answer.
+    /// The routes: the operations at `POST /`, those of resource groups at their own addresses, and `GET /health`, which needs no
+    /// signature and says only that we answer.
     pub fn router(self) -> Router {
-        let not_here =
-            || async { answer_error(&ApiError::new("UnknownOperationException", "operations are called with POST /"), &request_id()) };
-        Router::new()
-            .route("/", post(answer::<S>))
-            .route("/health", get(|| async { "ok\n" }))
-            .fallback(not_here)
-            .method_not_allowed_fallback(not_here)
-            .with_state(Arc::new(self))
+        let not_here = || async {
+            let error = ApiError::new("UnknownOperationException", "operations are called with POST /");
+            answer_error(&error, Door::Root, &request_id())
+        };
+        let paths: Vec<&'static str> = self.registry.paths().collect();
+        let root = post(|State(api): State<Arc<Self>>, request: Request| answer(api, Door::Root, request));
+        let mut router = Router::new().route("/", root).route("/health", get(|| async { "ok\n" }));
+        for path in paths {
+            let own = post(move |State(api): State<Arc<Self>>, request: Request| answer(api, Door::Path(path), request));
+            router = router.route(path, own);
+        }
+        router.fallback(not_here).method_not_allowed_fallback(not_here).with_state(Arc::new(self))
     }
 
     /// Who calls what, and what comes of it.
-    async fn perform(&self, request: Request, seen: &mut Seen) -> Result<Vec<u8>, ApiError> {
+    async fn perform(&self, door: Door, request: Request, seen: &mut Seen) -> Result<Vec<u8>, ApiError> {
         let (parts, body) = request.into_parts();
-        if parts.uri.query().is_some() {
+        let query = parts.uri.query().unwrap_or_default();
+        if door == Door::Root && parts.uri.query().is_some() {
             return Err(ApiError::new("InvalidSignatureException", "signatures are taken in headers only, and the address has no query"));
         }
-        let presented = PresentedSignature::parse(&parts.headers).map_err(signature_error)?;
+        let presented = PresentedSignature::parse_for(&parts.headers, door.service()).map_err(signature_error)?;
         let target = text(&parts.headers, TARGET_HEADER).to_owned();
-        check_content_type(&parts.headers)?;
+        if door == Door::Root {
+            check_content_type(&parts.headers)?;
+        }
         let body = to_bytes(body, MAXIMUM_BODY_BYTES).await.map_err(|_| {
             ApiError::new("RequestEntityTooLargeException", format!("a request has at most {MAXIMUM_BODY_BYTES} bytes"))
                 .with_status(StatusCode::PAYLOAD_TOO_LARGE)
         })?;
-        let caller = self.authenticate(&presented, &parts.headers, &body).await?;
+        let caller = self.authenticate(&presented, &door.address(query), &parts.headers, &body).await?;
         seen.user.clone_from(&caller.user);
-        let unknown = || ApiError::new("UnknownOperationException", format!("{target:?} is no operation of SSM"));
-        let name = operation_name(&target).ok_or_else(unknown)?;
-        let listed = operations::find(name).ok_or_else(unknown)?;
-        seen.operation = listed.name;
-        let Some(endpoint) = self.registry.find(name) else {
-            return Err(ApiError::new(listed.unbuilt_error, format!("{name} is not built in this bridge")));
-        };
+        let endpoint = self.endpoint(door, &target, seen)?;
         if caller.access < endpoint.access {
             let (user, has, needs) = (&caller.user, caller.access.name(), endpoint.access.name());
-            return Err(ApiError::access_denied(format!("{user} is {has}; {name} needs the role {needs}")));
+            return Err(ApiError::access_denied(format!("{user} is {has}; {} needs the role {needs}", endpoint.name)));
         }
-        if endpoint.access > super::Access::Viewer {
+        if endpoint.access > Access::Viewer {
             self.admit_once(&presented, &parts.headers)?;
         }
+        let body = if query.is_empty() { body } else { rest::with_parameters(&body, query, endpoint.query)?.into() };
+        self.registry.validate(endpoint, &body)?;
         endpoint.call(Arc::clone(&self.state), caller, body).await
     }
 
-    async fn authenticate(&self, presented: &PresentedSignature, headers: &HeaderMap, body: &Bytes) -> Result<Caller, ApiError> {
+    /// The endpoint that a request is for.
+    fn endpoint(&self, door: Door, target: &str, seen: &mut Seen) -> Result<&Endpoint<S>, ApiError> {
+        let unknown = || ApiError::new("UnknownOperationException", format!("{target:?} is no operation of SSM"));
+        if let Door::Path(path) = door {
+            let endpoint = self.registry.find_path(path).ok_or_else(unknown)?;
+            seen.operation = endpoint.name;
+            return Ok(endpoint);
+        }
+        let name = operation_name(target).ok_or_else(unknown)?;
+        let listed = operations::find(name).ok_or_else(unknown)?;
+        seen.operation = listed.name;
+        let unbuilt = || ApiError::new(listed.unbuilt_error, format!("{name} is not built in this bridge"));
+        self.registry.find(name).ok_or_else(unbuilt)
+    }
+
+    async fn authenticate(
+        &self,
+        presented: &PresentedSignature,
+        address: &str,
+        headers: &HeaderMap,
+        body: &Bytes,
+    ) -> Result<Caller, ApiError> {
         let unknown = || ApiError::new("UnrecognizedClientException", "the access key is not known here; check AWS_ACCESS_KEY_ID");
         if headers.contains_key("x-amz-security-token") {
             return Err(ApiError::new("UnrecognizedClientException", "there are no session tokens here; unset AWS_SESSION_TOKEN"));
         }
         let identity = self.state.identity(presented.access_key_id()).await?.ok_or_else(unknown)?;
-        presented.verify(headers, body, &identity.secret, self.state.now_ms()).map_err(signature_error)?;
+        presented.verify_at(address, headers, body, &identity.secret, self.state.now_ms()).map_err(signature_error)?;
         Ok(identity.caller)
     }
 
@@ -125,6 +151,33 @@ impl<S: Identities> Api<S> {
     }
 }
 
+/// Where a request came in, which says how it is signed and answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Door {
+    /// The address of all operations of SSM.
+    Root,
+    /// The address of one operation of resource groups.
+    Path(&'static str),
+}
+
+impl Door {
+    fn service(self) -> SignedService {
+        match self {
+            Self::Root => SignedService::Ssm,
+            Self::Path(_) => SignedService::ResourceGroups,
+        }
+    }
+
+    /// What the signature covers of the address.
+    fn address(self, query: &str) -> String {
+        match self {
+            Self::Root => "/".to_owned(),
+            Self::Path(path) if query.is_empty() => path.to_owned(),
+            Self::Path(path) => format!("{path}?{query}"),
+        }
+    }
+}
+
 /// What is known of a request when it ends, for the log.
 #[derive(Debug, Default)]
 struct Seen {
@@ -132,23 +185,23 @@ struct Seen {
     operation: &'static str,
 }
 
-async fn answer<S: Identities>(State(api): State<Arc<Api<S>>>, request: Request) -> Response<Body> {
+async fn answer<S: Identities>(api: Arc<Api<S>>, door: Door, request: Request) -> Response<Body> {
     let request_id = request_id();
     let mut seen = Seen::default();
     let result = match api.requests.try_acquire() {
         Err(_) => Err(ApiError::throttling(format!("more than {MAXIMUM_REQUESTS} requests at once; try again"))),
-        Ok(_permit) => tokio::time::timeout(REQUEST_TIMEOUT, api.perform(request, &mut seen)).await.unwrap_or_else(|_| {
+        Ok(_permit) => tokio::time::timeout(REQUEST_TIMEOUT, api.perform(door, request, &mut seen)).await.unwrap_or_else(|_| {
             Err(ApiError::new("RequestTimeoutException", format!("the request took longer than {} s", REQUEST_TIMEOUT.as_secs())))
         }),
     };
     match result {
         Ok(body) => {
             tracing::debug!(request = %request_id, user = %seen.user, operation = seen.operation, "answered");
-            response(StatusCode::OK, body, &request_id)
+            response(StatusCode::OK, body, door, &request_id)
         }
         Err(error) => {
             log(&error, &seen, &request_id);
-            answer_error(&error, &request_id)
+            answer_error(&error, door, &request_id)
         }
     }
 }
@@ -170,17 +223,29 @@ fn log(error: &ApiError, seen: &Seen, request_id: &str) {
     }
 }
 
-fn answer_error(error: &ApiError, request_id: &str) -> Response<Body> {
-    let body = ErrorBody::new(error.kind.as_ref(), error.message.as_str());
+fn answer_error(error: &ApiError, door: Door, request_id: &str) -> Response<Body> {
+    let (kind, status) = match door {
+        Door::Root => (error.kind.as_ref(), error.status()),
+        Door::Path(_) => rest::named(error),
+    };
+    let body = ErrorBody::new(kind, error.message.as_str());
     let body = serde_json::to_vec(&body).unwrap_or_else(|_| b"{\"__type\":\"InternalServerError\"}".to_vec());
-    response(error.status(), body, request_id)
+    let mut response = response(status, body, door, request_id);
+    if let (Door::Path(_), Ok(kind)) = (door, HeaderValue::from_str(kind)) {
+        response.headers_mut().insert(groups::ERROR_HEADER, kind);
+    }
+    response
 }
 
-fn response(status: StatusCode, body: Vec<u8>, request_id: &str) -> Response<Body> {
+fn response(status: StatusCode, body: Vec<u8>, door: Door, request_id: &str) -> Response<Body> {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
+    let content_type = match door {
+        Door::Root => CONTENT_TYPE,
+        Door::Path(_) => groups::CONTENT_TYPE,
+    };
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     if let Ok(request_id) = HeaderValue::from_str(request_id) {
         headers.insert("x-amzn-requestid", request_id);
     }

@@ -183,15 +183,9 @@ struct StepView<'a> {
 impl<'a> StepView<'a> {
     fn new(row: &'a Row, state: InvocationState, result: Option<&'a CommandResult>, index: usize) -> Self {
         let step: Option<&StepResult> = result.and_then(|result| result.steps.get(index));
-        let (status, details) = match step.map(|step| step.status) {
-            Some(StepStatus::Succeeded) => ("Success", "Success"),
-            Some(StepStatus::Failed) => ("Failed", "Failed"),
-            Some(StepStatus::TimedOut) => ("TimedOut", "Execution Timed Out"),
-            Some(StepStatus::Cancelled) => ("Cancelled", "Canceled"),
-            Some(StepStatus::NotRun) => ("Cancelled", "Terminated"),
-            // The model knows no "cancelling" for a step.
-            None => (state.words(false).status, state.words(false).details),
-        };
+        // The model knows no "cancelling" for a step.
+        let (status, details) =
+            step.map_or_else(|| (state.words(false).status, state.words(false).details), |step| step_words(step.status));
         let time = |time_ms: Option<u64>| time_ms.and_then(|time_ms| i64::try_from(time_ms).ok());
         Self {
             row,
@@ -241,5 +235,34 @@ impl<'a> StepView<'a> {
             }
         }
         Ok(String::from_utf8_lossy(&bytes).chars().take(characters).collect())
+    }
+}
+
+/// `Status` and `StatusDetails` of a step that has ended.
+fn step_words(status: StepStatus) -> (&'static str, &'static str) {
+    match status {
+        StepStatus::Succeeded => ("Success", "Success"),
+        StepStatus::Failed => ("Failed", "Failed"),
+        StepStatus::TimedOut => ("TimedOut", "Execution Timed Out"),
+        StepStatus::Cancelled => ("Cancelled", "Canceled"),
+        StepStatus::NotRun => ("Cancelled", "Terminated"),
+        // Of the statuses that the model has, the one that does not change the result: a skipped step counts as a success.
+        StepStatus::Skipped => ("Success", "Skipped"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Source: the model's CommandPluginStatus (Pending, InProgress, Success, TimedOut, Cancelled, Failed), and the public agent, whose
+    /// ResultStatusSkipped is "Skipped" with code 0 and aggregates like Success.
+    #[test]
+    fn every_step_status_is_one_of_the_model() {
+        use StepStatus::{Cancelled, Failed, NotRun, Skipped, Succeeded, TimedOut};
+        for status in [Succeeded, Failed, TimedOut, Cancelled, NotRun, Skipped] {
+            assert!(["Success", "TimedOut", "Cancelled", "Failed"].contains(&step_words(status).0), "{status:?}");
+        }
+        assert_eq!(step_words(Skipped), ("Success", "Skipped"));
     }
 }

@@ -9,7 +9,7 @@ use super::super::rules::{self, Limits, Rate, command_words};
 use super::super::store::{self, NewCommand, NewInvocation};
 use super::detail::StepName;
 use super::list::read_command;
-use crate::fleet::document::{self, Action, StoredDocument};
+use crate::fleet::document::{self, StoredDocument};
 use crate::fleet::{Fleet, target};
 use crate::platform::http::{ApiError, Caller};
 use crate::platform::time::to_column;
@@ -39,7 +39,7 @@ pub(crate) async fn send_command(fleet: &Fleet, caller: &Caller, request: SendCo
     let stored = document::find(&fleet.store, &request.document_name, request.document_version.as_deref()).await?;
     check_hash(&request, &stored)?;
     let given = request.parameters.clone().unwrap_or_default();
-    let compiled = document::compile(&stored.document, &given).map_err(|error| ApiError::new("InvalidParameters", error.to_string()))?;
+    let compiled = document::prepare(&fleet.store, &stored.document, &given).await?;
     let mut chosen = target::resolve(fleet, request.instance_ids.as_deref(), request.targets.as_deref()).await?;
     // The tree wants them by identity key.
     chosen.sort_by_key(|node| node.identity_key);
@@ -54,7 +54,7 @@ pub(crate) async fn send_command(fleet: &Fleet, caller: &Caller, request: SendCo
     let tree = TargetTree::new(chosen.iter().map(|node| leaf(&node.identity_key, &[])).collect());
     let order = CommandOrder {
         document: stored.name.clone(),
-        document_version: stored.version.to_owned(),
+        document_version: stored.version.to_string(),
         parameters: compiled.parameters,
         plan: compiled.plan,
     };
@@ -97,14 +97,14 @@ pub(crate) async fn send_command(fleet: &Fleet, caller: &Caller, request: SendCo
         invocations.push(NewInvocation { node: node.id, index, proof, state, next_send_ms, give_up_ms });
     }
     let steps: Vec<StepName> = stored.document.steps.iter().map(step_name).collect();
-    let words = command_words(&counts, limits, false);
+    let (words, document_version) = (command_words(&counts, limits, false), stored.version.to_string());
     let json = |value: serde_json::Result<String>| value.map_err(ApiError::internal);
     let new = NewCommand {
         command_id: &command_id,
         envelope: &envelope,
         requester: &caller.user,
         document_name: &stored.name,
-        document_version: stored.version,
+        document_version: &document_version,
         steps: json(serde_json::to_string(&steps))?,
         comment: request.comment.as_deref().unwrap_or_default(),
         parameters: json(serde_json::to_string(&given))?,
@@ -173,13 +173,17 @@ fn check(request: &SendCommandRequest) -> Result<Rates, ApiError> {
     Ok(Rates { concurrency, errors })
 }
 
+/// The caller may say which content it means. A hash without a type is a SHA-256.
 fn check_hash(request: &SendCommandRequest, stored: &StoredDocument) -> Result<(), ApiError> {
-    if !matches!(request.document_hash_type.as_deref(), None | Some("Sha256")) {
-        return Err(ApiError::new("InvalidDocument", "DocumentHashType must be Sha256"));
-    }
+    let (name, actual) = match request.document_hash_type.as_deref() {
+        None | Some("Sha256") => ("SHA-256", stored.sha256.clone()),
+        Some("Sha1") => ("SHA-1", document::sha1(&stored.content)),
+        Some(other) => return Err(ApiError::new("InvalidDocument", format!("DocumentHashType: {other:?} is not Sha256 or Sha1"))),
+    };
     match &request.document_hash {
-        Some(hash) if !hash.eq_ignore_ascii_case(&stored.sha256) => {
-            let message = format!("the content of {} has the SHA-256 {}, not the given DocumentHash", stored.name, stored.sha256);
+        Some(hash) if !hash.eq_ignore_ascii_case(&actual) => {
+            let StoredDocument { name: document, version, .. } = stored;
+            let message = format!("the content of version {version} of {document} has the {name} {actual}, not the given DocumentHash");
             Err(ApiError::new("InvalidDocument", message))
         }
         _ => Ok(()),
@@ -200,8 +204,7 @@ fn sign(fleet: &Fleet, body: &OrderBody) -> Result<Vec<u8>, ApiError> {
 }
 
 fn step_name(step: &document::Step) -> StepName {
-    let Action::RunShellScript(_) = step.action;
-    StepName { name: step.name.clone(), action: "aws:runShellScript".to_owned() }
+    StepName { name: step.name.clone(), action: step.plugin.clone() }
 }
 
 /// A name for people: cut to what an order carries.

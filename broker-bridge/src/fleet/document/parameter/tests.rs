@@ -12,7 +12,7 @@ fn document(definition: &str) -> Document {
 
 fn give(definition: &str, texts: &[&str]) -> Result<PlanValue, ParameterError> {
     let given = BTreeMap::from([("p".to_owned(), texts.iter().map(|text| (*text).to_owned()).collect())]);
-    resolve(&document(definition), &given).map(|mut parameters| parameters.remove(0).value)
+    resolve(&document(definition), &given).map(|mut resolved| resolved.remove(0).to_parameter("").value)
 }
 
 fn value(text: &str, list: Option<&[&str]>) -> PlanValue {
@@ -67,7 +67,7 @@ fn what_a_rule_forbids_is_refused() {
 fn defaults_fill_in_and_unknown_names_are_refused() {
     let given = BTreeMap::new();
     let parameters = resolve(&document(r#"{"type":"StringList","default":["x"]}"#), &given).unwrap();
-    assert_eq!(parameters[0].value, value(r#"["x"]"#, Some(&["x"])));
+    assert_eq!(parameters[0].to_parameter("").value, value(r#"["x"]"#, Some(&["x"])));
     assert!(resolve(&document(r#"{"type":"String"}"#), &given).unwrap_err().message.contains("needed"));
     let unknown = BTreeMap::from([("q".to_owned(), vec!["x".to_owned()])]);
     let error = resolve(&document(r#"{"type":"String","default":"x"}"#), &unknown).unwrap_err();

@@ -1,0 +1,50 @@
+//! THE LIST of SSM's plugins that are known and not run. A document that names one is a document; the step fails on the node, with a
+//! sentence that says what there is. A name that is no plugin at all is refused when the document is made.
+
+/// The plugins that are run.
+pub(super) const SUPPORTED: [&str; 3] = ["aws:runShellScript", "aws:runPowerShellScript", "aws:runDocument"];
+
+/// All others that SSM's agent knows, with what there is to say about each. By name.
+const NOT_RUN: [(&str, &str); 13] = [
+    ("aws:applications", WINDOWS),
+    ("aws:cloudWatch", AMAZON),
+    ("aws:configureDocker", WINDOWS),
+    ("aws:configurePackage", LATER),
+    ("aws:domainJoin", AMAZON),
+    ("aws:downloadContent", LATER),
+    ("aws:psModule", WINDOWS),
+    ("aws:refreshAssociation", LATER),
+    ("aws:runDockerAction", LATER),
+    ("aws:softwareInventory", LATER),
+    ("aws:updateAgent", WINDOWS),
+    ("aws:updateSSMAgent", LATER),
+    ("aws:updateSsmAgent", LATER),
+];
+
+const WINDOWS: &str = "is for Windows, and this node runs Linux";
+const AMAZON: &str = "needs services of Amazon that a fleet does not have";
+const LATER: &str = "comes with a later version";
+
+/// The name of a plugin that is known and not run.
+pub(super) fn not_run(name: &str) -> Option<&'static str> {
+    NOT_RUN.iter().map(|(known, _)| *known).find(|known| *known == name)
+}
+
+/// Why a plugin is not run.
+pub(super) fn why(name: &str) -> String {
+    let reason = NOT_RUN.iter().find(|(known, _)| *known == name).map_or("is not supported", |(_, reason)| *reason);
+    format!("the plugin {name} {reason}; supported: {}", SUPPORTED.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_sorted_and_apart_from_what_is_supported() {
+        assert!(NOT_RUN.is_sorted_by(|left, right| left.0 < right.0));
+        assert!(SUPPORTED.iter().all(|name| not_run(name).is_none()));
+        assert_eq!(not_run("aws:psModule"), Some("aws:psModule"));
+        assert!(why("aws:psModule").starts_with("the plugin aws:psModule is for Windows"));
+    }
+}

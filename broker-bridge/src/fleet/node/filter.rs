@@ -1,0 +1,205 @@
+//! Filters on nodes, as conditions of SQL: the keys of `DescribeInstanceInformation` and `DescribeInstanceProperties`.
+//!
+//! All filters must hold. Of the values of one filter, one must hold; of those of `NotEqual`, all.
+
+use super::parse_node_id;
+use crate::fleet::Fleet;
+use crate::platform::http::ApiError;
+use sqlx::{QueryBuilder, Sqlite};
+use std::cmp::Ordering;
+
+/// Longest key or value of a filter, in bytes: a tag's value and its prefix fit.
+const MAXIMUM_FILTER_BYTES: usize = 512;
+/// Most versions of the agent that a comparison looks at; a fleet has a handful.
+const MAXIMUM_VERSIONS: i64 = 1_000;
+const KEYS: &str = "InstanceIds, AgentVersion, PingStatus, PlatformTypes, ActivationIds, IamRole, ResourceType, AssociationStatus, \
+                    SourceTypes, SourceIds, tag-key or tag:<key>";
+
+/// How values are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operator {
+    Equal,
+    NotEqual,
+    BeginWith,
+    LessThan,
+    GreaterThan,
+}
+
+/// A filter in one form, whichever it came in.
+#[derive(Debug)]
+pub(super) struct Filter {
+    pub(super) key: String,
+    pub(super) operator: Operator,
+    pub(super) values: Vec<String>,
+}
+
+/// How an operation names what is wrong with a filter, and its limits.
+#[derive(Debug)]
+pub(super) struct Words {
+    /// Most filters of one request.
+    pub(super) maximum_filters: usize,
+    /// Most values of one filter.
+    pub(super) maximum_values: usize,
+    /// The error for a value that cannot be one.
+    pub(super) invalid_value: &'static str,
+}
+
+impl Words {
+    /// Adds the conditions of the filters to a query over `node` that has a `WHERE` already.
+    pub(super) async fn apply(&self, query: &mut QueryBuilder<Sqlite>, filters: &[Filter], fleet: &Fleet) -> Result<(), ApiError> {
+        if filters.len() > self.maximum_filters {
+            return Err(ApiError::validation(format!("at most {} filters are taken", self.maximum_filters)));
+        }
+        for filter in filters {
+            let fits = |text: &String| (1..=MAXIMUM_FILTER_BYTES).contains(&text.len());
+            if !(1..=self.maximum_values).contains(&filter.values.len()) || !filter.values.iter().all(fits) || !fits(&filter.key) {
+                let most = self.maximum_values;
+                return Err(self.invalid(&filter.key, &format!("give 1 to {most} values of 1 to {MAXIMUM_FILTER_BYTES} bytes")));
+            }
+            self.condition(query, filter, fleet).await?;
+        }
+        Ok(())
+    }
+
+    async fn condition(&self, query: &mut QueryBuilder<Sqlite>, filter: &Filter, fleet: &Fleet) -> Result<(), ApiError> {
+        match filter.key.as_str() {
+            "InstanceIds" | "InstanceId" => {
+                if filter.operator != Operator::BeginWith {
+                    for value in &filter.values {
+                        parse_node_id(value)?;
+                    }
+                }
+                self.column(query, "node_id", filter)
+            }
+            "AgentVersion" => match filter.operator {
+                Operator::LessThan => self.versions(query, filter, fleet, Ordering::Less).await,
+                Operator::GreaterThan => self.versions(query, filter, fleet, Ordering::Greater).await,
+                _ => self.column(query, "agent_version", filter),
+            },
+            "ActivationIds" | "ActivationId" => self.column(query, "activation_id", filter),
+            "IamRole" => self.column(query, "iam_role", filter),
+            "PingStatus" => {
+                self.one_of(filter, &["Online", "ConnectionLost", "Inactive"])?;
+                self.column(query, "CASE online WHEN 1 THEN 'Online' ELSE 'ConnectionLost' END", filter)
+            }
+            // Every node of a fleet runs Linux and is a managed instance that stands for itself.
+            "PlatformTypes" | "PlatformType" => {
+                self.one_of(filter, &["Windows", "Linux", "MacOS"])?;
+                self.column(query, "'Linux'", filter)
+            }
+            "ResourceType" => {
+                self.one_of(filter, &["ManagedInstance", "EC2Instance"])?;
+                self.column(query, "'ManagedInstance'", filter)
+            }
+            "SourceTypes" | "SourceType" => self.column(query, "'AWS::SSM::ManagedInstance'", filter),
+            // No node has an association, or another thing behind it.
+            "AssociationStatus" | "SourceIds" | "SourceId" => self.column(query, "''", filter),
+            key => self.tag(query, key, filter),
+        }
+    }
+
+    /// Adds `AND column IN (values)`, or what the operator says.
+    fn column(&self, query: &mut QueryBuilder<Sqlite>, column: &'static str, filter: &Filter) -> Result<(), ApiError> {
+        match filter.operator {
+            Operator::Equal => is_one_of(query, column, " IN (", &filter.values),
+            Operator::NotEqual => is_one_of(query, column, " NOT IN (", &filter.values),
+            Operator::BeginWith => {
+                query.push(" AND (1 = 0");
+                for value in &filter.values {
+                    query
+                        .push(" OR substr(")
+                        .push(column)
+                        .push(", 1, length(")
+                        .push_bind(value.clone())
+                        .push(")) = ")
+                        .push_bind(value.clone());
+                }
+                query.push(")");
+            }
+            Operator::LessThan | Operator::GreaterThan => {
+                return Err(self.invalid(&filter.key, "LessThan and GreaterThan compare AgentVersion only"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Versions are compared number by number, which SQL cannot; so those that the fleet has are compared here.
+    async fn versions(&self, query: &mut QueryBuilder<Sqlite>, filter: &Filter, fleet: &Fleet, wanted: Ordering) -> Result<(), ApiError> {
+        let known: Vec<String> = sqlx::query_scalar("SELECT DISTINCT agent_version FROM node WHERE deregistered_ms IS NULL LIMIT $1")
+            .bind(MAXIMUM_VERSIONS)
+            .fetch_all(fleet.store.reader())
+            .await?;
+        let mut limits = Vec::new();
+        for value in &filter.values {
+            limits.push(version(value).ok_or_else(|| self.invalid(&filter.key, &format!("{value:?} is no version such as 1.2.3")))?);
+        }
+        let holds = |text: &String| version(text).is_some_and(|known| limits.iter().any(|limit| known.cmp(limit) == wanted));
+        let kept: Vec<String> = known.into_iter().filter(holds).collect();
+        is_one_of(query, "agent_version", " IN (", &kept);
+        Ok(())
+    }
+
+    fn tag(&self, query: &mut QueryBuilder<Sqlite>, key: &str, filter: &Filter) -> Result<(), ApiError> {
+        const TAG: &str = "EXISTS (SELECT 1 FROM tag WHERE resource_type = 'ManagedInstance' AND resource_id = node_id";
+        let tag = key.strip_prefix("tag:").filter(|tag| !tag.is_empty());
+        if tag.is_none() && key != "tag-key" {
+            return Err(ApiError::new("InvalidFilterKey", format!("{key:?} is no filter key; use {KEYS}")));
+        }
+        // A node without the tag at all is not equal either.
+        query.push(if filter.operator == Operator::NotEqual { " AND NOT " } else { " AND " }).push(TAG);
+        let column = match tag {
+            Some(tag) => {
+                query.push(" AND tag_key = ").push_bind(tag.to_owned());
+                "tag_value"
+            }
+            None => "tag_key",
+        };
+        let operator = if filter.operator == Operator::NotEqual { Operator::Equal } else { filter.operator };
+        self.column(query, column, &Filter { key: key.to_owned(), operator, values: filter.values.clone() })?;
+        query.push(")");
+        Ok(())
+    }
+
+    fn one_of(&self, filter: &Filter, words: &[&str]) -> Result<(), ApiError> {
+        let wrong = filter.values.iter().find(|value| !words.contains(&value.as_str()));
+        match wrong.filter(|_| filter.operator != Operator::BeginWith) {
+            None => Ok(()),
+            Some(value) => Err(self.invalid(&filter.key, &format!("{value:?} is none of {}", words.join(", ")))),
+        }
+    }
+
+    fn invalid(&self, key: &str, what: &str) -> ApiError {
+        let key: String = key.chars().take(MAXIMUM_FILTER_BYTES).collect();
+        ApiError::new(self.invalid_value, format!("filter {key}: {what}"))
+    }
+}
+
+fn is_one_of(query: &mut QueryBuilder<Sqlite>, column: &'static str, operator: &'static str, values: &[String]) {
+    if values.is_empty() {
+        query.push(" AND 1 = 0");
+        return;
+    }
+    query.push(" AND ").push(column).push(operator);
+    let mut separated = query.separated(", ");
+    for value in values {
+        separated.push_bind(value.clone());
+    }
+    query.push(")");
+}
+
+/// The numbers of a version, `1.2.3`.
+fn version(text: &str) -> Option<Vec<u64>> {
+    text.split('.').map(|number| number.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_by_their_numbers() {
+        assert!(version("0.10.0") > version("0.9.12") && version("1.0") < version("1.0.1"));
+        assert_eq!(version("1.x"), None);
+        assert_eq!(version(""), None);
+    }
+}

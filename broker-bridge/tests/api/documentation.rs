@@ -1,0 +1,166 @@
+//! docs/api.md, written from the registry and the tables of the contract. The test fails when the page is stale; to write it anew:
+//!
+//! ```sh
+//! FLOTILLA_WRITE_DOCS=1 cargo test -p flotilla-broker-bridge --test api documentation
+//! ```
+
+use flotilla_api::model::{self, Shape, Span};
+use flotilla_api::operations;
+use flotilla_broker_bridge::command::registry;
+use flotilla_broker_bridge::platform::http::{Access, MAXIMUM_BODY_BYTES};
+use flotilla_broker_bridge::platform::sigv4::{MAXIMUM_AUTHORIZATION_BYTES, MAXIMUM_SKEW_MS};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+const WRITE: &str = "FLOTILLA_WRITE_DOCS";
+
+/// What differs from AWS, by operation. An operation that is not here answers as AWS documents it, as far as we know.
+const DIFFERENCES: &[(&str, &str)] = &[
+    ("AddTagsToResource", "Resources are `ManagedInstance` and `Document`; others answer `InvalidResourceType`."),
+    (
+        "CreateActivation",
+        "The code is a text of its own form that also names the broker and the trust root: give it to `flotilla-agent register`. \
+         `IamRole` is kept and shown, and means nothing. How far ahead it may expire is a setting.",
+    ),
+    ("CreateGroup", "Queries are `TAG_FILTERS_1_0` over nodes; a `Configuration` is refused. At most 1,000 groups."),
+    ("DescribeInstanceProperties", "`DocumentName` is refused. `LessThan` and `GreaterThan` compare `AgentVersion` only."),
+    ("DescribeInstanceInformation", "Also filters by `SourceTypes` and `SourceIds`. Every node runs `Linux` and is a `ManagedInstance`."),
+    ("GetConnectionStatus", "A target that nobody knows is `notconnected`, as at AWS."),
+    ("GetGroup", "Only the newer address, `POST /get-group`."),
+    ("ListGroupResources", "Resources are nodes, of the type `AWS::SSM::ManagedInstance`."),
+    ("ListTagsForResource", "Resources are `ManagedInstance` and `Document`."),
+    ("RemoveTagsFromResource", "Resources are `ManagedInstance` and `Document`."),
+    ("SearchResources", "Finds nodes only."),
+    (
+        "SendCommand",
+        "Refused, each with its own error: output to S3 or a log group, notifications, alarms. Target keys: `InstanceIds` (`*` is every \
+         node), `tag:<key>`, `tag-key`, `resource-groups:Name`, `resource-groups:ResourceTypeFilters`; a group that does not exist is \
+         `InvalidTarget`. The targets are frozen when the command is sent.",
+    ),
+    ("UpdateManagedInstanceRole", "The role is kept and shown as `IamRole`, and means nothing."),
+];
+
+fn difference(name: &str) -> &'static str {
+    DIFFERENCES.iter().find(|(known, _)| *known == name).map_or("", |(_, text)| text)
+}
+
+fn page() -> String {
+    let registry = registry();
+    let ssm: Vec<(&str, Access)> = registry.operations().collect();
+    let mut groups: Vec<(&str, Access)> = registry.rest_operations().collect();
+    groups.sort_unstable();
+    let built: BTreeSet<&str> = ssm.iter().map(|(name, _)| *name).collect();
+    let mut page = format!(
+        "# The API\n\n\
+         This page is generated from the bridge's own lists; a test fails when it is stale, and says how to write it anew.\n\n\
+         The bridge answers the API of AWS Systems Manager (SSM), version 2014-11-06, at `POST /`, and some operations of AWS Resource \
+         Groups, version 2017-11-27, at their own addresses on the same port. Requests are signed with Signature Version 4, for the service \
+         `ssm` or `resource-groups`, and any region. The `aws` command, boto3 and the SDKs need the address and an access key only: \
+         `AWS_ENDPOINT_URL_SSM` and `AWS_ENDPOINT_URL_RESOURCE_GROUPS`, or `--endpoint-url`.\n\n\
+         Of the {} operations of SSM {} are built, and {} of Resource Groups. The others of SSM answer an error that the service model \
+         lists for them.\n\n\
+         ## What is different for every operation\n\n\
+         - A role stands in place of policies: a viewer looks, an operator also runs commands and changes documents, tags and groups, an \
+         admin also changes the fleet itself. Without the role the answer is `AccessDeniedException`, of Resource Groups \
+         `ForbiddenException`.\n\
+         - A request with a member that the model does not have is refused.\n\
+         - Every limit of the service model is held, and a violation answered in AWS's words: `ValidationException`, of Resource Groups \
+         `BadRequestException`.\n\
+         - A signature of a call that changes something counts once.\n\
+         - There are no session tokens, and no signatures in addresses.\n\
+         - ARNs have the account `000000000000` and the region of the settings.\n\n\
+         ## Limits of the bridge\n\n\
+         - A request has at most {} bytes, its `Authorization` at most {}.\n\
+         - The clocks of client and bridge differ by at most {} minutes.\n",
+        operations::OPERATION_COUNT,
+        ssm.len(),
+        groups.len(),
+        MAXIMUM_BODY_BYTES,
+        MAXIMUM_AUTHORIZATION_BYTES,
+        MAXIMUM_SKEW_MS / 60_000,
+    );
+    for (title, operations, shape_of) in [
+        ("Operations of SSM", &ssm, model::of_ssm as fn(&str) -> Option<&'static Shape>),
+        ("Operations of Resource Groups", &groups, model::of_groups),
+    ] {
+        page.push_str(&format!("\n## {title}\n"));
+        for (name, access) in operations {
+            page.push_str(&format!("\n### {name}\n\nNeeds the role {}. {}", access.name(), difference(name)));
+            page.truncate(page.trim_end().len());
+            let mut limits = String::new();
+            describe(&mut limits, shape_of(name).expect("the registry takes only operations of the tables"), "", false, 0);
+            page.push_str(&format!("\n{}{limits}", if limits.is_empty() { "" } else { "\n" }));
+        }
+    }
+    let unbuilt: Vec<String> =
+        operations::all().iter().map(|listed| listed.name).filter(|name| !built.contains(name)).map(|name| format!("`{name}`")).collect();
+    page.push_str(&format!("\n## Operations of SSM that are not built\n\n{}.\n", unbuilt.join(", ")));
+    page
+}
+
+/// Writes a line for every limit in a shape.
+fn describe(lines: &mut String, shape: &Shape, path: &str, required: bool, depth: usize) {
+    let (own, inner): (String, Vec<(String, bool, &Shape)>) = match shape {
+        Shape::Structure(members) => {
+            let place = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+            (String::new(), members.iter().map(|member| (place(member.name), member.required, member.shape)).collect())
+        }
+        Shape::List(span, entry) => (span_text(*span, " entries"), vec![(format!("{path}[]"), false, *entry)]),
+        Shape::Map(span, key, value) => {
+            (span_text(*span, " keys"), vec![(format!("{path} key"), false, *key), (format!("{path} value"), false, *value)])
+        }
+        Shape::Text(span, pattern) => {
+            let pattern = pattern.map(|pattern| format!("pattern `{}`", pattern.model));
+            let length = Some(span_text(*span, " characters")).filter(|text| !text.is_empty());
+            (length.into_iter().chain(pattern).collect::<Vec<_>>().join(", "), Vec::new())
+        }
+        Shape::Word(words) => {
+            (format!("one of {}", words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")), Vec::new())
+        }
+        Shape::Number(span) => (span_text(*span, ""), Vec::new()),
+        Shape::Free => (String::new(), Vec::new()),
+    };
+    let required = if required { "required" } else { "" };
+    let both: Vec<&str> = [required, own.as_str()].into_iter().filter(|text| !text.is_empty()).collect();
+    if !both.is_empty() {
+        lines.push_str(&format!("- `{path}`: {}\n", both.join(", ")));
+    }
+    // A shape can hold itself.
+    if depth < 5 {
+        for (place, required, shape) in inner {
+            describe(lines, shape, &place, required, depth + 1);
+        }
+    }
+}
+
+fn span_text(span: Span, unit: &str) -> String {
+    match (span.least.filter(|least| *least != 0 || unit.is_empty()), span.most) {
+        (None, None) => String::new(),
+        (Some(least), None) => format!("at least {least}{unit}"),
+        (None, Some(most)) => format!("at most {most}{unit}"),
+        (Some(least), Some(most)) if least == most => format!("{least}{unit}"),
+        (Some(least), Some(most)) => format!("{least}…{most}{unit}"),
+    }
+}
+
+#[test]
+fn the_page_of_the_api_is_not_stale() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/api.md");
+    let page = page();
+    if std::env::var_os(WRITE).is_some() {
+        #[expect(clippy::disallowed_methods, reason = "a page of the documentation, written on demand by the person who commits it")]
+        std::fs::write(&path, &page).unwrap();
+    }
+    let there = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(there == page, "docs/api.md is stale: run {WRITE}=1 cargo test -p flotilla-broker-bridge --test api documentation");
+}
+
+#[test]
+fn differences_are_of_built_operations() {
+    let registry = registry();
+    let built: BTreeSet<&str> = registry.operations().chain(registry.rest_operations()).map(|(name, _)| name).collect();
+    for (name, text) in DIFFERENCES {
+        assert!(built.contains(name), "{name} is not built");
+        assert!(text.ends_with('.'), "{name}: {text}");
+    }
+}
