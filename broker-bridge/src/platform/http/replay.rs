@@ -9,6 +9,7 @@
 
 use super::super::sigv4::{MAXIMUM_SKEW_MS, PresentedSignature};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// How long after its first use a signature may come with another invocation id, in milliseconds: the second that the
@@ -38,10 +39,13 @@ struct Seen {
     invocations: BTreeSet<String>,
 }
 
+/// How much longer than it verifies a signature is remembered, in milliseconds: longer than any request lasts.
+const REMEMBERED_LONGER_MS: u64 = 60_000;
+
 /// The signatures of calls that change something, as long as they would still verify.
 #[derive(Debug)]
 pub(super) struct SeenSignatures {
-    started_ms: u64,
+    started_ms: AtomicU64,
     memory: Mutex<Memory>,
 }
 
@@ -56,12 +60,14 @@ impl SeenSignatures {
     /// No signature seen, since the process begins now.
     pub(super) fn new(now_ms: u64) -> Self {
         // Signatures are dated in whole seconds.
-        Self { started_ms: now_ms - now_ms % 1000, memory: Mutex::default() }
+        Self { started_ms: AtomicU64::new(now_ms - now_ms % 1000), memory: Mutex::default() }
     }
 
     /// Takes note of a verified signature.
     pub(super) fn admit(&self, presented: &PresentedSignature, invocation: &str, now_ms: u64) -> Result<(), Refusal> {
-        if presented.date_ms() < self.started_ms {
+        // A clock that was set back since the start, as after a boot without a battery, must not refuse everybody until it has caught up.
+        let second_ms = now_ms - now_ms % 1000;
+        if presented.date_ms() < self.started_ms.fetch_min(second_ms, Ordering::Relaxed).min(second_ms) {
             return Err(Refusal::BeforeStart);
         }
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
@@ -80,7 +86,8 @@ impl SeenSignatures {
             return Err(Refusal::Full);
         }
         let signature = presented.signature().to_owned();
-        memory.expiry.insert((presented.date_ms().saturating_add(MAXIMUM_SKEW_MS), signature.clone()));
+        // Somewhat longer than it verifies: the clock was read for that a moment ago.
+        memory.expiry.insert((presented.date_ms().saturating_add(MAXIMUM_SKEW_MS + REMEMBERED_LONGER_MS), signature.clone()));
         memory.seen.insert(signature, Seen { first_ms: now_ms, invocations: BTreeSet::from([invocation]) });
         Ok(())
     }
@@ -118,11 +125,12 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_is_remembered_for_as_long_as_it_verifies() {
+    fn a_signature_is_remembered_somewhat_longer_than_it_verifies() {
         let seen = SeenSignatures::new(SIGNED_MS + 999);
         assert_eq!(seen.admit(&presented('a'), "", SIGNED_MS), Ok(()));
         assert_eq!(seen.admit(&presented('a'), "", SIGNED_MS + MAXIMUM_SKEW_MS), Err(Refusal::Used));
-        assert_eq!(seen.admit(&presented('b'), "", SIGNED_MS + MAXIMUM_SKEW_MS + 1), Ok(()));
+        assert_eq!(seen.admit(&presented('a'), "", SIGNED_MS + MAXIMUM_SKEW_MS + 1), Err(Refusal::Used));
+        assert_eq!(seen.admit(&presented('b'), "", SIGNED_MS + MAXIMUM_SKEW_MS + REMEMBERED_LONGER_MS + 1), Ok(()));
         assert_eq!(seen.memory.lock().unwrap().seen.len(), 1, "what no longer verifies is forgotten");
     }
 
@@ -130,5 +138,12 @@ mod tests {
     fn what_was_signed_before_the_start_may_have_been_used() {
         let seen = SeenSignatures::new(SIGNED_MS + 1000);
         assert_eq!(seen.admit(&presented('a'), "", SIGNED_MS + 1000), Err(Refusal::BeforeStart));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_refuses_nobody_for_long() {
+        let seen = SeenSignatures::new(SIGNED_MS + 24 * 3_600_000);
+        assert_eq!(seen.admit(&presented('a'), "", SIGNED_MS + 500), Ok(()));
+        assert_eq!(seen.admit(&presented('a'), "", SIGNED_MS + 600), Err(Refusal::Used));
     }
 }

@@ -104,7 +104,12 @@ impl<S: Identities> Api<S> {
         }
         let body = if query.is_empty() { body } else { rest::with_parameters(&body, query, endpoint.query)?.into() };
         self.registry.validate(endpoint, &body)?;
-        endpoint.call(Arc::clone(&self.state), caller, body).await
+        let call = endpoint.call(Arc::clone(&self.state), caller, body);
+        if endpoint.access == Access::Viewer {
+            return call.await;
+        }
+        // In a task of its own: a client that hangs up, or our time limit, must not cut a change off between its commit and what follows.
+        tokio::spawn(call).await.unwrap_or_else(|error| Err(ApiError::internal(error)))
     }
 
     /// The endpoint that a request is for.
