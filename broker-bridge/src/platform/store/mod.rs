@@ -10,7 +10,7 @@ mod migrate;
 pub use migrate::Migration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{SqlSafeStr as _, Sqlite, Transaction};
+use sqlx::{ConnectOptions as _, Connection as _, SqlSafeStr as _, Sqlite, Transaction};
 use std::fs::OpenOptions;
 use std::marker::PhantomData;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -62,6 +62,7 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         let code = match &error {
             sqlx::Error::PoolTimedOut => return Self::Busy(error),
+            sqlx::Error::Configuration(reason) => return Self::Unusable(reason.to_string()),
             sqlx::Error::Database(database) => database.code().and_then(|code| code.parse::<i32>().ok()).map_or(0, |code| code & 0xff),
             _ => 0,
         };
@@ -134,10 +135,24 @@ impl Store {
                 .max_lifetime(None)
                 .test_before_acquire(false)
         };
-        let writer = pool(1).connect_with(options.clone()).await?;
+        // Asked of a connection of its own first: what a pool's connections are refused for is tried again and again.
+        let mut first = options.connect().await?;
+        assert_durable(&mut first).await?;
+        first.close().await?;
+        let writer = pool(1)
+            .after_connect(|connection, _| Box::pin(assert_durable(connection)))
+            // After a full disk or an I/O error SQLite has rolled back by itself, and the driver's count of open transactions is
+            // wrong from then on: such a connection is closed, and the next one is fresh.
+            .after_release(|connection, _| {
+                Box::pin(async move {
+                    connection.ping().await?;
+                    Ok(!connection.is_in_transaction())
+                })
+            })
+            .connect_with(options.clone())
+            .await?;
         let readers = pool(READERS).connect_with(options.pragma("query_only", "ON")).await?;
         let store = Self(Arc::new(Pools { writer, readers }));
-        store.assert_durable().await?;
         migrate::run(&store, migrations).await?;
         Ok(store)
     }
@@ -162,19 +177,21 @@ impl Store {
         self.0.readers.close().await;
         self.0.writer.close().await;
     }
+}
 
-    async fn assert_durable(&self) -> Result<(), StoreError> {
-        let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&self.0.writer).await?;
-        let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&self.0.writer).await?;
-        let foreign_keys: i64 = sqlx::query_scalar("PRAGMA foreign_keys").fetch_one(&self.0.writer).await?;
-        if (journal.as_str(), synchronous, foreign_keys) == ("wal", 2, 1) {
-            return Ok(());
-        }
-        Err(StoreError::Unusable(format!(
-            "journal_mode is {journal}, synchronous {synchronous}, foreign_keys {foreign_keys}, where wal, 2 and 1 are needed; \
-             keep it on a local file system"
-        )))
+/// Refuses a connection that would not keep what it commits.
+async fn assert_durable(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *connection).await?;
+    let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *connection).await?;
+    let foreign_keys: i64 = sqlx::query_scalar("PRAGMA foreign_keys").fetch_one(connection).await?;
+    if (journal.as_str(), synchronous, foreign_keys) == ("wal", 2, 1) {
+        return Ok(());
     }
+    let message = format!(
+        "journal_mode is {journal}, synchronous {synchronous}, foreign_keys {foreign_keys}, where wal, 2 and 1 are needed; \
+         keep it on a local file system"
+    );
+    Err(sqlx::Error::Configuration(message.into()))
 }
 
 #[cfg(test)]

@@ -90,3 +90,25 @@ async fn writers_wait_for_one_another() {
     }
     assert_eq!(count(&store).await, 50);
 }
+
+#[tokio::test]
+async fn after_a_full_disk_the_writer_writes_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("fleet.db"), &[ONE, TWO]).await.unwrap();
+    let mut write = store.write().await.unwrap();
+    let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(write.connection()).await.unwrap();
+    let limit = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {}", pages + 2));
+    sqlx::query(limit).execute(write.connection()).await.unwrap();
+    let large = "x".repeat(1024 * 1024);
+    let refused = sqlx::query("INSERT INTO two (id) VALUES ($1)").bind(large).execute(write.connection()).await.unwrap_err();
+    assert!(matches!(StoreError::from(refused), StoreError::Full(_)));
+    drop(write);
+    for id in 0..3 {
+        let mut write = store.write().await.unwrap();
+        insert(&mut write, id).await;
+        write.commit().await.unwrap();
+    }
+    assert_eq!(count(&store).await, 3);
+    let mut write = store.write().await.unwrap();
+    assert_durable(write.connection()).await.unwrap();
+}
