@@ -104,7 +104,8 @@ impl Device {
         // Who was online before this start is not known any more.
         take_batch(&fleet.store, &fleet.clock, &router, &fleet.publisher, &[Arrival::Disconnected]).await;
         let (arrivals, arrived) = mpsc::channel(INBOUND_MESSAGES);
-        let mqtt = MqttSettings { address, tls, client_id: BRIDGE_CLIENT_ID.to_owned(), fleet: fleet.settings.fleet };
+        let mqtt =
+            MqttSettings { address, tls, client_id: BRIDGE_CLIENT_ID.to_owned(), fleet: fleet.settings.fleet, clock: fleet.clock.clone() };
         let connection = Connection::start(&mqtt, &fleet.publisher, arrivals);
         let ingest = ingest::run(fleet.store.clone(), fleet.clock.clone(), router, fleet.publisher.clone(), arrived);
         let (stop_dispatch, stopped) = shutdown();

@@ -18,6 +18,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "run_command",
         sql: include_str!("capability/run_command/schema/202611210007_run_command.sql"),
     },
+    Migration {
+        version: 202_611_220_001,
+        name: "run_deadline",
+        sql: include_str!("capability/run_command/schema/202611220001_run_deadline.sql"),
+    },
     Migration { version: 202_611_220_010, name: "resource_group", sql: include_str!("fleet/group/schema/202611220010_resource_group.sql") },
     Migration {
         version: 202_611_220_011,

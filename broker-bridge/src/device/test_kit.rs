@@ -216,7 +216,11 @@ impl SimulatedNode {
     }
 
     pub(crate) fn output(&self, order: OrderId, stream: OutputStream, offset: u64, bytes: &[u8]) -> (Topic, Vec<u8>) {
-        let body = OutputBody { node: self.id, order, step: 0, stream, offset, bytes: bytes.to_vec() };
+        self.output_of_step(order, 0, stream, offset, bytes)
+    }
+
+    pub(crate) fn output_of_step(&self, order: OrderId, step: u16, stream: OutputStream, offset: u64, bytes: &[u8]) -> (Topic, Vec<u8>) {
+        let body = OutputBody { node: self.id, order, step, stream, offset, bytes: bytes.to_vec() };
         (self.topic(UpKind::Output), seal(Domain::Output, &encode(&body), &[&self.key]))
     }
 }

@@ -5,7 +5,8 @@ use super::rules::Happening;
 use super::store::{self, Details, Ledger};
 use crate::fleet::Fleet;
 use crate::platform::store::{StoreError, Write};
-use flotilla_protocol::capability::command::{CommandProgress, CommandResult, MAXIMUM_STEPS};
+use flotilla_protocol::capability::command::{CommandProgress, CommandResult};
+use flotilla_protocol::hello::MAXIMUM_HELD;
 use flotilla_protocol::id::{NodeId, OrderId};
 use flotilla_protocol::report::{OutputBody, OutputReceiptBody, OutputStream};
 use flotilla_protocol::status::Admission;
@@ -101,11 +102,11 @@ async fn happen(
 /// What the database says.
 pub async fn output(write: &mut Write<'_>, chunk: &OutputBody) -> Result<Result<OutputReceiptBody, String>, StoreError> {
     let OutputBody { node, order, step, stream, offset, bytes } = chunk;
-    if usize::from(*step) >= MAXIMUM_STEPS {
-        return Ok(Err(format!("output of step {step}, which no command has")));
-    }
     let receipt = |up_to| OutputReceiptBody { node: *node, order: *order, step: *step, stream: *stream, up_to };
-    let Some(known) = known_up_to(write, *node, *order, *step, *stream).await? else { return Ok(Ok(receipt(u64::MAX))) };
+    let Some((steps, known)) = known_up_to(write, *node, *order, *step, *stream).await? else { return Ok(Ok(receipt(u64::MAX))) };
+    if usize::from(*step) >= steps {
+        return Ok(Err(format!("output of step {step} of a command that has {steps}")));
+    }
     if known >= MAXIMUM_OUTPUT_BYTES {
         return Ok(Ok(receipt(u64::MAX)));
     }
@@ -132,21 +133,26 @@ pub async fn output(write: &mut Write<'_>, chunk: &OutputBody) -> Result<Result<
     Ok(Ok(receipt(if end >= MAXIMUM_OUTPUT_BYTES { u64::MAX } else { end })))
 }
 
-/// How much of a stream is here, be it in chunks or at the head of the result; nothing for an invocation that is not known.
+/// How many steps the command has, and how much of the stream is here, be it in chunks or at the head of the result; nothing for
+/// an invocation that is not known.
 async fn known_up_to(
     write: &mut Write<'_>,
     node: NodeId,
     order: OrderId,
     step: u16,
     stream: OutputStream,
-) -> Result<Option<u64>, StoreError> {
+) -> Result<Option<(usize, u64)>, StoreError> {
     let (order, node) = (order.to_string(), node.to_string());
-    let invocation: Option<Option<Vec<u8>>> = sqlx::query_scalar("SELECT result FROM invocation WHERE command_id = $1 AND node_id = $2")
-        .bind(&order)
-        .bind(&node)
-        .fetch_optional(write.connection())
-        .await?;
-    let Some(result) = invocation else { return Ok(None) };
+    let invocation: Option<(String, Option<Vec<u8>>)> = sqlx::query_as(
+        "SELECT steps, result FROM invocation JOIN command ON command.command_id = invocation.command_id \
+         WHERE invocation.command_id = $1 AND node_id = $2",
+    )
+    .bind(&order)
+    .bind(&node)
+    .fetch_optional(write.connection())
+    .await?;
+    let Some((steps, result)) = invocation else { return Ok(None) };
+    let steps = serde_json::from_str::<Vec<serde::de::IgnoredAny>>(&steps).map_or(0, |steps| steps.len());
     let stored: Option<i64> = sqlx::query_scalar(
         "SELECT end_offset FROM command_output WHERE command_id = $1 AND node_id = $2 AND step = $3 AND stream = $4 \
          ORDER BY chunk_offset DESC LIMIT 1",
@@ -163,7 +169,7 @@ async fn known_up_to(
         OutputStream::Stderr => &step.stderr,
     });
     let head = captured.and_then(|captured| u64::try_from(captured.head.len()).ok()).unwrap_or(0);
-    Ok(Some(crate::platform::time::from_column(stored.unwrap_or(0)).max(head)))
+    Ok(Some((steps, crate::platform::time::from_column(stored.unwrap_or(0)).max(head))))
 }
 
 /// A stream as the database names it.
@@ -188,7 +194,9 @@ pub async fn hello(
 ) -> Result<Vec<OrderId>, StoreError> {
     let node_id = node.to_string();
     let mut lost = Vec::new();
-    store::unpark(write, &node_id, now_ms).await?;
+    notes.wakes_dispatch |= store::unpark(write, &node_id, now_ms).await? > 0;
+    // A node names as many as fit.
+    let held_is_whole = held.len() < MAXIMUM_HELD;
     for (command_id, state) in store::open_of_node(write.connection(), &node_id).await? {
         let order: Option<OrderId> = command_id.parse().ok();
         let holds = order.is_some_and(|order| held.contains(&order));
@@ -203,8 +211,14 @@ pub async fn hello(
                 store::send_at(write, &command_id, &node_id, now_ms).await?;
                 notes.wakes_dispatch = true;
             }
-            _ if !holds => lost.extend(order),
-            _ => notes.wakes_dispatch = true,
+            _ if !holds && held_is_whole => {
+                store::set_lost(write, &command_id, &node_id, true, now_ms).await?;
+                lost.extend(order);
+            }
+            _ => {
+                store::set_lost(write, &command_id, &node_id, false, now_ms).await?;
+                notes.wakes_dispatch = true;
+            }
         }
     }
     Ok(lost)

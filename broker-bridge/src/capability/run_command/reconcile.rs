@@ -4,6 +4,7 @@
 //! costs a pause of the re-send rule, never an order. Between rounds it sleeps until the next due time or until it is nudged,
 //! and an idle fleet costs nothing.
 
+use super::rules::ANSWER_GRACE_MS;
 use super::store::{self, Ledger, ToSend};
 use crate::fleet::Fleet;
 use crate::platform::mqtt::Outbound;
@@ -71,13 +72,16 @@ pub async fn round(fleet: &Fleet) -> Result<Round, StoreError> {
     let mut more = false;
     let mut reader = fleet.store.reader().acquire().await?;
     let removed = store::removed_nodes(&mut reader).await?;
-    let due = store::next_due_ms(&mut reader).await?.is_some_and(|due| due <= now_ms);
+    // While the bridge itself is cut off, and until the nodes have had the time to hand in what waits, silence means nothing.
+    let silence_from_ms = fleet.publisher.connected_since_ms().map(|since| since.saturating_add(ANSWER_GRACE_MS));
+    let silence_counts = silence_from_ms.is_some_and(|from| from <= now_ms);
+    let due = store::next_due_ms(&mut reader, silence_from_ms).await?.is_some_and(|due| due <= now_ms);
     let mut releasable = Vec::new();
     let mut after = String::new();
     loop {
         let open = store::open_commands(&mut reader, &after).await?;
         for command_id in &open {
-            if store::releasable(&mut reader, command_id).await? > 0 {
+            if store::releasable(&mut reader, command_id, now_ms).await? > 0 {
                 releasable.push(command_id.clone());
             }
         }
@@ -94,10 +98,12 @@ pub async fn round(fleet: &Fleet) -> Result<Round, StoreError> {
         for node_id in &removed {
             store::end_removed(&mut write, &mut ledger, node_id, now_ms).await?;
         }
-        let given_up = store::give_up(&mut write, &mut ledger, now_ms).await?;
+        let given_up = store::give_up(&mut write, &mut ledger, silence_counts, now_ms).await?;
+        let interrupted = if silence_counts { store::interrupt(&mut write, &mut ledger, now_ms).await? } else { 0 };
         // What was just given up or ended must be counted before anything is released in its place.
         store::settle(&mut write, &mut ledger, now_ms).await?;
-        if fleet.publisher.is_connected() {
+        let connected = fleet.publisher.is_connected();
+        if connected {
             cancels = store::cancel_again(&mut write, pace, now_ms).await?;
             orders = store::send_again(&mut write, pace, now_ms).await?;
             for command_id in &releasable {
@@ -108,7 +114,8 @@ pub async fn round(fleet: &Fleet) -> Result<Round, StoreError> {
             store::park(&mut write, None).await?;
         }
         let full = usize::try_from(store::DISPATCH_BATCH).unwrap_or(usize::MAX);
-        more = !removed.is_empty() || releasable.len() >= COMMANDS || given_up >= full || cancels.len() >= full || orders.len() >= full;
+        more = !removed.is_empty() || (connected && releasable.len() >= COMMANDS);
+        more |= [given_up, interrupted, cancels.len(), orders.len()].into_iter().any(|done| done >= full);
         store::settle(&mut write, &mut ledger, now_ms).await?;
         write.commit().await?;
         for cancel in cancels {
@@ -117,7 +124,7 @@ pub async fn round(fleet: &Fleet) -> Result<Round, StoreError> {
         publish_orders(fleet, &orders).await?;
     }
     let mut reader = fleet.store.reader().acquire().await?;
-    Ok(Round { more, next_due_ms: store::next_due_ms(&mut reader).await? })
+    Ok(Round { more, next_due_ms: store::next_due_ms(&mut reader, silence_from_ms).await? })
 }
 
 /// Publishes deliveries whose sending is committed.

@@ -6,6 +6,9 @@ use flotilla_protocol::status::{Outcome, RejectReason};
 /// After the delivery time of a command that was sent, how long its answer is awaited before silence is called a time-out, in
 /// milliseconds: the node may have taken it in the last moment.
 pub const ANSWER_GRACE_MS: u64 = 60_000;
+/// After the latest time at which a run can end, how long its node's report is awaited before the run counts as interrupted, in
+/// milliseconds.
+pub const RUN_GRACE_MS: u64 = 600_000;
 
 /// A number of nodes, or a share of a command's targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +102,8 @@ pub enum Happening {
     Rejected(RejectReason),
     /// Its delivery time, with the grace for an answer where it was sent, has passed.
     DeliveryTimePassed,
+    /// The time in which its run must have ended has passed, and its node is gone or knows nothing of it.
+    RunTimePassed,
     /// An operator cancelled it.
     CancelAsked,
     /// Too many other nodes have failed.
@@ -116,7 +121,7 @@ impl Happening {
 }
 
 /// The state that follows, or nothing where the invocation stays as it is. `guessed` says that a terminal state is the bridge's
-/// own conclusion about an invocation that it had sent: only that gives way, and only to a node's signed end.
+/// own conclusion about an invocation that it had sent: only that gives way, and only to what the node signed.
 #[must_use]
 pub fn transition(state: InvocationState, guessed: bool, happening: Happening) -> Option<InvocationState> {
     use Happening as H;
@@ -127,14 +132,16 @@ pub fn transition(state: InvocationState, guessed: bool, happening: Happening) -
         (S::Pending, H::BudgetExceeded) => S::Terminated,
         (S::Pending | S::Sent, H::DeliveryTimePassed) => S::DeliveryTimedOut,
         (S::Pending | S::Sent, H::NodeRemoved) => S::Undeliverable,
-        (S::Accepted | S::Running, H::NodeRemoved) => S::Interrupted,
+        (S::Accepted | S::Running, H::NodeRemoved | H::RunTimePassed) => S::Interrupted,
         // A node may answer what the bridge believes unsent when its database was restored from a backup.
         (S::Pending | S::Sent, H::Accepted) => S::Accepted,
         (S::Pending | S::Sent | S::Accepted, H::Started) => S::Running,
         (S::Pending | S::Sent, H::Rejected(reason)) => S::of_refusal(reason),
         (S::Pending | S::Sent | S::Accepted | S::Running, H::Ended(outcome)) => S::of_outcome(outcome),
-        (S::DeliveryTimedOut, H::Ended(outcome)) if guessed => S::of_outcome(outcome),
-        (S::DeliveryTimedOut, H::Rejected(reason)) if guessed => S::of_refusal(reason),
+        (S::DeliveryTimedOut | S::Interrupted, H::Accepted) if guessed => S::Accepted,
+        (S::DeliveryTimedOut | S::Interrupted, H::Started) if guessed => S::Running,
+        (S::DeliveryTimedOut | S::Interrupted, H::Ended(outcome)) if guessed => S::of_outcome(outcome),
+        (S::DeliveryTimedOut | S::Interrupted, H::Rejected(reason)) if guessed => S::of_refusal(reason),
         _ => return None,
     };
     Some(next)
@@ -175,6 +182,14 @@ pub fn command_words(counts: &Counts, limits: Limits, cancel_asked: bool) -> Wor
 #[must_use]
 pub fn gives_up_at_ms(was_sent: bool, expires_ms: u64) -> u64 {
     if was_sent { expires_ms.saturating_add(ANSWER_GRACE_MS) } else { expires_ms }
+}
+
+/// When a run that began in the last moment has ended and its node has had the time to say so: Unix time in milliseconds.
+/// `time_outs_s` are those of the steps.
+#[must_use]
+pub fn ends_by_ms(expires_ms: u64, time_outs_s: impl IntoIterator<Item = u32>) -> u64 {
+    let longest_ms = time_outs_s.into_iter().fold(0_u64, |sum, seconds| sum.saturating_add(u64::from(seconds) * 1000));
+    expires_ms.saturating_add(longest_ms).saturating_add(RUN_GRACE_MS)
 }
 
 #[cfg(test)]
@@ -247,12 +262,21 @@ mod tests {
     }
 
     #[test]
-    fn only_a_guess_gives_way_and_only_to_a_signed_end() {
-        let state = InvocationState::DeliveryTimedOut;
-        assert_eq!(transition(state, true, Happening::Ended(Outcome::Succeeded)), Some(InvocationState::Succeeded));
-        assert_eq!(transition(state, true, Happening::Rejected(RejectReason::Policy)), Some(InvocationState::AccessDenied));
-        assert_eq!(transition(state, false, Happening::Ended(Outcome::Succeeded)), None);
-        assert_eq!(transition(state, true, Happening::Accepted), None);
+    fn only_a_guess_gives_way_and_only_to_what_the_node_signed() {
+        for state in [InvocationState::DeliveryTimedOut, InvocationState::Interrupted] {
+            for (happening, next) in [
+                (Happening::Accepted, InvocationState::Accepted),
+                (Happening::Started, InvocationState::Running),
+                (Happening::Ended(Outcome::Succeeded), InvocationState::Succeeded),
+                (Happening::Rejected(RejectReason::Policy), InvocationState::AccessDenied),
+            ] {
+                assert_eq!(transition(state, true, happening), Some(next), "{happening:?}");
+                assert_eq!(transition(state, false, happening), None, "{happening:?}");
+            }
+            for unsigned in [Happening::DeliveryTimePassed, Happening::RunTimePassed, Happening::CancelAsked, Happening::NodeRemoved] {
+                assert_eq!(transition(state, true, unsigned), None, "{unsigned:?}");
+            }
+        }
         assert_eq!(transition(InvocationState::Cancelled, true, Happening::Ended(Outcome::Succeeded)), None);
     }
 
@@ -272,14 +296,15 @@ mod tests {
             outcome.prop_map(Happening::Ended),
             reason.prop_map(Happening::Rejected),
             Just(Happening::DeliveryTimePassed),
+            Just(Happening::RunTimePassed),
             Just(Happening::CancelAsked),
             Just(Happening::NodeRemoved),
         ]
     }
 
     proptest! {
-        /// A command with random answers: never more nodes busy than allowed, states only move forward, nothing is sent after the
-        /// budget is spent, and the counts stay what the states say.
+        /// A command with random answers: never more nodes busy than allowed, but for those that were wrongly given up; states
+        /// only move forward, but for guesses; nothing is sent after the budget is spent, and the counts stay what the states say.
         #[test]
         fn rate_control_holds_over_random_histories(
             nodes in 1_usize..30, concurrency in 1_u32..10, errors in 0_u32..5,
@@ -288,6 +313,7 @@ mod tests {
             let limits = Limits { concurrency: i64::from(concurrency), errors: i64::from(errors) };
             let mut states = vec![(InvocationState::Pending, false); nodes];
             let mut counts = Counts { pending: i64::try_from(nodes).unwrap(), ..Counts::default() };
+            let mut back = 0;
             for (node, happening) in history {
                 let over = is_over_budget(&counts, limits);
                 let sent_before = counts.in_flight();
@@ -298,15 +324,20 @@ mod tests {
                     counts.shift(InvocationState::Pending, InvocationState::Sent, 1);
                 }
                 prop_assert!(!over || counts.in_flight() == sent_before);
-                prop_assert!(counts.in_flight() <= limits.concurrency);
+                prop_assert!(counts.in_flight() <= limits.concurrency + back);
                 let (state, guessed) = &mut states[node % nodes];
                 // Only the backup case answers what was not sent; here every answer follows a sending.
                 if happening.is_signed() && *state == InvocationState::Pending { continue; }
                 if let Some(next) = transition(*state, *guessed, happening) {
                     prop_assert!(!state.is_terminal() || (*guessed && happening.is_signed()));
-                    prop_assert!(next.is_terminal() || next > *state);
+                    prop_assert!(next.is_terminal() || next > *state || *guessed);
                     counts.shift(*state, next, 1);
-                    *guessed = next == InvocationState::DeliveryTimedOut && *state == InvocationState::Sent && !happening.is_signed();
+                    back += i64::from(*guessed && !next.is_terminal());
+                    *guessed = match happening {
+                        Happening::DeliveryTimePassed => *state == InvocationState::Sent,
+                        Happening::RunTimePassed => true,
+                        _ => false,
+                    };
                     *state = next;
                 }
                 let mut recounted = Counts::default();

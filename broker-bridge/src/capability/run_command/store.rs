@@ -11,6 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Most invocations that one transaction of dispatch takes up.
 pub(super) const DISPATCH_BATCH: i64 = 256;
+/// How often a cancel is sent to a node that is silent about an order whose time is over: it may never have had it, and then it
+/// has nothing to answer. When the node is back, the cancel is sent once more.
+const CANCELS_OF_A_GUESS: i64 = 8;
+/// When a run that is over by the clock, and whose node is connected, is looked at again, in milliseconds.
+const LOOK_AGAIN_MS: u64 = 600_000;
 /// Open commands that one round of dispatch looks at.
 pub(super) const COMMAND_BATCH: i64 = 256;
 
@@ -57,7 +62,11 @@ pub(super) async fn find(connection: &mut SqliteConnection, command_id: &str, no
             .await?;
     row.map(|(state, signed, send_count)| {
         let state = parse_state(&state)?;
-        let guessed = signed == 0 && send_count > 0 && state == InvocationState::DeliveryTimedOut;
+        let guessed = match state {
+            InvocationState::DeliveryTimedOut => signed == 0 && send_count > 0,
+            InvocationState::Interrupted => signed == 0,
+            _ => false,
+        };
         Ok(Invocation { command_id: command_id.to_owned(), node_id: node_id.to_owned(), state, guessed })
     })
     .transpose()
@@ -83,11 +92,13 @@ pub(super) async fn happen(
     let Some(next) = rules::transition(invocation.state, invocation.guessed, happening) else { return Ok(false) };
     let now = to_column(now_ms);
     let (started, ended) = ((next == InvocationState::Running).then_some(now), next.is_terminal().then_some(now));
+    let runs = matches!(next, InvocationState::Accepted | InvocationState::Running);
     // Anything that follows ends the sending of the order; an answer that is no end leaves the cancel to be sent on.
     let done = sqlx::query(
         "UPDATE invocation SET state = $4, signed = $5, next_send_ms = NULL, \
          next_cancel_ms = CASE WHEN $7 IS NULL THEN next_cancel_ms END, started_ms = COALESCE(started_ms, $6), \
-         ended_ms = $7, explanation = $8, result = COALESCE($9, result) \
+         ended_ms = $7, explanation = $8, result = COALESCE($9, result), give_up_ms = CASE WHEN $10 = 1 THEN \
+         (SELECT ends_by_ms FROM command WHERE command.command_id = invocation.command_id) ELSE give_up_ms END \
          WHERE command_id = $1 AND node_id = $2 AND state = $3",
     )
     .bind(&invocation.command_id)
@@ -99,6 +110,7 @@ pub(super) async fn happen(
     .bind(ended)
     .bind(details.explanation)
     .bind(details.result)
+    .bind(i64::from(runs))
     .execute(write.connection())
     .await?;
     if done.rows_affected() == 1 {
@@ -196,10 +208,10 @@ pub(super) async fn open_commands(connection: &mut SqliteConnection, after: &str
 }
 
 /// Whether a command has invocations of connected nodes that were never sent, and place for them.
-pub(super) async fn releasable(connection: &mut SqliteConnection, command_id: &str) -> Result<i64, StoreError> {
+pub(super) async fn releasable(connection: &mut SqliteConnection, command_id: &str, now_ms: u64) -> Result<i64, StoreError> {
     let Some(standing) = standing(&mut *connection, command_id).await? else { return Ok(0) };
     let place = rules::may_send(&standing.counts, standing.limits).min(DISPATCH_BATCH);
-    if place == 0 {
+    if place == 0 || standing.expires_ms <= now_ms {
         return Ok(0);
     }
     let waiting: Option<i64> = sqlx::query_scalar(
@@ -220,7 +232,9 @@ pub(super) async fn release(
     pace: Pace,
     now_ms: u64,
 ) -> Result<Vec<ToSend>, StoreError> {
-    let Some(standing) = standing(write.connection(), command_id).await? else { return Ok(Vec::new()) };
+    let standing = standing(write.connection(), command_id).await?;
+    // No node would take it any more.
+    let Some(standing) = standing.filter(|standing| standing.expires_ms > now_ms) else { return Ok(Vec::new()) };
     let place = rules::may_send(&standing.counts, standing.limits).min(DISPATCH_BATCH);
     let waiting: Vec<ToSend> = sqlx::query_as(
         "SELECT command_id, node_id, leaf_index, proof, send_count FROM invocation \
@@ -248,6 +262,14 @@ pub(super) async fn release(
 
 /// Marks as sent once more what was not answered in time, and returns it for publishing after the commit.
 pub(super) async fn send_again(write: &mut Write<'_>, pace: Pace, now_ms: u64) -> Result<Vec<ToSend>, StoreError> {
+    // What has expired no node would take any more: only an answer, or the end of the wait for one, is still to come.
+    sqlx::query(
+        "UPDATE invocation SET next_send_ms = NULL WHERE state = 'sent' AND next_send_ms IS NOT NULL AND next_send_ms <= $1 \
+         AND EXISTS (SELECT 1 FROM command WHERE command.command_id = invocation.command_id AND expires_ms <= $1)",
+    )
+    .bind(to_column(now_ms))
+    .execute(write.connection())
+    .await?;
     let due: Vec<ToSend> = sqlx::query_as(
         "SELECT command_id, node_id, leaf_index, proof, send_count FROM invocation \
          WHERE state = 'sent' AND next_send_ms IS NOT NULL AND next_send_ms <= $1 ORDER BY next_send_ms LIMIT $2",
@@ -291,24 +313,32 @@ pub(super) async fn cancel_again(write: &mut Write<'_>, pace: Pace, now_ms: u64)
     .await?;
     for cancel in &due {
         let count = cancel.cancel_count.saturating_add(1);
-        sqlx::query("UPDATE invocation SET cancel_count = $3, next_cancel_ms = $4 WHERE command_id = $1 AND node_id = $2")
-            .bind(&cancel.command_id)
-            .bind(&cancel.node_id)
-            .bind(count)
-            .bind(to_column(now_ms.saturating_add(pace.pause_ms(count))))
-            .execute(write.connection())
-            .await?;
+        sqlx::query(
+            "UPDATE invocation SET cancel_count = $3, \
+             next_cancel_ms = CASE WHEN state = 'delivery-timed-out' AND $3 >= $5 THEN NULL ELSE $4 END \
+             WHERE command_id = $1 AND node_id = $2",
+        )
+        .bind(&cancel.command_id)
+        .bind(&cancel.node_id)
+        .bind(count)
+        .bind(to_column(now_ms.saturating_add(pace.pause_ms(count))))
+        .bind(CANCELS_OF_A_GUESS)
+        .execute(write.connection())
+        .await?;
     }
     Ok(due)
 }
 
-/// Ends what has waited for its delivery time in vain; returns how many invocations that were.
-pub(super) async fn give_up(write: &mut Write<'_>, ledger: &mut Ledger, now_ms: u64) -> Result<usize, StoreError> {
+/// Ends what has waited for its delivery time in vain; returns how many invocations that were. What was sent is ended only where
+/// `silence_counts`: while the bridge itself is cut off, answers wait in the nodes.
+pub(super) async fn give_up(write: &mut Write<'_>, ledger: &mut Ledger, silence_counts: bool, now_ms: u64) -> Result<usize, StoreError> {
     let due: Vec<(String, String)> = sqlx::query_as(
-        "SELECT command_id, node_id FROM invocation WHERE state IN ('pending', 'sent') AND give_up_ms <= $1 ORDER BY give_up_ms LIMIT $2",
+        "SELECT command_id, node_id FROM invocation WHERE state IN ('pending', 'sent') AND give_up_ms <= $1 \
+         AND (state = 'pending' OR $3 = 1) ORDER BY give_up_ms LIMIT $2",
     )
     .bind(to_column(now_ms))
     .bind(DISPATCH_BATCH)
+    .bind(i64::from(silence_counts))
     .fetch_all(write.connection())
     .await?;
     for (command_id, node_id) in &due {
@@ -317,6 +347,52 @@ pub(super) async fn give_up(write: &mut Write<'_>, ledger: &mut Ledger, now_ms: 
         }
     }
     Ok(due.len())
+}
+
+/// Ends runs that must be over by the clock and of which nothing was heard, where the node is gone or does not hold them; returns
+/// how many runs were looked at. A node's signed word overrides it.
+pub(super) async fn interrupt(write: &mut Write<'_>, ledger: &mut Ledger, now_ms: u64) -> Result<usize, StoreError> {
+    let due: Vec<(String, String, i64)> = sqlx::query_as(
+        "SELECT command_id, node_id, CASE WHEN lost = 1 THEN 1 ELSE \
+         COALESCE((SELECT 1 - online FROM node WHERE node.node_id = invocation.node_id), 1) END \
+         FROM invocation WHERE state IN ('accepted', 'running') AND give_up_ms <= $1 ORDER BY give_up_ms LIMIT $2",
+    )
+    .bind(to_column(now_ms))
+    .bind(DISPATCH_BATCH)
+    .fetch_all(write.connection())
+    .await?;
+    for (command_id, node_id, silent) in &due {
+        if *silent == 0 {
+            sqlx::query("UPDATE invocation SET give_up_ms = $3 WHERE command_id = $1 AND node_id = $2")
+                .bind(command_id)
+                .bind(node_id)
+                .bind(to_column(now_ms.saturating_add(LOOK_AGAIN_MS)))
+                .execute(write.connection())
+                .await?;
+        } else if let Some(invocation) = find(write.connection(), command_id, node_id).await? {
+            let details = Details { explanation: "the node took the command and never said how it ended", result: None };
+            happen(write, ledger, &invocation, Happening::RunTimePassed, &details, now_ms).await?;
+        }
+    }
+    Ok(due.len())
+}
+
+/// Writes whether a connected node still holds an order that it had taken. Where it does not, the end may be on its way: it has
+/// the time of an answer.
+pub(super) async fn set_lost(write: &mut Write<'_>, command_id: &str, node_id: &str, lost: bool, now_ms: u64) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE invocation SET lost = $3, give_up_ms = CASE WHEN $3 = 0 THEN give_up_ms \
+         WHEN (SELECT ends_by_ms FROM command WHERE command.command_id = invocation.command_id) > $4 \
+         THEN (SELECT ends_by_ms FROM command WHERE command.command_id = invocation.command_id) ELSE $4 END \
+         WHERE command_id = $1 AND node_id = $2 AND state IN ('accepted', 'running') AND lost <> $3",
+    )
+    .bind(command_id)
+    .bind(node_id)
+    .bind(i64::from(lost))
+    .bind(to_column(now_ms.saturating_add(rules::ANSWER_GRACE_MS)))
+    .execute(write.connection())
+    .await?;
+    Ok(())
 }
 
 /// Ends what is open on nodes that were removed from the fleet; returns how many invocations that were.
@@ -334,14 +410,23 @@ pub(super) async fn end_removed(write: &mut Write<'_>, ledger: &mut Ledger, node
 
 /// The open invocations of a node: their commands and states.
 pub(super) async fn open_of_node(connection: &mut SqliteConnection, node_id: &str) -> Result<Vec<(String, String)>, StoreError> {
-    Ok(sqlx::query_as(
-        "SELECT command_id, state FROM invocation WHERE node_id = $1 AND state IN ('pending', 'sent', 'accepted', 'running') \
-         ORDER BY command_id",
-    )
-    .bind(node_id)
-    .fetch_all(connection)
-    .await?)
+    Ok(sqlx::query_as(OPEN_OF_NODE).bind(node_id).fetch_all(connection).await?)
 }
+
+/// The `+` keeps SQLite from walking all that the node ever did for the sake of the order.
+const OPEN_OF_NODE: &str = "SELECT command_id, state FROM invocation WHERE node_id = $1 AND state IN ('pending', 'sent', 'accepted', 'running') \
+     ORDER BY +command_id";
+
+/// What is asked whenever a node comes or goes, and the index that it must use.
+#[cfg(test)]
+pub(super) const OF_A_NODE: [(&str, &str); 6] = [
+    (OPEN_OF_NODE, "invocation_open_of_node"),
+    (UNPARK[0], "invocation_open_of_node"),
+    (UNPARK[1], "invocation_open_of_node"),
+    (UNPARK[2], "invocation_guessed_to_cancel"),
+    (PARK_NODE[0], "invocation_open_of_node"),
+    (PARK_NODE[1], "invocation_guessed_to_cancel"),
+];
 
 /// Removed nodes whose invocations were not ended yet.
 pub(super) async fn removed_nodes(connection: &mut SqliteConnection) -> Result<Vec<String>, StoreError> {
@@ -352,38 +437,44 @@ pub(super) async fn removed_nodes(connection: &mut SqliteConnection) -> Result<V
 
 /// A node is connected: what waits for it is due now.
 pub(super) async fn unpark(write: &mut Write<'_>, node_id: &str, now_ms: u64) -> Result<u64, StoreError> {
-    let orders =
-        sqlx::query("UPDATE invocation SET next_send_ms = $2 WHERE node_id = $1 AND state IN ('pending', 'sent') AND next_send_ms IS NULL")
-            .bind(node_id)
-            .bind(to_column(now_ms))
-            .execute(write.connection())
-            .await?;
-    let cancels = sqlx::query(
-        "UPDATE invocation SET next_cancel_ms = $2 WHERE node_id = $1 AND state IN ('sent', 'accepted', 'running') \
-         AND cancel_asked_ms IS NOT NULL AND next_cancel_ms IS NULL",
-    )
-    .bind(node_id)
-    .bind(to_column(now_ms))
-    .execute(write.connection())
-    .await?;
-    Ok(orders.rows_affected() + cancels.rows_affected())
+    let mut due = 0;
+    for sql in UNPARK {
+        due += sqlx::query(sql).bind(node_id).bind(to_column(now_ms)).execute(write.connection()).await?.rows_affected();
+    }
+    Ok(due)
 }
+
+/// Orders, cancels, and cancels of what was given up by a guess. Each repeats the condition of its partial index to the letter:
+/// without it SQLite would walk all that the node ever did.
+const UNPARK: [&str; 3] = [
+    "UPDATE invocation SET next_send_ms = $2 WHERE node_id = $1 AND state IN ('pending', 'sent', 'accepted', 'running') \
+     AND state IN ('pending', 'sent') AND next_send_ms IS NULL",
+    "UPDATE invocation SET next_cancel_ms = $2 WHERE node_id = $1 AND state IN ('pending', 'sent', 'accepted', 'running') \
+     AND state IN ('sent', 'accepted', 'running') AND cancel_asked_ms IS NOT NULL AND next_cancel_ms IS NULL",
+    "UPDATE invocation SET next_cancel_ms = $2 WHERE node_id = $1 AND state = 'delivery-timed-out' AND cancel_asked_ms IS NOT NULL \
+     AND signed = 0 AND next_cancel_ms IS NULL",
+];
 
 /// A node is gone: nothing is due for it until it is back. Without a node, all are gone.
 pub(super) async fn park(write: &mut Write<'_>, node_id: Option<&str>) -> Result<(), StoreError> {
-    const OPEN: &str = "state IN ('pending', 'sent', 'accepted', 'running')";
-    let sql = match node_id {
-        Some(_) => format!("UPDATE invocation SET next_send_ms = NULL, next_cancel_ms = NULL WHERE node_id = $1 AND {OPEN}"),
-        None => format!(
-            "UPDATE invocation SET next_send_ms = NULL, next_cancel_ms = NULL \
-             WHERE {OPEN} AND (next_send_ms IS NOT NULL OR next_cancel_ms IS NOT NULL)"
-        ),
-    };
-    let query = sqlx::query(AssertSqlSafe(sql));
-    let query = if let Some(node_id) = node_id { query.bind(node_id.to_owned()) } else { query };
-    query.execute(write.connection()).await?;
+    for sql in if node_id.is_some() { PARK_NODE } else { PARK_ALL } {
+        let query = sqlx::query(sql);
+        let query = if let Some(node_id) = node_id { query.bind(node_id) } else { query };
+        query.execute(write.connection()).await?;
+    }
     Ok(())
 }
+
+const PARK_NODE: [&str; 2] = [
+    "UPDATE invocation SET next_send_ms = NULL, next_cancel_ms = NULL \
+     WHERE node_id = $1 AND state IN ('pending', 'sent', 'accepted', 'running')",
+    "UPDATE invocation SET next_cancel_ms = NULL \
+     WHERE node_id = $1 AND state = 'delivery-timed-out' AND cancel_asked_ms IS NOT NULL AND next_cancel_ms IS NOT NULL",
+];
+const PARK_ALL: [&str; 2] = [
+    "UPDATE invocation SET next_send_ms = NULL WHERE state IN ('pending', 'sent', 'accepted', 'running') AND next_send_ms IS NOT NULL",
+    "UPDATE invocation SET next_cancel_ms = NULL WHERE next_cancel_ms IS NOT NULL",
+];
 
 /// Sets when an unanswered order is sent next, and begins the doubling anew.
 pub(super) async fn send_at(write: &mut Write<'_>, command_id: &str, node_id: &str, at_ms: u64) -> Result<(), StoreError> {
@@ -397,16 +488,27 @@ pub(super) async fn send_at(write: &mut Write<'_>, command_id: &str, node_id: &s
 }
 
 /// When dispatch has something to do next: Unix time in milliseconds. What waits for a place or for its node is not known here.
-pub(super) async fn next_due_ms(connection: &mut SqliteConnection) -> Result<Option<u64>, StoreError> {
+/// `silence_from_ms` is when silence begins to count; nothing while the bridge is cut off.
+pub(super) async fn next_due_ms(connection: &mut SqliteConnection, silence_from_ms: Option<u64>) -> Result<Option<u64>, StoreError> {
+    const SILENT: [&str; 2] = [
+        "SELECT give_up_ms FROM invocation WHERE state IN ('pending', 'sent') AND state = 'sent' ORDER BY give_up_ms LIMIT 1",
+        "SELECT give_up_ms FROM invocation WHERE state IN ('accepted', 'running') ORDER BY give_up_ms LIMIT 1",
+    ];
     const DUE: [&str; 3] = [
         "SELECT next_send_ms FROM invocation WHERE state = 'sent' AND next_send_ms IS NOT NULL ORDER BY next_send_ms LIMIT 1",
         "SELECT next_cancel_ms FROM invocation WHERE next_cancel_ms IS NOT NULL ORDER BY next_cancel_ms LIMIT 1",
-        "SELECT give_up_ms FROM invocation WHERE state IN ('pending', 'sent') ORDER BY give_up_ms LIMIT 1",
+        "SELECT give_up_ms FROM invocation WHERE state IN ('pending', 'sent') AND state = 'pending' ORDER BY give_up_ms LIMIT 1",
     ];
     let mut next: Option<i64> = None;
     for sql in DUE {
         let due: Option<i64> = sqlx::query_scalar(sql).fetch_optional(&mut *connection).await?;
         next = [next, due].into_iter().flatten().min();
+    }
+    if let Some(from_ms) = silence_from_ms {
+        for sql in SILENT {
+            let due: Option<i64> = sqlx::query_scalar(sql).fetch_optional(&mut *connection).await?;
+            next = [next, due.map(|due| due.max(to_column(from_ms)))].into_iter().flatten().min();
+        }
     }
     Ok(next.map(from_column))
 }
@@ -433,7 +535,8 @@ pub(super) async fn cancel(
 ) -> Result<Cancelled, StoreError> {
     const ASK: &str = "UPDATE invocation SET cancel_asked_ms = $2, \
         next_cancel_ms = (SELECT CASE WHEN online = 1 THEN $2 END FROM node WHERE node.node_id = invocation.node_id) \
-        WHERE command_id = $1 AND state IN ('sent', 'accepted', 'running') AND cancel_asked_ms IS NULL";
+        WHERE command_id = $1 AND cancel_asked_ms IS NULL AND (state IN ('sent', 'accepted', 'running') \
+        OR (state = 'delivery-timed-out' AND signed = 0 AND send_count > 0))";
     let now = to_column(now_ms);
     let mut cancelled = Cancelled::default();
     if nodes.is_empty() {
@@ -475,6 +578,8 @@ pub(super) struct NewCommand<'a> {
     pub(super) targets: String,
     pub(super) requested_ms: i64,
     pub(super) expires_ms: i64,
+    /// When silence about a run becomes its end.
+    pub(super) ends_by_ms: i64,
     pub(super) timeout_seconds: i64,
     pub(super) max_concurrency: &'a str,
     pub(super) max_errors: &'a str,
@@ -510,11 +615,12 @@ pub(super) async fn online_among(write: &mut Write<'_>, nodes: impl Iterator<Ite
 /// Writes a command with all its invocations.
 pub(super) async fn insert(write: &mut Write<'_>, command: &NewCommand<'_>, invocations: &[NewInvocation]) -> Result<(), StoreError> {
     let columns = Counts::COLUMNS.join(", ");
-    let places: Vec<String> = (20..20 + Counts::COLUMNS.len()).map(|number| format!("${number}")).collect();
+    let places: Vec<String> = (21..21 + Counts::COLUMNS.len()).map(|number| format!("${number}")).collect();
     let sql = format!(
         "INSERT INTO command (command_id, envelope, requester, document_name, document_version, steps, comment, parameters, instance_ids, \
          targets, requested_ms, expires_ms, timeout_seconds, max_concurrency, max_errors, limit_concurrency, limit_errors, status, \
-         status_details, {columns}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, {})",
+         status_details, ends_by_ms, {columns}) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, {})",
         places.join(", ")
     );
     let mut query = sqlx::query(AssertSqlSafe(sql))
@@ -536,7 +642,8 @@ pub(super) async fn insert(write: &mut Write<'_>, command: &NewCommand<'_>, invo
         .bind(command.limits.concurrency)
         .bind(command.limits.errors)
         .bind(command.words.status)
-        .bind(command.words.details);
+        .bind(command.words.details)
+        .bind(command.ends_by_ms);
     for count in command.counts.to_array() {
         query = query.bind(count);
     }

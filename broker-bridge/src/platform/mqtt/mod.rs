@@ -4,6 +4,7 @@
 //! holds it in the database, and a message from a node is acknowledged to the broker long before it is committed: the node
 //! keeps it until it has the bridge's own receipt.
 
+use crate::clock::Clock;
 use bytes::Bytes;
 use flotilla_link::{BackoffLimits, BrokerAddress, Event, Publish, Settings, StopReason};
 use flotilla_protocol::id::FleetId;
@@ -27,6 +28,8 @@ const MAXIMUM_PACKET_BYTES: u32 = 128 * 1024;
 const IN_FLIGHT: u16 = 1_024;
 /// How often the broker is asked whether it still lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How long the connection may take to end.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// A broker on the same machine is back soon, and no herd of bridges exists that must be spread.
 const BACKOFF: BackoffLimits = BackoffLimits { minimum: Duration::from_millis(200), maximum: Duration::from_secs(10) };
 
@@ -41,6 +44,8 @@ pub struct MqttSettings {
     pub client_id: String,
     /// The fleet whose topics are read.
     pub fleet: FleetId,
+    /// The time.
+    pub clock: Clock,
 }
 
 /// A message from below, on a topic of contract 1.
@@ -94,6 +99,8 @@ struct Shared {
     /// Weak, so that the connection ends in order when its owner lets go of it while publishers are still about.
     sender: Mutex<Option<mpsc::WeakSender<Publish>>>,
     connected: watch::Sender<bool>,
+    /// When the connection was made: Unix time in milliseconds; it counts only while there is one.
+    connected_since_ms: AtomicU64,
     next_id: AtomicU64,
     dropped: Dropped,
 }
@@ -111,6 +118,7 @@ impl Publisher {
         let shared = Shared {
             sender: Mutex::new(None),
             connected: watch::Sender::new(false),
+            connected_since_ms: AtomicU64::new(0),
             next_id: AtomicU64::new(1),
             dropped: Dropped::default(),
         };
@@ -130,6 +138,25 @@ impl Publisher {
     #[must_use]
     pub fn is_connected(&self) -> bool {
         *self.0.connected.borrow()
+    }
+
+    /// Since when the broker is there: Unix time in milliseconds; nothing while it is not.
+    #[must_use]
+    pub fn connected_since_ms(&self) -> Option<u64> {
+        self.is_connected().then(|| self.0.connected_since_ms.load(Ordering::Relaxed))
+    }
+
+    fn set_connected(&self, since_ms: Option<u64>) {
+        if let Some(since_ms) = since_ms {
+            self.0.connected_since_ms.store(since_ms, Ordering::Relaxed);
+        }
+        self.0.connected.send_replace(since_ms.is_some());
+    }
+
+    /// Lets a publisher of a test count as connected since then, or not at all.
+    #[cfg(test)]
+    pub(crate) fn pretend_connected(&self, since_ms: Option<u64>) {
+        self.set_connected(since_ms);
     }
 
     /// What was dropped since the start.
@@ -208,34 +235,57 @@ impl Connection {
             backoff: BACKOFF,
         };
         let link = tokio::spawn(flotilla_link::run(link, queue, events));
-        let pump = tokio::spawn(pump(settings.fleet, publisher.clone(), happened, arrivals));
+        let pump = tokio::spawn(pump(settings.fleet, settings.clock.clone(), publisher.clone(), happened, arrivals));
         Self { publishes, link, pump }
     }
 
     /// Sends what is queued, says goodbye to the broker and ends; takes a few seconds at most.
     pub async fn stop(self) {
-        let Self { publishes, link, pump } = self;
+        let Self { publishes, mut link, mut pump } = self;
         drop(publishes);
-        if let Ok(reason) = link.await {
-            tracing::debug!(%reason, "the connection to the broker has ended");
+        if !link.is_finished() {
+            // The link may wait for the pump, and the pump for whoever takes up what comes in.
+            match tokio::time::timeout(STOP_TIMEOUT, &mut link).await {
+                Ok(Ok(reason)) => tracing::debug!(%reason, "the connection to the broker has ended"),
+                Ok(Err(error)) => tracing::error!(%error, "the connection to the broker ended in disorder"),
+                Err(_) => {
+                    tracing::warn!("the connection to the broker did not end in time");
+                    link.abort();
+                    drop(link.await);
+                }
+            }
         }
-        pump.abort();
-        drop(pump.await);
+        if !pump.is_finished() {
+            pump.abort();
+            drop((&mut pump).await);
+        }
+    }
+
+    /// Returns when a part of the connection has ended by itself, with its name. [`Connection::stop`] may be called afterwards.
+    pub async fn ended(&mut self) -> &'static str {
+        tokio::select! {
+            _ = &mut self.link => "the link to the broker",
+            _ = &mut self.pump => "the pump of the link to the broker",
+        }
     }
 }
 
 /// Passes on what happens on the link, as long as there is somebody to take it.
-async fn pump(fleet: FleetId, publisher: Publisher, mut happened: mpsc::Receiver<Event>, arrivals: mpsc::Sender<Arrival>) {
+async fn pump(fleet: FleetId, clock: Clock, publisher: Publisher, mut happened: mpsc::Receiver<Event>, arrivals: mpsc::Sender<Arrival>) {
     while let Some(event) = happened.recv().await {
         let arrival = match event {
             Event::Connected => {
                 tracing::info!("connected to the broker");
-                publisher.0.connected.send_replace(true);
+                publisher.set_connected(Some(clock.now_ms()));
                 Arrival::Connected
             }
             Event::Disconnected { reason } => {
                 tracing::warn!(reason, "not connected to the broker");
-                publisher.0.connected.send_replace(false);
+                // An attempt that failed changes nothing: everything was marked when the connection went.
+                if !publisher.is_connected() {
+                    continue;
+                }
+                publisher.set_connected(None);
                 Arrival::Disconnected
             }
             Event::Message { topic, payload, retained } => match accept(fleet, &topic, payload, retained) {
@@ -264,7 +314,7 @@ async fn pump(fleet: FleetId, publisher: Publisher, mut happened: mpsc::Receiver
             return;
         }
     }
-    publisher.0.connected.send_replace(false);
+    publisher.set_connected(None);
 }
 
 /// Why a message was dropped before anybody looked into it.
@@ -328,5 +378,24 @@ mod tests {
         assert!(!publisher.try_publish(message.clone()));
         assert!(!publisher.publish(message).await);
         assert_eq!(publisher.dropped().outbound.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn only_a_connection_that_stood_can_go() {
+        let publisher = Publisher::new();
+        let (events, happened) = mpsc::channel(8);
+        let (arrivals, mut arrived) = mpsc::channel(8);
+        let gone = || Event::Disconnected { reason: "gone".into() };
+        for event in [gone(), Event::Connected, gone(), gone()] {
+            events.send(event).await.unwrap();
+        }
+        drop(events);
+        pump(FLEET, Clock::fixed(7), publisher.clone(), happened, arrivals).await;
+        assert_eq!(arrived.recv().await, Some(Arrival::Connected));
+        assert_eq!(arrived.recv().await, Some(Arrival::Disconnected));
+        assert_eq!(arrived.recv().await, None, "an attempt that failed is nothing new");
+        assert_eq!(publisher.connected_since_ms(), None);
+        publisher.set_connected(Some(9));
+        assert_eq!(publisher.connected_since_ms(), Some(9));
     }
 }

@@ -1,7 +1,7 @@
 //! ListCommands and ListCommandInvocations: newest first, a page at a time.
 
 use super::super::model::InvocationState;
-use super::super::store;
+use super::super::store::{self, NewCommand};
 use super::{detail, parse_command_id};
 use crate::fleet::Fleet;
 use crate::fleet::node::parse_node_id;
@@ -123,12 +123,29 @@ impl CommandRow {
     }
 }
 
-/// The command of this id as the API shows it.
-pub(super) async fn read_command(fleet: &Fleet, command_id: &str) -> Result<Option<Command>, ApiError> {
-    let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("SELECT ");
-    query.push(COMMAND_COLUMNS).push(" FROM command WHERE command_id = ").push_bind(command_id.to_owned());
-    let row: Option<CommandRow> = query.build_query_as().fetch_optional(fleet.store.reader()).await?;
-    Ok(row.map(CommandRow::into_command))
+/// A command as the API shows it when it was just written.
+pub(super) fn new_command(new: &NewCommand<'_>) -> Command {
+    let row = CommandRow {
+        command_id: new.command_id.to_owned(),
+        document_name: new.document_name.to_owned(),
+        document_version: new.document_version.to_owned(),
+        comment: new.comment.to_owned(),
+        parameters: new.parameters.clone(),
+        instance_ids: new.instance_ids.clone(),
+        targets: new.targets.clone(),
+        requested_ms: new.requested_ms,
+        expires_ms: new.expires_ms,
+        timeout_seconds: new.timeout_seconds,
+        max_concurrency: new.max_concurrency.to_owned(),
+        max_errors: new.max_errors.to_owned(),
+        status: new.words.status.to_owned(),
+        status_details: new.words.details.to_owned(),
+        total: new.counts.total(),
+        completed: new.counts.completed(),
+        errors: new.counts.errors(),
+        delivery_timed_out: new.counts.delivery_timed_out,
+    };
+    row.into_command()
 }
 
 pub(crate) async fn list_commands(fleet: &Fleet, _caller: &Caller, request: ListCommandsRequest) -> Result<ListCommandsResult, ApiError> {

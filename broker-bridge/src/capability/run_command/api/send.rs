@@ -8,7 +8,7 @@ use super::super::reconcile::delivery_message;
 use super::super::rules::{self, Limits, Rate, command_words};
 use super::super::store::{self, NewCommand, NewInvocation};
 use super::detail::StepName;
-use super::list::read_command;
+use super::list::new_command;
 use crate::fleet::document::{self, StoredDocument};
 use crate::fleet::{Fleet, target};
 use crate::platform::http::{ApiError, Caller};
@@ -17,6 +17,7 @@ use flotilla_api::commands::{SendCommandRequest, SendCommandResult};
 use flotilla_protocol::capability::OrderPayload;
 use flotilla_protocol::capability::command::CommandOrder;
 use flotilla_protocol::delivery::Delivery;
+use flotilla_protocol::document::TIMEOUT_S as TIMEOUT_OF_STEP_S;
 use flotilla_protocol::id::OrderId;
 use flotilla_protocol::order::{MAXIMUM_REQUESTER_BYTES, MAXIMUM_VALIDITY_MS, OnCrash, OrderBody, Targets};
 use flotilla_protocol::target::{MAXIMUM_PROOF, TargetTree, leaf};
@@ -52,6 +53,7 @@ pub(crate) async fn send_command(fleet: &Fleet, caller: &Caller, request: SendCo
     let timeout_ms = u64::try_from(timeout_s).unwrap_or(0) * 1000;
     let expires_ms = now_ms.saturating_add(timeout_ms);
     let tree = TargetTree::new(chosen.iter().map(|node| leaf(&node.identity_key, &[])).collect());
+    let ends_by_ms = rules::ends_by_ms(expires_ms, compiled.plan.steps.iter().map(time_out_s));
     let order = CommandOrder {
         document: stored.name.clone(),
         document_version: stored.version.to_string(),
@@ -112,6 +114,7 @@ pub(crate) async fn send_command(fleet: &Fleet, caller: &Caller, request: SendCo
         targets: json(serde_json::to_string(request.targets.as_deref().unwrap_or_default()))?,
         requested_ms: to_column(now_ms),
         expires_ms: to_column(expires_ms),
+        ends_by_ms: to_column(ends_by_ms),
         timeout_seconds: i64::from(timeout_s),
         max_concurrency: request.max_concurrency.as_deref().unwrap_or(DEFAULT_CONCURRENCY),
         max_errors: request.max_errors.as_deref().unwrap_or(DEFAULT_ERRORS),
@@ -120,7 +123,9 @@ pub(crate) async fn send_command(fleet: &Fleet, caller: &Caller, request: SendCo
         counts,
     };
     store::insert(&mut write, &new, &invocations).await?;
+    let command = new_command(&new);
     write.commit().await?;
+    // The command is signed and written: whatever happens from here on, it was sent.
     for invocation in invocations.into_iter().filter(|invocation| invocation.state == InvocationState::Sent) {
         let index = u32::try_from(invocation.index).unwrap_or(u32::MAX);
         // What finds no place now is sent again after the first pause.
@@ -129,7 +134,7 @@ pub(crate) async fn send_command(fleet: &Fleet, caller: &Caller, request: SendCo
     // For the rest, and because dispatch must know of the new due times.
     fleet.nudge.dispatch.notify_one();
     tracing::info!(command = command_id, user = caller.user, document = stored.name, targets = total, "a command was sent");
-    Ok(SendCommandResult { command: read_command(fleet, &command_id).await? })
+    Ok(SendCommandResult { command: Some(command) })
 }
 
 const DEFAULT_CONCURRENCY: &str = "50";
@@ -205,6 +210,17 @@ fn sign(fleet: &Fleet, body: &OrderBody) -> Result<Vec<u8>, ApiError> {
 
 fn step_name(step: &document::Step) -> StepName {
     StepName { name: step.name.clone(), action: step.plugin.clone() }
+}
+
+/// How long a step may run; the longest time for a step that this build cannot read.
+fn time_out_s(step: &flotilla_protocol::document::Step) -> u32 {
+    use flotilla_protocol::document::Action;
+    match step.action() {
+        Ok(Action::RunShellScript(script) | Action::RunPowerShellScript(script)) => script.timeout_s,
+        Ok(Action::RunPlan(plan)) => plan.steps.iter().map(time_out_s).fold(0, u32::saturating_add),
+        Ok(Action::Refuse(_)) => 0,
+        Ok(Action::Unsupported(_)) | Err(_) => *TIMEOUT_OF_STEP_S.end(),
+    }
 }
 
 /// A name for people: cut to what an order carries.
