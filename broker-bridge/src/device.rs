@@ -47,6 +47,12 @@ pub enum DeviceError {
     #[cfg(not(feature = "embedded-broker"))]
     #[error("this build has no embedded broker; set broker.mode to \"external\"")]
     NoEmbeddedBroker,
+    /// A loop that runs as long as the bridge is gone. The service manager starts the bridge again.
+    #[error("{part} has ended, which it never should; the log says why")]
+    Ended {
+        /// Which one.
+        part: &'static str,
+    },
     /// The broker's address cannot be dialled.
     #[error("the broker's address cannot be used")]
     Address(#[from] AddressError),
@@ -99,15 +105,16 @@ impl Device {
             host: fleet.settings.broker_host.clone(),
             port: fleet.settings.broker_port,
             refusals: RefusalLog::default(),
+            malformed: RefusalLog::default(),
         };
         let router = Router::new(Arc::clone(fleet), enrolment);
         // Who was online before this start is not known any more.
-        take_batch(&fleet.store, &fleet.clock, &router, &fleet.publisher, &[Arrival::Disconnected]).await;
+        let presence = take_batch(&fleet.store, &fleet.clock, &router, &fleet.publisher, &[Arrival::Disconnected]).await;
         let (arrivals, arrived) = mpsc::channel(INBOUND_MESSAGES);
         let mqtt =
             MqttSettings { address, tls, client_id: BRIDGE_CLIENT_ID.to_owned(), fleet: fleet.settings.fleet, clock: fleet.clock.clone() };
         let connection = Connection::start(&mqtt, &fleet.publisher, arrivals);
-        let ingest = ingest::run(fleet.store.clone(), fleet.clock.clone(), router, fleet.publisher.clone(), arrived);
+        let ingest = ingest::run(fleet.store.clone(), fleet.clock.clone(), router, fleet.publisher.clone(), arrived, presence);
         let (stop_dispatch, stopped) = shutdown();
         Ok(Self {
             broker,
@@ -124,13 +131,22 @@ impl Device {
         self.broker.as_ref().map(listeners)
     }
 
+    /// Returns when a part has ended by itself, which none ever should, with its name. [`Device::stop`] may be called afterwards.
+    pub async fn ended(&mut self) -> &'static str {
+        tokio::select! {
+            _ = &mut self.ingest => "ingest",
+            _ = &mut self.dispatch => "dispatch",
+            part = self.connection.ended() => part,
+        }
+    }
+
     /// Stops in order: no more sending, then the connection, then what came in is committed, then the broker.
     pub async fn stop(self) {
         self.stop_dispatch.request();
-        drop(self.dispatch.await);
+        settled(self.dispatch).await;
         self.connection.stop().await;
         // With the connection gone, ingest ends when it has taken up what is left.
-        drop(self.ingest.await);
+        settled(self.ingest).await;
         #[cfg(feature = "embedded-broker")]
         if let Some(broker) = self.broker {
             broker.stop().await;
@@ -138,18 +154,28 @@ impl Device {
     }
 }
 
+/// Waits for a task that may have been waited for before.
+async fn settled(task: tokio::task::JoinHandle<()>) {
+    if !task.is_finished() {
+        drop(task.await);
+    }
+}
+
 /// Speaks to nodes until it is asked to stop.
 ///
 /// # Errors
-/// It could not start; see [`DeviceError`].
+/// It could not start, or a part of it ended by itself; see [`DeviceError`].
 pub async fn run(fleet: Arc<Fleet>, settings: &Settings, mut shutdown: Shutdown) -> Result<(), DeviceError> {
-    let device = Device::start(&fleet, settings).await?;
+    let mut device = Device::start(&fleet, settings).await?;
     if let Some(Listeners { nodes, claims }) = device.listeners() {
         tracing::info!(%nodes, %claims, "the broker listens");
     }
-    shutdown.requested().await;
+    let ended = tokio::select! {
+        () = shutdown.requested() => Ok(()),
+        part = device.ended() => Err(DeviceError::Ended { part }),
+    };
     device.stop().await;
-    Ok(())
+    ended
 }
 
 /// How the bridge reaches its own broker: where it was bound, or by loopback, which the broker's certificate always names.

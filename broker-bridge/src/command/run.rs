@@ -43,6 +43,9 @@ pub enum RunError {
     /// The half that speaks to nodes.
     #[error("the connection to the nodes has failed")]
     Device(#[from] device::DeviceError),
+    /// The task that serves the API is gone. The service manager starts the bridge again.
+    #[error("the API has ended, which it never should; the log says why")]
+    ApiEnded,
 }
 
 /// Every endpoint of the bridge.
@@ -54,7 +57,7 @@ pub fn registry() -> Registry<Fleet> {
     registry
 }
 
-/// Runs the bridge of a home until SIGTERM or SIGINT, or until the half that speaks to nodes fails.
+/// Runs the bridge of a home until SIGTERM or SIGINT, or until a part of it ends by itself.
 ///
 /// # Errors
 /// See [`RunError`].
@@ -69,12 +72,14 @@ pub async fn run(home: &Path, clock: Clock) -> Result<(), RunError> {
     let (url, fleet_id) = (listener.url(), fleet.settings.fleet);
     let (switch, wish) = shutdown();
     let router = Api::new(Arc::clone(&fleet), registry()).router();
-    let api = tokio::spawn(listener.serve(router, wish.clone()));
+    let mut api = tokio::spawn(listener.serve(router, wish.clone()));
     tracing::info!(%url, fleet = %fleet_id, name = %fleet.settings.name, "the API is served");
 
     let mut nodes = Box::pin(device::run(Arc::clone(&fleet), &settings, wish));
+    let mut api_ended = false;
     let ended = tokio::select! {
         ended = &mut nodes => Some(ended),
+        _ = &mut api => { api_ended = true; None }
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,
     };
@@ -84,11 +89,12 @@ pub async fn run(home: &Path, clock: Clock) -> Result<(), RunError> {
         Some(ended) => ended,
         None => nodes.await,
     };
-    if let Err(error) = api.await {
+    if !api_ended && let Err(error) = api.await {
         tracing::error!(%error, "the API ended in disorder");
     }
     fleet.store.close().await;
-    Ok(ended?)
+    ended?;
+    if api_ended { Err(RunError::ApiEnded) } else { Ok(()) }
 }
 
 /// Two bridges on one home would send everything twice.

@@ -8,6 +8,7 @@ use crate::fleet::Fleet;
 use crate::fleet::activation::claim::{self, Enrolment};
 use crate::fleet::node::chain::{Head, Link, judge};
 use crate::fleet::node::store::{self as node_store, KnownNode};
+use crate::platform::allowance::Allowance;
 use crate::platform::ingest::{Effects, Handler};
 use crate::platform::mqtt::{Inbound, Outbound};
 use crate::platform::store::{StoreError, Write};
@@ -28,6 +29,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 const RECONNECTIONS_PER_S: u64 = 100;
 /// Longest spread, in seconds: beyond it a node that could be back is missed.
 const LONGEST_SPREAD_S: u64 = 900;
+/// Dead letters, and notes of gaps and forks, of one node in a minute. The rest is only counted.
+const KEPT_OF_A_NODE: u32 = 60;
+/// Nodes of which something is written down in one minute.
+const NODES_WRITTEN_DOWN: usize = 10_000;
 /// For how long the number of nodes is believed, in milliseconds.
 const COUNT_VALID_MS: u64 = 60_000;
 
@@ -38,13 +43,33 @@ pub struct Router {
     enrolment: Enrolment,
     /// When the nodes were last counted, and how many there were.
     counted: Mutex<(u64, u64)>,
+    letters: Allowance<NodeId>,
+    events: Allowance<NodeId>,
 }
 
 impl Router {
     /// A router for this fleet, which enrols as `enrolment` says.
     #[must_use]
     pub fn new(fleet: Arc<Fleet>, enrolment: Enrolment) -> Self {
-        Self { fleet, enrolment, counted: Mutex::new((0, 0)) }
+        let allowance = || Allowance::new(KEPT_OF_A_NODE, NODES_WRITTEN_DOWN);
+        Self { fleet, enrolment, counted: Mutex::new((0, 0)), letters: allowance(), events: allowance() }
+    }
+
+    /// Writes down what a person should know of a node, unless there was too much of that.
+    async fn note(
+        &self,
+        write: &mut Write<'_>,
+        notes: &mut BatchNotes,
+        node: NodeId,
+        kind: &'static str,
+        detail: &str,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
+        if self.events.takes(node, now_ms) {
+            notes.noted = true;
+            node_store::note(write, node, kind, detail, now_ms).await?;
+        }
+        Ok(())
     }
 
     /// Over how many seconds nodes spread their reconnection.
@@ -75,6 +100,8 @@ pub struct BatchNotes {
     receipts: BTreeSet<(NodeId, Stream)>,
     output: BTreeMap<(NodeId, flotilla_protocol::id::OrderId, u16, OutputStream), u64>,
     replies: Vec<Outbound>,
+    /// Something was written down about a node.
+    noted: bool,
     commands: run_command::Notes,
 }
 
@@ -85,12 +112,16 @@ impl Handler for Router {
     type Notes = BatchNotes;
 
     async fn take(&self, write: &mut Write<'_>, notes: &mut BatchNotes, message: &Inbound) -> Result<Verdict, StoreError> {
-        match message.topic {
-            Topic::ClaimUp { claim, .. } => self.claim(write, notes, claim, &message.payload).await,
-            Topic::Online { node, .. } => self.online(write, notes, node, &message.payload).await,
-            Topic::Up { node, kind, .. } => self.up(write, notes, node, kind, &message.payload).await,
-            Topic::Down { .. } | Topic::AllTrust { .. } | Topic::ClaimDown { .. } => Ok(Err("a topic that points down".to_owned())),
+        let (node, verdict) = match message.topic {
+            Topic::ClaimUp { claim, .. } => return self.claim(write, notes, claim, &message.payload).await.map(Ok),
+            Topic::Online { node, .. } => (node, self.online(write, notes, node, &message.payload).await?),
+            Topic::Up { node, kind, .. } => (node, self.up(write, notes, node, kind, &message.payload).await?),
+            Topic::Down { .. } | Topic::AllTrust { .. } | Topic::ClaimDown { .. } => return Ok(Err("a topic that points down".to_owned())),
+        };
+        if verdict.is_err() && !self.letters.takes(node, self.fleet.clock.now_ms()) {
+            return Ok(Ok(()));
         }
+        Ok(verdict)
     }
 
     async fn broker_lost(&self, write: &mut Write<'_>, _notes: &mut BatchNotes) -> Result<(), StoreError> {
@@ -109,6 +140,9 @@ impl Handler for Router {
             if let Some(head) = notes.nodes.get(node).and_then(|notes| notes.heads.get(stream)) {
                 node_store::save_head(write, *node, *stream, head).await?;
             }
+        }
+        if notes.noted {
+            node_store::prune_notes(write).await?;
         }
         run_command::finish(write, &mut notes.commands, now_ms).await
     }
@@ -138,14 +172,13 @@ impl Handler for Router {
 }
 
 impl Router {
-    async fn claim(&self, write: &mut Write<'_>, notes: &mut BatchNotes, claim: ClaimId, payload: &[u8]) -> Result<Verdict, StoreError> {
-        let Some(reply) = claim::take(&self.fleet, &self.enrolment, write, payload).await? else {
-            return Ok(Err("a claim that is malformed or whose signatures do not fit".to_owned()));
-        };
+    async fn claim(&self, write: &mut Write<'_>, notes: &mut BatchNotes, claim: ClaimId, payload: &[u8]) -> Result<(), StoreError> {
+        // Anybody can send what is no claim: nothing of it is kept.
+        let Some(reply) = claim::take(&self.fleet, &self.enrolment, write, payload).await? else { return Ok(()) };
         // The node may have been unknown to this batch until now.
         notes.nodes.retain(|_, node| node.known.is_some());
         notes.replies.push(Outbound { topic: Topic::ClaimDown { fleet: self.fleet.settings.fleet, claim }, payload: reply });
-        Ok(Ok(()))
+        Ok(())
     }
 
     async fn online(&self, write: &mut Write<'_>, notes: &mut BatchNotes, node: NodeId, payload: &[u8]) -> Result<Verdict, StoreError> {
@@ -267,12 +300,12 @@ impl Router {
             }
             Link::Fork => {
                 let detail = format!("report {} contradicts what was committed up to {}", report.sequence, head.sequence);
-                node_store::note(write, node, "fork", &detail, now_ms).await?;
+                self.note(write, notes, node, "fork", &detail, now_ms).await?;
                 return Ok(Ok(()));
             }
             Link::Gap { missed } => {
                 let detail = format!("{missed} reports before {} are lost", report.sequence);
-                node_store::note(write, node, "gap", &detail, now_ms).await?;
+                self.note(write, notes, node, "gap", &detail, now_ms).await?;
             }
             Link::Next => {}
         }
@@ -302,7 +335,7 @@ impl Router {
             ReportPayload::CommandProgress(progress) => run_command::progress(write, commands, node, &progress, now_ms).await?,
             ReportPayload::CommandResult(result) => run_command::result(write, commands, node, &result, now_ms).await?,
             ReportPayload::Gap(gap) => {
-                node_store::note(write, node, "dropped", &format!("the node dropped {} reports", gap.dropped), now_ms).await?;
+                self.note(write, notes, node, "dropped", &format!("the node dropped {} reports", gap.dropped), now_ms).await?;
             }
             ReportPayload::Unsupported(kind) => return Ok(Err(format!("report {}: kind {kind} is not known", report.sequence))),
         }

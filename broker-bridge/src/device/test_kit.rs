@@ -68,7 +68,13 @@ impl Kit {
         let authority = FleetCa::create("test", NOW_MS / 1000).unwrap();
         let router = Router::new(
             Arc::clone(&fleet),
-            Enrolment { authority, host: "broker.example".into(), port: 8883, refusals: RefusalLog::default() },
+            Enrolment {
+                authority,
+                host: "broker.example".into(),
+                port: 8883,
+                refusals: RefusalLog::default(),
+                malformed: RefusalLog::default(),
+            },
         );
         Self { fleet, router, clock, sent, _sender: sender, _folder: folder }
     }
@@ -114,7 +120,7 @@ impl Kit {
     }
 
     pub(crate) async fn take_arrivals(&self, batch: &[Arrival]) {
-        take_batch(&self.fleet.store, &self.clock, &self.router, &self.fleet.publisher, batch).await;
+        drop(take_batch(&self.fleet.store, &self.clock, &self.router, &self.fleet.publisher, batch).await);
     }
 
     fn of_fleet(&self, topic: Topic) -> Topic {

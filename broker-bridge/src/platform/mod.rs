@@ -1,5 +1,6 @@
 //! Mechanism: what the bridge stands on and what knows nothing of fleets.
 
+pub mod allowance;
 #[cfg(feature = "embedded-broker")]
 pub mod embedded_broker;
 pub mod files;

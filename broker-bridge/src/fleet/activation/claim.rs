@@ -104,6 +104,8 @@ pub struct Enrolment {
     pub port: u16,
     /// How often refusals are logged.
     pub refusals: RefusalLog,
+    /// How often is logged what is no claim at all. On its own: it must not crowd out the refusals.
+    pub malformed: RefusalLog,
 }
 
 /// Lets a line through for each refusal, and a few a minute when somebody tries many: anybody can send claims.
@@ -139,8 +141,13 @@ impl RefusalLog {
 /// # Errors
 /// What the database says.
 pub async fn take(fleet: &Fleet, enrolment: &Enrolment, write: &mut Write<'_>, payload: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-    let Some(claim) = prove(payload) else { return Ok(None) };
     let now_ms = fleet.clock.now_ms();
+    let Some(claim) = prove(payload) else {
+        if let Some(unsaid) = enrolment.malformed.may_log(now_ms) {
+            tracing::warn!(bytes = payload.len(), unsaid, "what came as a claim is malformed, or its signatures do not fit");
+        }
+        return Ok(None);
+    };
     let id = claim.request.activation.to_string();
     let standing = match store::standing(write.connection(), &id).await? {
         None => None,

@@ -253,6 +253,14 @@ pub async fn note(write: &mut Write<'_>, node: NodeId, kind: &'static str, detai
         .bind(detail)
         .execute(write.connection())
         .await?;
+    Ok(())
+}
+
+/// Removes the oldest notes beyond [`MAXIMUM_EVENTS`]. Once for each transaction that notes something.
+///
+/// # Errors
+/// What the database says.
+pub async fn prune_notes(write: &mut Write<'_>) -> Result<(), StoreError> {
     // Event ids rise with time. Looking at the entry beyond the limit costs a walk of the index only, and events are rare.
     sqlx::query("DELETE FROM node_event WHERE event_id <= (SELECT event_id FROM node_event ORDER BY event_id DESC LIMIT 1 OFFSET $1)")
         .bind(MAXIMUM_EVENTS)

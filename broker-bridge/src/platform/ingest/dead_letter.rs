@@ -36,6 +36,11 @@ pub(super) async fn keep(write: &mut Write<'_>, now_ms: u64, message: &Inbound, 
         .bind(payload)
         .execute(write.connection())
         .await?;
+    Ok(())
+}
+
+/// Makes place: removes the oldest beyond the limit. Once for each transaction that sets something aside.
+pub(super) async fn prune(write: &mut Write<'_>) -> Result<(), StoreError> {
     let kept: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM dead_letter").fetch_one(write.connection()).await?;
     if kept > MAXIMUM_LETTERS {
         sqlx::query("DELETE FROM dead_letter WHERE letter_id IN (SELECT letter_id FROM dead_letter ORDER BY letter_id LIMIT $1)")
