@@ -55,8 +55,8 @@ impl Floor {
         // Answers to claims that nobody made: nobody else of the fleet listens there.
         let topic = |number: u8| Topic::ClaimDown { fleet: fleet.id(), claim: ClaimId([number; 16]) }.to_string();
         let (question, answer) = (topic(1), topic(2));
-        let asker = connect(&runtime, fleet, "flotilla-bridge-bench-1", &answer);
-        let echo = connect(&runtime, fleet, "flotilla-bridge-bench-2", &question);
+        let asker = connect(&runtime, fleet, "flotilla-bridge-1", &answer);
+        let echo = connect(&runtime, fleet, "flotilla-bridge-2", &question);
         runtime.spawn(answer_all(echo, answer));
         let node = fleet.nodes.first().expect("the fleet has a node").state();
         let files = [fleet.home().path(), node.as_path()].map(append_to);

@@ -125,11 +125,17 @@ pub async fn init(options: &InitOptions, clock: &Clock) -> Result<String, InitEr
     std::fs::create_dir_all(&parent).map_err(|source| InitError::Write { path: parent.clone(), source })?;
     let mut building = std::ffi::OsString::from(".");
     building.push(name);
-    building.push(format!(".init-{}", std::process::id()));
+    // Nobody else has this name, so nothing that is removed below belongs to anybody else.
+    let mut suffix = [0; 8];
+    getrandom::fill(&mut suffix).map_err(SealError::Random)?;
+    building.push(format!(".init-{:016x}", u64::from_be_bytes(suffix)));
     let building = parent.join(building);
+    files::create_folder(&building).map_err(|source| InitError::Write { path: building.clone(), source })?;
+    let mut made_here = true;
     let made = build(&Home::new(&building), options, clock).await.and_then(|settings| {
         // An empty folder gives way to the rename; anything else in the way refuses it.
         std::fs::rename(&building, &options.home).map_err(|source| InitError::Write { path: options.home.clone(), source })?;
+        made_here = false;
         files::sync_folder(&parent).map_err(|source| InitError::Write { path: parent.clone(), source })?;
         Ok(settings)
     });
@@ -143,9 +149,7 @@ pub async fn init(options: &InitOptions, clock: &Clock) -> Result<String, InitEr
             wanted.operator_environment().display()
         )),
         Err(error) => {
-            if let Err(left) = std::fs::remove_dir_all(&building)
-                && left.kind() != io::ErrorKind::NotFound
-            {
+            if made_here && let Err(left) = std::fs::remove_dir_all(&building) {
                 tracing::warn!(path = %building.display(), error = %left, "an unfinished home is left; remove it");
             }
             Err(error)
@@ -182,8 +186,8 @@ fn state(home: &Home) -> Result<Place, InitError> {
 
 async fn build(home: &Home, options: &InitOptions, clock: &Clock) -> Result<Settings, InitError> {
     let now_ms = clock.now_ms();
-    for folder in [home.path(), &home.keys(), &home.trust(), &home.certificates()] {
-        files::create_folder(folder).map_err(|source| InitError::Write { path: folder.to_owned(), source })?;
+    for folder in [home.keys(), home.trust(), home.certificates()] {
+        files::create_folder(&folder).map_err(|source| InitError::Write { path: folder.clone(), source })?;
     }
     public(&home.settings(), settings_text(options).as_bytes())?;
     let settings = Settings::load_file(home.path())?;

@@ -226,3 +226,13 @@ async fn a_device_enrols_connects_and_runs_a_command() {
     client.stop().await;
     bridge.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_part_that_ends_by_itself_is_named_and_the_rest_still_stops() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bridge = Bridge::start(folder.path()).await;
+    assert!(tokio::time::timeout(Duration::from_millis(200), bridge.device.ended()).await.is_err(), "everything runs");
+    bridge.device.ingest.abort();
+    assert_eq!(tokio::time::timeout(PATIENCE, bridge.device.ended()).await.unwrap(), "ingest");
+    bridge.stop().await;
+}

@@ -209,6 +209,20 @@ async fn a_claim_makes_a_node_once_and_renews_for_ever() {
 }
 
 #[tokio::test]
+async fn a_request_for_activations_has_bounded_filters() {
+    use flotilla_api::activations::{DescribeActivationsFilter, DescribeActivationsRequest};
+    let kit = Kit::new().await;
+    let describe = async |count: usize, value: String| {
+        let filter = DescribeActivationsFilter { filter_key: Some("IamRole".into()), filter_values: Some(vec![value]) };
+        let request = DescribeActivationsRequest { filters: Some(vec![filter; count]), ..Default::default() };
+        crate::fleet::activation::api::describe_activations(&kit.fleet, &Kit::caller(), request).await
+    };
+    assert!(describe(10, "role".into()).await.is_ok());
+    assert_eq!(describe(11, "role".into()).await.unwrap_err().kind, "ValidationException");
+    assert_eq!(describe(1, "x".repeat(2_000)).await.unwrap_err().kind, "InvalidFilter");
+}
+
+#[tokio::test]
 async fn claims_are_refused_for_each_reason() {
     let mut kit = Kit::new().await;
     let activation = activation(&kit, 5).await;

@@ -12,8 +12,8 @@ use flotilla_protocol::id::FleetId;
 use flotilla_protocol::topic::Topic;
 use std::net::SocketAddr;
 
-/// The common name of the certificate with which the claim broker passes claims on.
-pub const CLAIM_LINK_NAME: &str = "flotilla-bridge-claims";
+/// The common name of the certificate with which the claim broker passes claims on. No broker takes it for a bridge's name.
+pub const CLAIM_LINK_NAME: &str = "flotilla-claims";
 
 /// Largest packet, as on the embedded broker.
 const MAX_PACKET: usize = 128 * 1024;
@@ -92,6 +92,7 @@ log_type notice
 # Never add a listener without certificates here: its clients could take any client id, the bridge's included.
 listener {port} {address}
 cafile {folder}/ca.pem
+tls_version tlsv1.3
 certfile {folder}/server.pem
 keyfile {folder}/server.key
 require_certificate true

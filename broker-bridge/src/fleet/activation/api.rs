@@ -28,6 +28,10 @@ const MAXIMUM_ROLE: usize = 64;
 const MAXIMUM_TAGS: usize = 50;
 /// Most further keys that are kept.
 const MAXIMUM_METADATA: usize = 50;
+/// Most filters of one request.
+const MAXIMUM_FILTERS: usize = 10;
+/// Longest value of a filter, in bytes: a name fits.
+const MAXIMUM_FILTER_BYTES: usize = 1024;
 /// Most values of one filter.
 const MAXIMUM_FILTER_VALUES: usize = 100;
 
@@ -174,6 +178,9 @@ pub(crate) async fn describe_activations(
 ) -> Result<DescribeActivationsResult, ApiError> {
     let size = page_size(request.max_results, 1..=50)?;
     let scope = TokenScope::new("DescribeActivations", &request.filters);
+    if request.filters.as_ref().is_some_and(|filters| filters.len() > MAXIMUM_FILTERS) {
+        return Err(ApiError::validation(format!("at most {MAXIMUM_FILTERS} filters are taken")));
+    }
     let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(
         "SELECT activation_id, description, default_instance_name, iam_role, registration_limit, registrations_count, expires_ms, \
          created_ms, tags FROM activation WHERE deleted_ms IS NULL",
@@ -190,8 +197,12 @@ pub(crate) async fn describe_activations(
             }
         };
         let values = filter.filter_values.as_deref().unwrap_or_default();
-        if !(1..=MAXIMUM_FILTER_VALUES).contains(&values.len()) {
-            return Err(ApiError::new("InvalidFilter", format!("give 1 to {MAXIMUM_FILTER_VALUES} values")));
+        let fits = |value: &String| value.len() <= MAXIMUM_FILTER_BYTES;
+        if !(1..=MAXIMUM_FILTER_VALUES).contains(&values.len()) || !values.iter().all(fits) {
+            return Err(ApiError::new(
+                "InvalidFilter",
+                format!("give 1 to {MAXIMUM_FILTER_VALUES} values of at most {MAXIMUM_FILTER_BYTES} bytes"),
+            ));
         }
         query.push(" AND ").push(column).push(" IN (");
         let mut separated = query.separated(", ");

@@ -14,7 +14,7 @@
 use flotilla_protocol::id::{ClaimId, FleetId, NodeId};
 use flotilla_protocol::topic::{Topic, UpKind, node_filters};
 
-/// The bridge's common name, and how those of further bridges begin (with a `-` after it).
+/// The bridge's common name. Those of further bridges have a `-` and digits after it.
 const BRIDGE: &str = "flotilla-bridge";
 /// Longest last level of a node's topic. The kinds of today are shorter; a kind of tomorrow passes without a change here.
 const MAX_KIND: usize = 32;
@@ -32,7 +32,10 @@ impl Identity {
     pub(super) fn of_common_name(name: &str) -> Option<Self> {
         match name.strip_prefix(BRIDGE) {
             Some("") => Some(Self::Bridge),
-            Some(rest) => rest.strip_prefix('-').filter(|number| !number.is_empty()).map(|_| Self::Bridge),
+            Some(rest) => {
+                let number = rest.strip_prefix('-').filter(|number| !number.is_empty());
+                number.filter(|number| number.bytes().all(|byte| byte.is_ascii_digit())).map(|_| Self::Bridge)
+            }
             None => name.parse().ok().map(Self::Node),
         }
     }
@@ -166,7 +169,13 @@ mod tests {
             ("flotilla-bridge", Some(Identity::Bridge)),
             ("flotilla-bridge-2", Some(Identity::Bridge)),
             (OWN, Some(Identity::Node(OWN.parse().unwrap()))),
+            ("flotilla-bridge-17", Some(Identity::Bridge)),
+            (crate::platform::mosquitto::CLAIM_LINK_NAME, None),
             ("flotilla-bridge-", None),
+            ("flotilla-bridge-claims", None),
+            ("flotilla-bridge-2a", None),
+            ("flotilla-bridge--2", None),
+            ("flotilla-bridge-٢", None),
             ("flotilla-bridges", None),
             ("flotilla-broker", None),
             ("Flotilla-bridge", None),

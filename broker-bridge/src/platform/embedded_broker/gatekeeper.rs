@@ -115,7 +115,8 @@ impl Gatekeeper {
         if connect.protocol_version != MQTT_5 {
             return Err(ReasonCode::UnsupportedProtocolVersion);
         }
-        if connect.keep_alive > MAX_KEEP_ALIVE_S {
+        // 0 would be for ever.
+        if !(1..=MAX_KEEP_ALIVE_S).contains(&connect.keep_alive) {
             return Err(ReasonCode::ImplementationSpecificError);
         }
         let identity = match &self.door {

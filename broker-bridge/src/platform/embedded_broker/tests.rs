@@ -318,6 +318,7 @@ async fn old_protocols_long_keep_alives_and_large_packets_are_refused() {
     let old = way.connect(Hello { level: 4, ..Hello::new(NODE) }).await;
     assert_eq!(old.err(), Some(1), "3.1.1's word for an unacceptable protocol version");
     assert!(way.connect(Hello { keep_alive_s: 1_801, ..Hello::new(NODE) }).await.is_err());
+    assert!(way.connect(Hello { keep_alive_s: 0, ..Hello::new(NODE) }).await.is_err(), "for ever");
     let mut bridge = bridge_that_hears_all(&fleet).await;
     let mut node = fleet.join(NODE).await;
     let up = topic(NODE, "u/report");

@@ -18,23 +18,25 @@ pub(super) fn with_client_certificates(settings: &EmbeddedBrokerSettings) -> Res
     let provider = Arc::new(ring::default_provider());
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
     let verifier = verifier.build().map_err(BrokerError::Verifier)?;
-    acceptor(settings, provider, verifier)
+    // Whoever has a certificate of the fleet runs our link, which speaks TLS 1.3.
+    acceptor(settings, provider, verifier, &[&rustls::version::TLS13])
 }
 
 /// TLS that proves the server only.
 pub(super) fn anonymous(settings: &EmbeddedBrokerSettings) -> Result<TlsAcceptor, BrokerError> {
-    acceptor(settings, Arc::new(ring::default_provider()), Arc::new(NoClientAuth))
+    acceptor(settings, Arc::new(ring::default_provider()), Arc::new(NoClientAuth), rustls::DEFAULT_VERSIONS)
 }
 
 fn acceptor(
     settings: &EmbeddedBrokerSettings,
     provider: Arc<CryptoProvider>,
     verifier: Arc<dyn ClientCertVerifier>,
+    versions: &[&'static rustls::SupportedProtocolVersion],
 ) -> Result<TlsAcceptor, BrokerError> {
     let chain = vec![CertificateDer::from(settings.server.certificate_der.clone())];
     let key = PrivatePkcs8KeyDer::from(settings.server.private_key_pkcs8_der.to_vec());
     let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .map_err(BrokerError::Certificate)?
         .with_client_cert_verifier(verifier)
         .with_single_cert(chain, PrivateKeyDer::Pkcs8(key))
