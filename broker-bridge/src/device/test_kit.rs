@@ -55,6 +55,7 @@ impl Kit {
             claim_port: 8884,
             pace: Pace::default(),
             longest_activation_ms: 30 * 86_400_000,
+            retention_ms: 90 * 86_400_000,
         };
         let fleet = Arc::new(Fleet {
             store: Store::open(&folder.path().join("fleet.db"), MIGRATIONS).await.unwrap(),

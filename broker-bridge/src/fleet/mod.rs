@@ -46,6 +46,8 @@ pub struct FleetSettings {
     pub pace: pace::Pace,
     /// How far ahead an activation may expire, in milliseconds.
     pub longest_activation_ms: u64,
+    /// How long commands are kept after they have ended, in milliseconds.
+    pub retention_ms: u64,
 }
 
 /// Bells that wake what otherwise waits for its period.
@@ -109,6 +111,7 @@ impl Fleet {
             claim_port: claim.port,
             pace: pace::Pace { minimum_ms: settings.resend_minimum_s * 1000, maximum_ms: settings.resend_maximum_s * 1000 },
             longest_activation_ms: u64::from(settings.longest_activation_days) * 86_400_000,
+            retention_ms: u64::from(settings.retention_days) * 86_400_000,
         };
         Ok(Arc::new(Self { store, clock, sealer, settings, signer, nudge: Nudges::default(), publisher: Publisher::new() }))
     }

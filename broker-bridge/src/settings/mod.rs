@@ -28,6 +28,9 @@ const ACTIVATION_DAYS: std::ops::RangeInclusive<u32> = 1..=3650;
 pub const DEFAULT_RESEND_S: (u32, u32) = (5, 600);
 /// What the settings `limits.resend_minimum_s` and `limits.resend_maximum_s` may be.
 const RESEND_S: std::ops::RangeInclusive<u32> = 1..=3600;
+/// How long commands are kept where nothing is set, in days, and what can be set.
+const DEFAULT_RETENTION_DAYS: u32 = 90;
+const RETENTION_DAYS: std::ops::RangeInclusive<u32> = 1..=3650;
 /// Begins the names of environment variables that change settings.
 pub const ENVIRONMENT_PREFIX: &str = "FLOTILLA_BRIDGE";
 
@@ -135,6 +138,8 @@ pub struct Settings {
     pub broker: BrokerSettings,
     /// How far ahead an activation may expire, in days; AWS allows 30.
     pub longest_activation_days: u32,
+    /// How long commands are kept after they have ended, with their output, in days.
+    pub retention_days: u32,
     /// First pause before what is not answered is sent again, by us and by nodes, in seconds; it doubles up to `resend_maximum_s`.
     pub resend_minimum_s: u32,
     /// Longest pause before what is not answered is sent again, in seconds.
@@ -177,6 +182,7 @@ struct BrokerSection {
 #[serde(deny_unknown_fields, default)]
 struct LimitsSection {
     activation_days: Option<u32>,
+    retention_days: Option<u32>,
     resend_minimum_s: Option<u32>,
     resend_maximum_s: Option<u32>,
 }
@@ -247,6 +253,11 @@ impl Settings {
             let value = longest_activation_days.to_string();
             return Err(SettingsError::Value { key: "limits.activation_days", value, expected: "1 to 3650 days" });
         }
+        let retention_days = limits.retention_days.unwrap_or(DEFAULT_RETENTION_DAYS);
+        if !RETENTION_DAYS.contains(&retention_days) {
+            let value = retention_days.to_string();
+            return Err(SettingsError::Value { key: "limits.retention_days", value, expected: "1 to 3650 days" });
+        }
         let resend_minimum_s = limits.resend_minimum_s.unwrap_or(DEFAULT_RESEND_S.0);
         if !RESEND_S.contains(&resend_minimum_s) {
             let value = resend_minimum_s.to_string();
@@ -257,7 +268,7 @@ impl Settings {
             let (value, expected) = (resend_maximum_s.to_string(), "limits.resend_minimum_s to 3600 seconds");
             return Err(SettingsError::Value { key: "limits.resend_maximum_s", value, expected });
         }
-        Ok(Self { home, name, region, api, broker, longest_activation_days, resend_minimum_s, resend_maximum_s })
+        Ok(Self { home, name, region, api, broker, longest_activation_days, retention_days, resend_minimum_s, resend_maximum_s })
     }
 }
 
@@ -341,6 +352,7 @@ mod tests {
             ("name = 'test'\n[broker]\naddress = '::1:8883'", &[], "broker.address"),
             ("name = 'test'\n[broker]\naddress = 'a:0'", &[], "broker.address"),
             ("name = 'test'\n[limits]\nactivation_days = 0", &[], "limits.activation_days"),
+            ("name = 'test'\n[limits]\nretention_days = 0", &[], "limits.retention_days"),
             ("name = 'test'\n[limits]\nresend_minimum_s = 0", &[], "limits.resend_minimum_s"),
             ("name = 'test'\n[limits]\nresend_minimum_s = 9\nresend_maximum_s = 8", &[], "limits.resend_maximum_s"),
             ("name =", &[], "bridge.toml"),

@@ -2,7 +2,7 @@
 //!
 //! A *command* is the signed order with its rate control; an *invocation* is that command on one node. An invocation goes
 //! Pending → Sent → Accepted → Running → one end, and what a node has signed decides; the bridge itself ends only what was
-//! never sent, and what was not answered in time, which a node's signed end still overrides ([`rules::transition`]).
+//! never sent, and what was not answered in time, which a node's signed word still overrides ([`rules::transition`]).
 //!
 //! A command's invocations are inserted with it in one transaction, so whoever has its id can read them. Dispatch
 //! ([`reconcile`]) sends what MaxConcurrency and MaxErrors allow, and again until the node answers.
@@ -11,6 +11,7 @@ pub mod api;
 pub mod ingest;
 pub mod model;
 pub mod reconcile;
+mod retention;
 pub mod rules;
 mod store;
 #[cfg(test)]

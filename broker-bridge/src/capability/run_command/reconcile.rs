@@ -4,6 +4,7 @@
 //! costs a pause of the re-send rule, never an order. Between rounds it sleeps until the next due time or until it is nudged,
 //! and an idle fleet costs nothing.
 
+use super::retention;
 use super::rules::ANSWER_GRACE_MS;
 use super::store::{self, Ledger, ToSend};
 use crate::fleet::Fleet;
@@ -30,11 +31,23 @@ const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
 /// Commands from which one round releases invocations.
 const COMMANDS: usize = 64;
 
-/// Runs rounds until it is asked to stop.
+/// Runs rounds until it is asked to stop, and removes what is old where there is nothing to send.
 pub async fn run(fleet: Arc<Fleet>, mut shutdown: Shutdown) {
+    let mut prune_at_ms = 0;
     while !shutdown.is_requested() {
         let pause = match round(&fleet).await {
             Ok(Round { more: true, .. }) => continue,
+            Ok(_) if fleet.clock.now_ms() >= prune_at_ms => {
+                match retention::prune(&fleet).await {
+                    Ok(true) => {}
+                    Ok(false) => prune_at_ms = fleet.clock.now_ms().saturating_add(retention::PAUSE_MS),
+                    Err(error) => {
+                        tracing::error!(error = &error as &dyn std::error::Error, "old commands could not be removed");
+                        prune_at_ms = fleet.clock.now_ms().saturating_add(retention::PAUSE_MS);
+                    }
+                }
+                continue;
+            }
             Ok(Round { next_due_ms, .. }) => {
                 let now_ms = fleet.clock.now_ms();
                 let pause = next_due_ms.map_or(LONGEST_SLEEP, |due| Duration::from_millis(due.saturating_sub(now_ms)));

@@ -1,0 +1,113 @@
+//! How long commands are kept: what ended long ago is removed with its invocations and its output.
+
+use crate::fleet::Fleet;
+use crate::platform::store::StoreError;
+use crate::platform::time::to_column;
+
+/// Most rows that one transaction removes: the writer must soon be free for what is urgent.
+const BATCH: i64 = 256;
+/// The pause after everything old was removed, in milliseconds.
+pub(super) const PAUSE_MS: u64 = 3_600_000;
+
+/// Removes one batch; `true` when there may be more.
+///
+/// # Errors
+/// What the database says; nothing was removed then.
+pub(super) async fn prune(fleet: &Fleet) -> Result<bool, StoreError> {
+    // Removed in this order, so that what an interrupted removal leaves is found again.
+    const REMOVE: [&str; 2] = [
+        "DELETE FROM command_output WHERE (command_id, node_id, step, stream, chunk_offset) IN \
+         (SELECT command_id, node_id, step, stream, chunk_offset FROM command_output WHERE command_id = $1 LIMIT $2)",
+        "DELETE FROM invocation WHERE (command_id, node_id) IN (SELECT command_id, node_id FROM invocation WHERE command_id = $1 LIMIT $2)",
+    ];
+    let before_ms = fleet.clock.now_ms().saturating_sub(fleet.settings.retention_ms);
+    // Command ids begin with their time: the old ones are found without a look at the others.
+    let before = uuid::Builder::from_unix_timestamp_millis(before_ms, &[0; 10]).into_uuid().to_string();
+    let mut write = fleet.store.write().await?;
+    let command_id: Option<String> = sqlx::query_scalar(
+        "SELECT command_id FROM command WHERE command_id < $1 AND expires_ms < $2 AND count_pending + count_sent + count_active = 0 \
+         ORDER BY command_id LIMIT 1",
+    )
+    .bind(before)
+    .bind(to_column(before_ms))
+    .fetch_optional(write.connection())
+    .await?;
+    let Some(command_id) = command_id else { return Ok(false) };
+    let mut left = BATCH;
+    for sql in REMOVE {
+        let removed = sqlx::query(sql).bind(&command_id).bind(left).execute(write.connection()).await?.rows_affected();
+        left = left.saturating_sub(i64::try_from(removed).unwrap_or(i64::MAX));
+        if left <= 0 {
+            break;
+        }
+    }
+    if left > 0 {
+        sqlx::query("DELETE FROM command WHERE command_id = $1").bind(&command_id).execute(write.connection()).await?;
+        tracing::debug!(command = command_id, "a command was removed, as it ended long ago");
+    }
+    write.commit().await?;
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::test_kit::Kit;
+    use std::time::Duration;
+
+    async fn run(kit: &Kit, sql: String) {
+        let mut write = kit.fleet.store.write().await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(write.connection()).await.unwrap();
+        write.commit().await.unwrap();
+    }
+
+    /// A command of now with so many invocations and chunks of output.
+    async fn command(kit: &Kit, number: u8, invocations: u32, open: u32) -> String {
+        let now_ms = kit.clock.now_ms();
+        let id = uuid::Builder::from_unix_timestamp_millis(now_ms, &[number; 10]).into_uuid().to_string();
+        let counts = "count_succeeded, count_failed, count_execution_timed_out, count_cancelled, count_delivery_timed_out, count_refused, \
+                      count_undeliverable, count_terminated";
+        run(
+            kit,
+            format!(
+                "INSERT INTO command (command_id, envelope, requester, document_name, document_version, steps, comment, parameters, \
+                 instance_ids, targets, requested_ms, expires_ms, timeout_seconds, max_concurrency, max_errors, limit_concurrency, \
+                 limit_errors, status, status_details, count_pending, count_sent, count_active, {counts}) VALUES ('{id}', '', '', '', '', \
+                 '[]', '', '', '', '', {now_ms}, {now_ms}, 30, '', '', 1, 1, '', '', {open}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);"
+            ),
+        )
+        .await;
+        for node in 0..invocations {
+            run(
+                kit,
+                format!(
+                    "INSERT INTO invocation (command_id, node_id, leaf_index, proof, requested_ms, state, give_up_ms) \
+                     VALUES ('{id}', 'node-{node}', 0, '', 0, 'succeeded', 0); \
+                     INSERT INTO command_output (command_id, node_id, step, stream, chunk_offset, end_offset, bytes) \
+                     VALUES ('{id}', 'node-{node}', 0, 0, 0, 1, 'x');"
+                ),
+            )
+            .await;
+        }
+        id
+    }
+
+    #[tokio::test]
+    async fn what_ended_long_ago_is_removed_in_small_batches_and_nothing_else() {
+        let kit = Kit::new().await;
+        command(&kit, 1, 300, 0).await;
+        let open = command(&kit, 2, 1, 1).await;
+        kit.clock.advance(Duration::from_millis(kit.fleet.settings.retention_ms));
+        assert!(!prune(&kit.fleet).await.unwrap(), "old, but not too old");
+        kit.clock.advance(Duration::from_secs(1));
+        let young = command(&kit, 3, 1, 0).await;
+        assert!(prune(&kit.fleet).await.unwrap());
+        assert_eq!(kit.count("SELECT COUNT(*) FROM command_output").await, 302 - BATCH);
+        while prune(&kit.fleet).await.unwrap() {}
+        let left: Vec<String> =
+            sqlx::query_scalar("SELECT command_id FROM command ORDER BY command_id").fetch_all(kit.fleet.store.reader()).await.unwrap();
+        assert_eq!(left, [open, young]);
+        assert_eq!(kit.count("SELECT COUNT(*) FROM invocation").await, 2);
+        assert_eq!(kit.count("SELECT COUNT(*) FROM command_output").await, 2);
+    }
+}
