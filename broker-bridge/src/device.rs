@@ -29,6 +29,8 @@ use tokio::sync::mpsc;
 
 /// The name in the bridge's certificate.
 pub const BRIDGE_CLIENT_ID: &str = "flotilla-bridge";
+/// How long dispatch may take to end.
+const DISPATCH_STOP: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Why the device half could not start.
 #[derive(Debug, thiserror::Error)]
@@ -141,23 +143,22 @@ impl Device {
     }
 
     /// Stops in order: no more sending, then the connection, then what came in is committed, then the broker.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         self.stop_dispatch.request();
-        settled(self.dispatch).await;
+        // It may wait for a place on a connection that does not move; what it has not sent is due again at the next start.
+        if !self.dispatch.is_finished() && tokio::time::timeout(DISPATCH_STOP, &mut self.dispatch).await.is_err() {
+            tracing::warn!("dispatch did not end in time");
+            self.dispatch.abort();
+        }
         self.connection.stop().await;
         // With the connection gone, ingest ends when it has taken up what is left.
-        settled(self.ingest).await;
+        if !self.ingest.is_finished() {
+            drop(self.ingest.await);
+        }
         #[cfg(feature = "embedded-broker")]
         if let Some(broker) = self.broker {
             broker.stop().await;
         }
-    }
-}
-
-/// Waits for a task that may have been waited for before.
-async fn settled(task: tokio::task::JoinHandle<()>) {
-    if !task.is_finished() {
-        drop(task.await);
     }
 }
 

@@ -101,9 +101,9 @@ mod on_the_real_one {
                 let Ok(mut claim) = self.claim(PROBE).await else { continue };
                 bridge.subscribe(&up).await;
                 let taken = claim.publish(&up, b"probe", false).await;
-                if taken.is_ok_and(|reason| reason == 0) {
-                    // A subscriber is there: the link. It passes the claim on as soon as its other end is connected.
-                    bridge.message().await;
+                // A subscriber is there: the link. It passes the claim on when its other end is connected; where it was not, it may
+                // begin anew and forget the claim.
+                if taken.is_ok_and(|reason| reason == 0) && tokio::time::timeout(Duration::from_secs(2), bridge.message()).await.is_ok() {
                     return;
                 }
             }
