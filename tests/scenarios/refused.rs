@@ -37,7 +37,6 @@ fn documents_that_cannot_be_run_are_refused_by_the_api() {
     let good = step("aws:runShellScript", script);
     let cases = [
         ("an unknown plugin", "JSON", step("aws:makeCoffee", "{}"), "aws:makeCoffee"),
-        ("a plugin of Windows", "JSON", step("aws:psModule", r#"{"runCommand":["x"]}"#), "aws:psModule"),
         ("a plugin without its input", "JSON", step("aws:runShellScript", "{}"), "runCommand"),
         ("an unknown input", "JSON", step("aws:runShellScript", r#"{"runCommand":["true"],"colour":"red"}"#), "colour"),
         ("a wrong type", "JSON", step("aws:runShellScript", r#"{"runCommand":{"a":1}}"#), "runCommand"),

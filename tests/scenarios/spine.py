@@ -171,7 +171,7 @@ def names_of_errors():
     refused_by_code(
         "ValidationException", ssm.send_command, DocumentName=SHELL, InstanceIds=[NODE], Parameters=script, MaxConcurrency="0"
     )
-    refused("InvalidInstanceId", ssm.send_command, DocumentName=SHELL, InstanceIds=["not an id"], Parameters=script)
+    refused_by_code("ValidationException", ssm.send_command, DocumentName=SHELL, InstanceIds=["not an id"], Parameters=script)
     wrong = boto3.client("ssm", aws_secret_access_key="wrong", aws_access_key_id=os.environ["AWS_ACCESS_KEY_ID"])
     for client, code in ((wrong, "SignatureDoesNotMatch"), (boto3.client("ssm", aws_access_key_id="AKIAUNKNOWN", aws_secret_access_key="x"), "UnrecognizedClientException")):
         try:
