@@ -44,7 +44,7 @@ fn run(command: Command) -> ExitCode {
         }),
         Command::Exec { settings, supervisor } => with_settings(&settings, async |settings| {
             process::stop_with_supervisor(supervisor)?;
-            Ok(exec::run(settings, supervisor.is_some()).await?)
+            Ok(exec::run(settings).await?)
         }),
     }
 }

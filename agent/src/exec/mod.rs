@@ -73,7 +73,7 @@ pub enum ExecError {
 ///
 /// # Errors
 /// See [`ExecError`]. Nothing that was promised is lost then: the journal has it.
-pub async fn run(settings: Settings, _supervised: bool) -> Result<(), ExecError> {
+pub async fn run(settings: Settings) -> Result<(), ExecError> {
     let state = ExecState::load(&settings)?;
     let boot = clock::boot_id().map_err(|source| ExecError::System { what: "the boot id", source })?;
     let trust = Trust::from_pinned(&state.root_hash, state.bundles.iter().map(Vec::as_slice)).map_err(ExecError::Trust)?;
