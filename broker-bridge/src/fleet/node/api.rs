@@ -1,17 +1,17 @@
 //! The endpoints of nodes: list them, ask whether one is connected, give one a role, remove one.
 
+use super::description::{self, Description, known};
 use super::filter::{Filter, Operator, Words};
 use super::{parse_node_id, properties, store, token_scope};
 use crate::fleet::Fleet;
 use crate::platform::http::{Access, ApiError, Caller, Registry};
-use crate::platform::page::{cut, page_size};
+use crate::platform::page::page_size;
 use flotilla_api::Timestamp;
 use flotilla_api::nodes::{
     DeregisterManagedInstanceRequest, DeregisterManagedInstanceResult, DescribeInstanceInformationRequest,
     DescribeInstanceInformationResult, DescribeInstancePropertiesRequest, GetConnectionStatusRequest, GetConnectionStatusResponse,
     InstanceInformation, UpdateManagedInstanceRoleRequest, UpdateManagedInstanceRoleResult,
 };
-use sqlx::QueryBuilder;
 
 /// How `DescribeInstanceInformation` names what is wrong with a filter, and its limits.
 const WORDS: Words = Words { maximum_filters: 10, maximum_values: 100, invalid_value: "InvalidInstanceInformationFilterValue" };
@@ -39,48 +39,26 @@ fn filters(request: &DescribeInstanceInformationRequest) -> Result<Vec<Filter>, 
     Ok(both.map(|(key, values)| Filter { key: key.clone(), operator: Operator::Equal, values: values.clone() }).collect())
 }
 
-#[derive(sqlx::FromRow)]
-struct Row {
-    node_id: String,
-    activation_id: String,
-    name: Option<String>,
-    iam_role: String,
-    registered_ms: i64,
-    online: i64,
-    last_seen_ms: i64,
-    agent_version: String,
-    platform_name: String,
-    platform_version: String,
-    computer_name: String,
-    ip_address: String,
-}
-
-impl Row {
-    fn into_information(self) -> InstanceInformation {
-        let known = |text: String| Some(text).filter(|text| !text.is_empty());
-        InstanceInformation {
-            instance_id: Some(self.node_id),
-            ping_status: Some(ping_status(self.online != 0).to_owned()),
-            last_ping_date_time: Some(Timestamp::from_milliseconds(self.last_seen_ms)),
-            agent_version: known(self.agent_version),
-            platform_type: Some("Linux".to_owned()),
-            platform_name: known(self.platform_name),
-            platform_version: known(self.platform_version),
-            activation_id: known(self.activation_id),
-            iam_role: known(self.iam_role),
-            registration_date: Some(Timestamp::from_milliseconds(self.registered_ms)),
-            resource_type: Some("ManagedInstance".to_owned()),
-            name: self.name,
-            ip_address: known(self.ip_address),
-            computer_name: known(self.computer_name),
-            source_type: Some("AWS::SSM::ManagedInstance".to_owned()),
-            ..InstanceInformation::default()
-        }
+fn information(node: Description) -> InstanceInformation {
+    let ping_status = node.ping_status();
+    InstanceInformation {
+        instance_id: Some(node.node_id),
+        ping_status: Some(ping_status.to_owned()),
+        last_ping_date_time: Some(Timestamp::from_milliseconds(node.last_seen_ms)),
+        agent_version: known(node.agent_version),
+        platform_type: Some("Linux".to_owned()),
+        platform_name: known(node.platform_name),
+        platform_version: known(node.platform_version),
+        activation_id: known(node.activation_id),
+        iam_role: known(node.iam_role),
+        registration_date: Some(Timestamp::from_milliseconds(node.registered_ms)),
+        resource_type: Some("ManagedInstance".to_owned()),
+        name: node.name,
+        ip_address: known(node.ip_address),
+        computer_name: known(node.computer_name),
+        source_type: Some("AWS::SSM::ManagedInstance".to_owned()),
+        ..InstanceInformation::default()
     }
-}
-
-pub(super) fn ping_status(online: bool) -> &'static str {
-    if online { "Online" } else { "ConnectionLost" }
 }
 
 pub(crate) async fn describe_instance_information(
@@ -90,18 +68,8 @@ pub(crate) async fn describe_instance_information(
 ) -> Result<DescribeInstanceInformationResult, ApiError> {
     let size = page_size(request.max_results, 5..=50)?;
     let scope = token_scope(&(&request.instance_information_filter_list, &request.filters));
-    let mut query = QueryBuilder::new(
-        "SELECT node_id, activation_id, name, iam_role, registered_ms, online, last_seen_ms, agent_version, platform_name, \
-         platform_version, computer_name, ip_address FROM node WHERE deregistered_ms IS NULL",
-    );
-    WORDS.apply(&mut query, &filters(&request)?, fleet).await?;
-    if let Some(after) = scope.after(request.next_token.as_deref())? {
-        query.push(" AND node_id > ").push_bind(after);
-    }
-    query.push(" ORDER BY node_id LIMIT ").push_bind(size + 1);
-    let mut rows: Vec<Row> = query.build_query_as().fetch_all(fleet.store.reader()).await?;
-    let next_token = cut(&mut rows, size, &scope, |row| row.node_id.clone());
-    let list = rows.into_iter().map(Row::into_information).collect();
+    let (page, next_token) = description::page(fleet, &WORDS, &filters(&request)?, &scope, request.next_token.as_deref(), size).await?;
+    let list = page.into_iter().map(information).collect();
     Ok(DescribeInstanceInformationResult { instance_information_list: Some(list), next_token })
 }
 

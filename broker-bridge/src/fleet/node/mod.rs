@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod chain;
+mod description;
 mod filter;
 mod properties;
 pub mod store;

@@ -1,13 +1,12 @@
 //! `DescribeInstanceProperties`: nodes with what is known of their machines, filtered with operators.
 
-use super::api::ping_status;
+use super::description::{self, Description, known};
 use super::filter::{Filter, Operator, Words};
 use crate::fleet::Fleet;
 use crate::platform::http::{ApiError, Caller};
-use crate::platform::page::{TokenScope, cut, page_size};
+use crate::platform::page::{TokenScope, page_size};
 use flotilla_api::Timestamp;
 use flotilla_api::nodes::{DescribeInstancePropertiesRequest, DescribeInstancePropertiesResult, InstanceProperty};
-use sqlx::QueryBuilder;
 
 const WORDS: Words = Words { maximum_filters: 40, maximum_values: 40, invalid_value: "InvalidInstancePropertyFilterValue" };
 
@@ -46,44 +45,25 @@ fn named(operator: Option<&str>) -> Result<Operator, ApiError> {
     }
 }
 
-#[derive(sqlx::FromRow)]
-struct Row {
-    node_id: String,
-    activation_id: String,
-    name: Option<String>,
-    iam_role: String,
-    registered_ms: i64,
-    online: i64,
-    last_seen_ms: i64,
-    agent_version: String,
-    platform_name: String,
-    platform_version: String,
-    architecture: String,
-    computer_name: String,
-    ip_address: String,
-}
-
-impl Row {
-    fn into_property(self) -> InstanceProperty {
-        let known = |text: String| Some(text).filter(|text| !text.is_empty());
-        InstanceProperty {
-            name: self.name,
-            instance_id: Some(self.node_id),
-            architecture: known(self.architecture),
-            ip_address: known(self.ip_address),
-            ping_status: Some(ping_status(self.online != 0).to_owned()),
-            last_ping_date_time: Some(Timestamp::from_milliseconds(self.last_seen_ms)),
-            agent_version: known(self.agent_version),
-            platform_type: Some("Linux".to_owned()),
-            platform_name: known(self.platform_name),
-            platform_version: known(self.platform_version),
-            activation_id: known(self.activation_id),
-            iam_role: known(self.iam_role),
-            registration_date: Some(Timestamp::from_milliseconds(self.registered_ms)),
-            resource_type: Some("ManagedInstance".to_owned()),
-            computer_name: known(self.computer_name),
-            source_type: Some("AWS::SSM::ManagedInstance".to_owned()),
-        }
+fn property(node: Description) -> InstanceProperty {
+    let ping_status = node.ping_status();
+    InstanceProperty {
+        name: node.name,
+        instance_id: Some(node.node_id),
+        architecture: known(node.architecture),
+        ip_address: known(node.ip_address),
+        ping_status: Some(ping_status.to_owned()),
+        last_ping_date_time: Some(Timestamp::from_milliseconds(node.last_seen_ms)),
+        agent_version: known(node.agent_version),
+        platform_type: Some("Linux".to_owned()),
+        platform_name: known(node.platform_name),
+        platform_version: known(node.platform_version),
+        activation_id: known(node.activation_id),
+        iam_role: known(node.iam_role),
+        registration_date: Some(Timestamp::from_milliseconds(node.registered_ms)),
+        resource_type: Some("ManagedInstance".to_owned()),
+        computer_name: known(node.computer_name),
+        source_type: Some("AWS::SSM::ManagedInstance".to_owned()),
     }
 }
 
@@ -95,17 +75,7 @@ pub(crate) async fn describe_instance_properties(
     let size = page_size(request.max_results, 5..=1000)?;
     let filters_as_given = (&request.instance_property_filter_list, &request.filters_with_operator);
     let scope = TokenScope::new("DescribeInstanceProperties", &filters_as_given);
-    let mut query = QueryBuilder::new(
-        "SELECT node_id, activation_id, name, iam_role, registered_ms, online, last_seen_ms, agent_version, platform_name, \
-         platform_version, architecture, computer_name, ip_address FROM node WHERE deregistered_ms IS NULL",
-    );
-    WORDS.apply(&mut query, &filters(&request)?, fleet).await?;
-    if let Some(after) = scope.after(request.next_token.as_deref())? {
-        query.push(" AND node_id > ").push_bind(after);
-    }
-    query.push(" ORDER BY node_id LIMIT ").push_bind(size + 1);
-    let mut rows: Vec<Row> = query.build_query_as().fetch_all(fleet.store.reader()).await?;
-    let next_token = cut(&mut rows, size, &scope, |row| row.node_id.clone());
-    let properties = rows.into_iter().map(Row::into_property).collect();
+    let (page, next_token) = description::page(fleet, &WORDS, &filters(&request)?, &scope, request.next_token.as_deref(), size).await?;
+    let properties = page.into_iter().map(property).collect();
     Ok(DescribeInstancePropertiesResult { instance_properties: Some(properties), next_token })
 }
