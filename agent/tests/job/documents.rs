@@ -1,4 +1,4 @@
-//! The plans that the bridge makes of its test documents (`broker-bridge/tests/documents`), run by the real job. Each document says in its
+//! The plans that the bridge makes of its test documents (`document/tests/documents`), run by the real job. Each document says in its
 //! first line where its rule comes from; its result stands beside it.
 
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::kit::{Job, of_plan};
 const POWER_SHELL: &str = "power-shell";
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../broker-bridge/tests/documents")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../document/tests/documents")
 }
 
 fn unhex(text: &str) -> Vec<u8> {

@@ -6,7 +6,5 @@ mod documentation;
 mod documents_and_tags;
 mod groups;
 #[expect(clippy::unwrap_used, reason = "a failing step of a test's set-up ends the test")]
-mod plans;
-#[expect(clippy::unwrap_used, reason = "a failing step of a test's set-up ends the test")]
 mod support;
 mod wire;

@@ -1,7 +1,5 @@
 //! The endpoints of documents: make, read, describe, list, delete. Those of their versions are in `version.rs`.
 
-use super::content::{ContentError, Format};
-use super::model::{Document, ParameterType};
 use super::store::{self, Listed, MAXIMUM_DOCUMENTS, NewVersion, StoredDocument};
 use super::version;
 use crate::fleet::{ACCOUNT, Fleet, tag};
@@ -14,6 +12,8 @@ use flotilla_api::documents::{
     DescribeDocumentResult, DocumentDescription, DocumentIdentifier, DocumentKeyValuesFilter, DocumentParameter, GetDocumentRequest,
     GetDocumentResult, ListDocumentsRequest, ListDocumentsResult,
 };
+use flotilla_document::{ContentError, Format};
+use flotilla_document::{Document, ParameterType};
 use std::collections::BTreeMap;
 
 /// Most filters of a list (the model's limit).
@@ -124,7 +124,7 @@ async fn get_document(fleet: &Fleet, _caller: &Caller, request: GetDocumentReque
     let content = if wanted == stored.format {
         stored.content
     } else {
-        let converted = stored.format.read(&stored.content).and_then(|value| wanted.write(&value));
+        let converted = stored.format.rewrite(&stored.content, wanted);
         converted.map_err(|error| ApiError::internal(std::io::Error::other(error)))?
     };
     Ok(GetDocumentResult {

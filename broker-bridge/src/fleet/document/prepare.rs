@@ -1,11 +1,11 @@
 //! From a stored document to a plan: the documents that its steps run are read on the way.
 
-use super::compile::{CompileError, Compiled, Library, Reference, compile};
-use super::model::Document;
-use super::parameter::ParameterError;
 use super::store::{FindDocumentError, find};
 use crate::platform::http::ApiError;
 use crate::platform::store::Store;
+use flotilla_document::Document;
+use flotilla_document::ParameterError;
+use flotilla_document::{CompileError, Compiled, Library, Reference, compile};
 use std::collections::BTreeMap;
 
 /// Most documents that one command reads: more than fit into an order.

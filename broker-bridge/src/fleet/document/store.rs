@@ -1,11 +1,11 @@
 //! Documents in the database, and how a name and a version find one.
 
-use super::builtin::{self, Builtin};
-use super::content::{ContentError, Format};
-use super::model::Document;
 use crate::fleet::ACCOUNT;
 use crate::platform::http::ApiError;
 use crate::platform::store::{Store, StoreError, Write};
+use flotilla_document::Document;
+use flotilla_document::builtin::{self, Builtin};
+use flotilla_document::{ContentError, Format};
 use flotilla_protocol::sha256;
 use sha1::{Digest as _, Sha1};
 

@@ -1,8 +1,6 @@
 //! The endpoints of versions: add one, make one the default, list them.
 
 use super::api::{check_labels, describe, format};
-use super::content::Format;
-use super::model::Document;
 use super::store::{self, MAXIMUM_VERSIONS, NewVersion};
 use crate::fleet::{ACCOUNT, Fleet};
 use crate::platform::http::{Access, ApiError, Caller, Registry};
@@ -13,6 +11,8 @@ use flotilla_api::documents::{
     DocumentDefaultVersionDescription, DocumentVersionInfo, ListDocumentVersionsRequest, ListDocumentVersionsResult,
     UpdateDocumentDefaultVersionRequest, UpdateDocumentDefaultVersionResult, UpdateDocumentRequest, UpdateDocumentResult,
 };
+use flotilla_document::Document;
+use flotilla_document::Format;
 
 /// Adds the endpoints.
 pub(super) fn endpoints(registry: &mut Registry<Fleet>) {

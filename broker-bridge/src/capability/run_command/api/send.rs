@@ -208,7 +208,7 @@ fn sign(fleet: &Fleet, body: &OrderBody) -> Result<Vec<u8>, ApiError> {
     Ok(longest.envelope)
 }
 
-fn step_name(step: &document::Step) -> StepName {
+fn step_name(step: &flotilla_document::Step) -> StepName {
     StepName { name: step.name.clone(), action: step.plugin.clone() }
 }
 

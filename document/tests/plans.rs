@@ -1,6 +1,6 @@
 //! Every document in `tests/documents` becomes the plan beside it, whose job is run by the agent's tests.
 
-use flotilla_broker_bridge::fleet::document::{Document, Format, Library, Reference, compile};
+use flotilla_document::{Document, Format, Library, Reference, compile};
 use flotilla_protocol::capability::command::CommandOrder;
 use flotilla_protocol::wire::{Check as _, encode};
 use std::collections::BTreeMap;

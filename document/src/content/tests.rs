@@ -1,5 +1,5 @@
 use super::*;
-use crate::fleet::document::model::{Lines, Number};
+use crate::model::{Lines, Number};
 
 const MINIMAL: &str =
     r#"{"schemaVersion":"2.2","mainSteps":[{"action":"aws:runShellScript","name":"a","inputs":{"runCommand":["true"]}}]}"#;

@@ -8,7 +8,7 @@ const OPEN: &str = "{{";
 const CLOSE: &str = "}}";
 
 /// The names that templates may use, and their indices in the plan.
-pub(super) struct Scope<'a> {
+pub(crate) struct Scope<'a> {
     names: Vec<Option<&'a str>>,
     /// The index of the first of them.
     first: usize,
@@ -16,7 +16,7 @@ pub(super) struct Scope<'a> {
 
 impl<'a> Scope<'a> {
     /// The parameters of a document that are spliced into texts. Those that travel as environment variables are not.
-    pub(super) fn of(document: &'a Document, first: usize) -> Self {
+    pub(crate) fn of(document: &'a Document, first: usize) -> Self {
         let names = document.parameters.iter().map(|(name, definition)| match definition.interpolation_type {
             Interpolation::Literal => Some(name.as_str()),
             Interpolation::EnvironmentVariable => None,
@@ -25,7 +25,7 @@ impl<'a> Scope<'a> {
     }
 
     /// All parameters of a document, for what is data and never part of a text that is executed.
-    pub(super) fn of_data(document: &'a Document, first: usize) -> Self {
+    pub(crate) fn of_data(document: &'a Document, first: usize) -> Self {
         Self { names: document.parameters.keys().map(|name| Some(name.as_str())).collect(), first }
     }
 
@@ -35,7 +35,7 @@ impl<'a> Scope<'a> {
     }
 
     /// Splits a text, in one pass from left to right. What is no known parameter stays text.
-    pub(super) fn split(&self, text: &str) -> Template {
+    pub(crate) fn split(&self, text: &str) -> Template {
         let mut segments = Vec::new();
         let mut plain = String::new();
         let mut rest = text;
@@ -65,12 +65,12 @@ impl<'a> Scope<'a> {
 }
 
 /// Whether a template holds no parameter, so that its text is known already.
-pub(super) fn is_plain(template: &Template) -> bool {
+pub(crate) fn is_plain(template: &Template) -> bool {
     template.0.iter().all(|segment| matches!(segment, Segment::Text(_)))
 }
 
 /// The text of a template that holds no parameter.
-pub(super) fn plain_text(template: &Template) -> String {
+pub(crate) fn plain_text(template: &Template) -> String {
     template.fill(&[] as &[Parameter])
 }
 

@@ -2,7 +2,7 @@
 //! sentence that says what there is. A name that is no plugin at all is refused when the document is made.
 
 /// The plugins that are run.
-pub(super) const SUPPORTED: [&str; 3] = ["aws:runShellScript", "aws:runPowerShellScript", "aws:runDocument"];
+pub(crate) const SUPPORTED: [&str; 3] = ["aws:runShellScript", "aws:runPowerShellScript", "aws:runDocument"];
 
 /// All others that SSM's agent knows, with what there is to say about each. By name.
 const NOT_RUN: [(&str, &str); 13] = [
@@ -26,12 +26,12 @@ const AMAZON: &str = "needs services of Amazon that a fleet does not have";
 const LATER: &str = "comes with a later version";
 
 /// The name of a plugin that is known and not run.
-pub(super) fn not_run(name: &str) -> Option<&'static str> {
+pub(crate) fn not_run(name: &str) -> Option<&'static str> {
     NOT_RUN.iter().map(|(known, _)| *known).find(|known| *known == name)
 }
 
 /// Why a plugin is not run.
-pub(super) fn why(name: &str) -> String {
+pub(crate) fn why(name: &str) -> String {
     let reason = NOT_RUN.iter().find(|(known, _)| *known == name).map_or("is not supported", |(_, reason)| *reason);
     format!("the plugin {name} {reason}; supported: {}", SUPPORTED.join(", "))
 }

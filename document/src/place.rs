@@ -7,7 +7,7 @@ use std::fmt;
 
 /// The way from the root to a value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Path(Vec<Key>);
+pub(crate) struct Path(Vec<Key>);
 
 /// One step of the way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,22 +18,22 @@ enum Key {
 
 impl Path {
     /// A member of the root.
-    pub(super) fn of(name: &str) -> Self {
+    pub(crate) fn of(name: &str) -> Self {
         Self::default().member(name)
     }
 
     /// A member of the object here.
-    pub(super) fn member(&self, name: &str) -> Self {
+    pub(crate) fn member(&self, name: &str) -> Self {
         self.with(Key::Member(name.to_owned()))
     }
 
     /// An element of the list here.
-    pub(super) fn element(&self, index: usize) -> Self {
+    pub(crate) fn element(&self, index: usize) -> Self {
         self.with(Key::Element(index))
     }
 
     /// The way on as serde has gone it.
-    pub(super) fn join(&self, further: &serde_path_to_error::Path) -> Self {
+    pub(crate) fn join(&self, further: &serde_path_to_error::Path) -> Self {
         use serde_path_to_error::Segment;
         further.iter().fold(self.clone(), |path, segment| match segment {
             Segment::Seq { index } => path.element(*index),
@@ -65,19 +65,37 @@ impl fmt::Display for Path {
 /// What is wrong with a document, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    pub(super) path: Path,
+    path: Path,
     /// From 1 on; none before it was looked up.
-    pub(super) line: Option<u64>,
-    pub(super) message: String,
+    line: Option<u64>,
+    message: String,
 }
 
 impl Fault {
-    pub(super) fn new(path: Path, message: impl Into<String>) -> Self {
+    /// The line, from 1 on, where it is known.
+    #[must_use]
+    pub fn line(&self) -> Option<u64> {
+        self.line
+    }
+
+    /// The path, such as `mainSteps[0].inputs.timeoutSeconds`; empty for the whole document.
+    #[must_use]
+    pub fn path(&self) -> String {
+        self.path.to_string()
+    }
+
+    /// What is wrong there.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    pub(crate) fn new(path: Path, message: impl Into<String>) -> Self {
         Self { path, line: None, message: message.into() }
     }
 
     /// Looks the line up in the text. A document is read twice only when something is wrong with it.
-    pub(super) fn find_line(mut self, text: &str, format: Format) -> Self {
+    pub(crate) fn find_line(mut self, text: &str, format: Format) -> Self {
         if !self.path.0.is_empty() {
             self.line = line_of(text, format, &self.path);
         }

@@ -25,7 +25,7 @@ fn error(name: &str, message: impl Into<String>) -> ParameterError {
 }
 
 /// Checks a parameter of a new document: its pattern can be read, and its default keeps its own rules.
-pub(super) fn check_definition(name: &str, definition: &ParameterDefinition) -> Result<(), ParameterError> {
+pub(crate) fn check_definition(name: &str, definition: &ParameterDefinition) -> Result<(), ParameterError> {
     if let Some(pattern) = &definition.allowed_pattern {
         compile_pattern(name, pattern)?;
     }
@@ -37,26 +37,26 @@ pub(super) fn check_definition(name: &str, definition: &ParameterDefinition) -> 
 
 /// A parameter with its value.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Resolved {
-    pub(super) name: String,
+pub(crate) struct Resolved {
+    pub(crate) name: String,
     kind: ParameterType,
-    pub(super) value: Value,
+    pub(crate) value: Value,
 }
 
 impl Resolved {
     /// As the plan carries it. `prefix` tells the parameters of documents that steps run from those of the document itself.
-    pub(super) fn to_parameter(&self, prefix: &str) -> Parameter {
+    pub(crate) fn to_parameter(&self, prefix: &str) -> Parameter {
         Parameter { name: format!("{prefix}{}", self.name), value: plan_value(self.kind, &self.value) }
     }
 
     /// The form inside other text.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         text(&self.value)
     }
 }
 
 /// The values of all parameters in the document's order: given ones, defaults for the others.
-pub(super) fn resolve(document: &Document, given: &BTreeMap<String, Vec<String>>) -> Result<Vec<Resolved>, ParameterError> {
+pub(crate) fn resolve(document: &Document, given: &BTreeMap<String, Vec<String>>) -> Result<Vec<Resolved>, ParameterError> {
     if let Some(unknown) = given.keys().find(|name| !document.parameters.contains_key(*name)) {
         let known = document.parameters.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
         let known = if known.is_empty() { "none".to_owned() } else { known };

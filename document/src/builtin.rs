@@ -4,28 +4,28 @@ use super::content::Format;
 
 /// A document that is part of the program.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Builtin {
-    pub(super) name: &'static str,
-    pub(super) content: &'static str,
+pub struct Builtin {
+    pub name: &'static str,
+    pub content: &'static str,
 }
 
 /// How they are written.
-pub(super) const FORMAT: Format = Format::Json;
+pub const FORMAT: Format = Format::Json;
 /// When the first of them was written, 21 November 2026: their creation time, since they have no other.
-pub(super) const CREATED_MS: i64 = 1_795_219_200_000;
+pub const CREATED_MS: i64 = 1_795_219_200_000;
 
 /// All of them, by name.
-pub(super) const BUILTIN: &[Builtin] = &[Builtin { name: "AWS-RunShellScript", content: include_str!("builtin/AWS-RunShellScript.json") }];
+pub const BUILTIN: &[Builtin] = &[Builtin { name: "AWS-RunShellScript", content: include_str!("builtin/AWS-RunShellScript.json") }];
 
 /// The one of this name.
-pub(super) fn find(name: &str) -> Option<&'static Builtin> {
+pub fn find(name: &str) -> Option<&'static Builtin> {
     BUILTIN.iter().find(|builtin| builtin.name == name)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::document::Document;
+    use crate::Document;
 
     #[test]
     fn every_builtin_is_a_document() {

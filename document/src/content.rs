@@ -76,7 +76,7 @@ impl Format {
     }
 
     /// Reads a text as a tree; a key that comes twice is an error.
-    pub(super) fn read(self, text: &str) -> Result<Value, String> {
+    fn read(self, text: &str) -> Result<Value, String> {
         match self {
             Self::Json => serde_json::from_str::<Unique>(text).map(|unique| unique.0).map_err(|error| error.to_string()),
             Self::Yaml => serde_saphyr::from_str_with_options::<Unique>(text, yaml_options())
@@ -85,8 +85,16 @@ impl Format {
         }
     }
 
+    /// Writes a text of this format in another one.
+    ///
+    /// # Errors
+    /// It is not of this format, or has what the other cannot say; a sentence says which.
+    pub fn rewrite(self, text: &str, wanted: Self) -> Result<String, String> {
+        wanted.write(&self.read(text)?)
+    }
+
     /// Writes a tree as a text.
-    pub(super) fn write(self, value: &Value) -> Result<String, String> {
+    fn write(self, value: &Value) -> Result<String, String> {
         match self {
             Self::Json => serde_json::to_string_pretty(value).map_err(|error| error.to_string()),
             Self::Yaml => serde_saphyr::to_string(value).map_err(|error| error.to_string()),
@@ -95,7 +103,7 @@ impl Format {
 }
 
 /// How YAML is read: bounded, and with the words of YAML 1.2.
-pub(super) fn yaml_options() -> serde_saphyr::Options {
+pub(crate) fn yaml_options() -> serde_saphyr::Options {
     let mut options = serde_saphyr::Options::default();
     if let Some(budget) = &mut options.budget {
         budget.max_reader_input_bytes = Some(MAXIMUM_CONTENT_BYTES);

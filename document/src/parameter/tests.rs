@@ -1,5 +1,5 @@
 use super::*;
-use crate::fleet::document::content::Format;
+use crate::content::Format;
 
 /// A document with one parameter `p` of this definition.
 fn document(definition: &str) -> Document {

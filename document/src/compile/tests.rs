@@ -1,6 +1,6 @@
 use super::*;
-use crate::fleet::document::builtin;
-use crate::fleet::document::content::Format;
+use crate::builtin;
+use crate::content::Format;
 
 fn builtin() -> Document {
     Document::parse(builtin::find("AWS-RunShellScript").unwrap().content, builtin::FORMAT).unwrap()

@@ -304,7 +304,7 @@ fn read_finally(text: &str) -> Result<bool, String> {
 
 /// Checks what can be known of a step before values are given: limits, and words and time-outs that are written out. The error is the
 /// member of its inputs and what is wrong with it.
-pub(super) fn check(document: &Document, step: &Step) -> Result<(), (&'static str, String)> {
+pub(crate) fn check(document: &Document, step: &Step) -> Result<(), (&'static str, String)> {
     let scope = Scope::of(document, 0);
     let written_out = |text: &Option<String>| {
         let template = scope.split(text.as_deref()?);
