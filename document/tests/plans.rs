@@ -1,7 +1,6 @@
 //! Every document in `tests/documents` becomes the plan beside it, whose job is run by the agent's tests.
 
 #![cfg(test)]
-#![expect(clippy::unwrap_used, reason = "a failing step of a test's set-up ends the test")]
 
 use flotilla_document::{Document, Format, Library, Reference, compile};
 use flotilla_protocol::capability::command::CommandOrder;
