@@ -1,0 +1,72 @@
+//! A fleet of fixed keys, so that bytes can be signed and reach what lies behind the signatures.
+
+use ed25519_dalek::SigningKey;
+use flotilla_agent_core::{Recovery, Settings};
+use flotilla_protocol::envelope::{Domain, seal};
+use flotilla_protocol::hello::Facts;
+use flotilla_protocol::id::{BootId, NodeId};
+use flotilla_protocol::trust::{Class, Role, RoleEntry, Trust, TrustBundle, TrustKey};
+use flotilla_protocol::wire::encode;
+use std::sync::OnceLock;
+
+/// The time at which everything happens: Unix milliseconds.
+pub(crate) const NOW_MS: u64 = 1_800_000_000_000;
+
+/// Other keys than those of the golden messages, which nobody here has signed.
+fn key(seed: u8) -> SigningKey {
+    SigningKey::from_bytes(&[seed | 0x40; 32])
+}
+
+pub(crate) fn root() -> SigningKey {
+    key(1)
+}
+
+pub(crate) fn identity() -> SigningKey {
+    key(5)
+}
+
+pub(crate) fn node() -> NodeId {
+    NodeId::of_key(&identity().verifying_key().to_bytes())
+}
+
+/// Who signs what comes down in a domain.
+pub(crate) fn signer(domain: Domain) -> SigningKey {
+    match domain {
+        Domain::Order => key(2),
+        Domain::Welcome => key(4),
+        Domain::Trust => root(),
+        Domain::Hello | Domain::Report | Domain::Output | Domain::Claim => identity(),
+        Domain::Cancel | Domain::Receipt | Domain::OutputReceipt | Domain::ClaimReply => key(3),
+    }
+}
+
+fn bundle() -> Vec<u8> {
+    let keys = (1..=4).map(|seed| TrustKey { public_key: key(seed).verifying_key().to_bytes(), person: format!("person {seed}") });
+    let one = |role, key| RoleEntry { role, threshold: 1, keys: vec![key] };
+    let roles = vec![one(Role::Root, 0), one(Role::Operator(Class::Command), 1), one(Role::Bridge, 2), one(Role::Freshness, 3)];
+    let bundle = TrustBundle { version: 1, expires_ms: u64::MAX, epoch: 0, minimum_agent_version: [0; 3], keys: keys.collect(), roles };
+    encode(&bundle)
+}
+
+/// The trust of a node of the fleet.
+pub(crate) fn trust() -> &'static Trust {
+    static TRUST: OnceLock<Trust> = OnceLock::new();
+    TRUST.get_or_init(|| {
+        let body = bundle();
+        let envelope = seal(Domain::Trust, &body, &[&root()]);
+        Trust::from_pinned(&flotilla_protocol::sha256(&[&body]), [envelope.as_slice()]).expect("a bundle of fixed keys is sound")
+    })
+}
+
+/// A node that is about to read its journal.
+pub(crate) fn recovery() -> Recovery {
+    Recovery::new(Settings {
+        identity: identity(),
+        trust: trust().clone(),
+        boot: BootId([7; 16]),
+        facts: Facts::default(),
+        agent_version: [0, 1, 0],
+        maximum_jobs: 2,
+        first_floor_ms: NOW_MS - 1000,
+    })
+}
