@@ -233,4 +233,19 @@ mod tests {
             assert!(!accepted, "{length} bytes");
         }
     }
+
+    #[test]
+    fn a_key_of_small_order_signs_nothing() {
+        // The neutral element as a key, and R = neutral element, S = 0: the equation of RFC 8032 holds for every message.
+        let neutral: [u8; 32] = core::array::from_fn(|index| u8::from(index == 0));
+        let key = VerifyingKey::from_bytes(&neutral).unwrap();
+        let mut forged = Vec::from(MAGIC);
+        forged.extend_from_slice(&[version::VERSION, Domain::Order as u8, 1, ALGORITHM_ED25519]);
+        forged.extend_from_slice(&KeyId::of_key(&neutral).0);
+        forged.extend_from_slice(&64_u16.to_le_bytes());
+        forged.extend_from_slice(&neutral);
+        forged.extend_from_slice(&[0; 32]);
+        forged.extend_from_slice(b"anything");
+        assert!(!Envelope::parse(&forged, Domain::Order).unwrap().is_signed_by(&key));
+    }
 }
