@@ -10,6 +10,7 @@ use flotilla_api::commands::{
 };
 use flotilla_api::nodes::DescribeInstanceInformationRequest;
 use flotilla_api::operation::Operation;
+use flotilla_api::tags::Tag;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -69,6 +70,18 @@ impl Fleet {
             iam_role: "none".to_owned(),
             registration_limit: Some(limit),
             default_instance_name: Some("test".to_owned()),
+            ..CreateActivationRequest::default()
+        };
+        self.call(&request).activation_code.expect("an activation has a code")
+    }
+
+    /// A new activation string for so many nodes, which get a tag.
+    #[must_use]
+    pub fn tagged_activation(&self, limit: usize, key: &str, value: &str) -> String {
+        let request = CreateActivationRequest {
+            iam_role: "none".to_owned(),
+            registration_limit: Some(i32::try_from(limit).expect("an activation is for 1,000 nodes at most")),
+            tags: Some(vec![Tag { key: key.to_owned(), value: value.to_owned() }]),
             ..CreateActivationRequest::default()
         };
         self.call(&request).activation_code.expect("an activation has a code")

@@ -102,6 +102,15 @@ impl Fleet {
         }
     }
 
+    /// What the bridge holds in memory now, and held at most.
+    ///
+    /// # Panics
+    /// When it does not run.
+    #[must_use]
+    pub fn bridge_memory(&self) -> process::Memory {
+        process::memory(self.bridge.as_ref().expect("the bridge was started").pid())
+    }
+
     /// Registers and starts so many nodes with one activation, and waits until all are online.
     pub fn add_nodes(&mut self, count: usize) {
         let limit = i32::try_from(count).expect("few nodes");

@@ -19,7 +19,9 @@ pub mod ports;
 pub mod process;
 pub mod python;
 pub mod random;
+pub mod simulated_fleet;
 pub mod wait;
 
 pub use broker::Broker;
 pub use fleet::Fleet;
+pub use simulated_fleet::SimulatedFleet;

@@ -1,6 +1,7 @@
 //! Children: the one place of the tests that starts processes. Each has a process group and a log of its own.
 
 use crate::wait;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::fs::OpenOptions;
@@ -113,6 +114,39 @@ impl Drop for Child {
             let _gone = killpg(Pid::from_raw(self.pid()), Signal::SIGKILL);
             let _reaped = self.child.wait();
         }
+    }
+}
+
+/// What a process holds in memory, in KiB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    /// Now.
+    pub resident_kib: u64,
+    /// The most there ever was.
+    pub peak_kib: u64,
+}
+
+/// The memory of a running process.
+///
+/// # Panics
+/// When there is no such process.
+#[must_use]
+pub fn memory(pid: i32) -> Memory {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
+    let value = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB")?.parse().ok());
+    let value = |name: &str| value(name).expect("the kernel says so of every process");
+    Memory { resident_kib: value("VmRSS:"), peak_kib: value("VmHWM:") }
+}
+
+/// Lets this process and its later children have at least so many descriptors open.
+///
+/// # Panics
+/// When the system does not allow so many.
+pub fn allow_descriptors(wanted: u64) {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("limits can be read");
+    if soft < wanted {
+        let set = setrlimit(Resource::RLIMIT_NOFILE, wanted, hard.max(wanted));
+        set.unwrap_or_else(|error| panic!("{wanted} descriptors are needed, and {hard} are allowed (ulimit -Hn): {error}"));
     }
 }
 

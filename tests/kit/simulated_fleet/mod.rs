@@ -1,0 +1,145 @@
+//! A fleet of nodes in this process: each with its own key, certificate, TLS connection and the *real* core of the agent. Only the disk
+//! and the jobs are simulated: the journal is in memory, and a [`Behaviour`] says when and how a job ends.
+//!
+//! Nodes are enrolled by real claims, many over one connection, because a bridge takes few anonymous connections from one address. What
+//! the nodes saw of a command is its [`Course`]: who started it, how often, and how many had it at once. The simulated fleet is told what
+//! to do by the one who owns it, and is gone, with every connection, when it is dropped.
+
+mod behaviour;
+mod course;
+mod enrol;
+mod journal;
+mod node;
+
+pub use behaviour::{Behaviour, End, Play, script_of};
+pub use course::Course;
+
+use crate::clock;
+use course::Courses;
+use flotilla_protocol::enrolment::Activation;
+use node::Node;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
+use tokio::sync::{Semaphore, watch};
+
+/// Threads for all nodes together: they wait nearly all of the time.
+const THREADS: usize = 2;
+/// Connections that are made at the same time: a handshake that waits too long behind others is given up by the broker.
+const HANDSHAKES: usize = 48;
+
+/// Simulated nodes, connected or not.
+pub struct SimulatedFleet {
+    ids: Vec<String>,
+    online: Vec<watch::Sender<bool>>,
+    world: Arc<World>,
+    // Last: with it all tasks end.
+    runtime: Option<Runtime>,
+}
+
+/// What all nodes share.
+pub(crate) struct World {
+    /// Uptime is counted from here.
+    origin: Instant,
+    behaviour: Behaviour,
+    courses: Mutex<Courses>,
+    /// A permit is held while a node makes its first connection after it was told to be online.
+    handshakes: Arc<Semaphore>,
+}
+
+impl World {
+    /// The uptime of every node, in milliseconds.
+    fn now_ms(&self) -> u64 {
+        u64::try_from(clock::now().saturating_duration_since(self.origin).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn courses(&self) -> MutexGuard<'_, Courses> {
+        // A poisoned lock holds what was seen until then.
+        self.courses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SimulatedFleet {
+    /// Enrols as many nodes with each activation as stands beside it, and connects them. It does not wait until the bridge knows them
+    /// to be online.
+    ///
+    /// # Panics
+    /// When an activation cannot be read, or a node is not enrolled in time.
+    #[must_use]
+    pub fn join(activations: &[(String, usize)], behaviour: Behaviour) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build();
+        let runtime = runtime.expect("a runtime can be made");
+        let world = World {
+            origin: clock::now(),
+            behaviour,
+            courses: Mutex::new(Courses::default()),
+            handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
+        };
+        let mut fleet = Self { ids: Vec::new(), online: Vec::new(), world: Arc::new(world), runtime: None };
+        for (text, count) in activations {
+            let activation = Activation::parse(text).expect("the bridge makes good activations");
+            let members = runtime.block_on(enrol::enrol(&activation, fleet.ids.len(), *count));
+            for member in members {
+                let (online, wanted) = watch::channel(true);
+                fleet.ids.push(member.id.to_string());
+                fleet.online.push(online);
+                let node = Node::new(fleet.ids.len() - 1, member, Arc::clone(&fleet.world));
+                drop(runtime.spawn(node.run(wanted)));
+            }
+        }
+        fleet.runtime = Some(runtime);
+        fleet
+    }
+
+    /// The ids of the nodes, by their index.
+    #[must_use]
+    pub fn ids(&self) -> &[String] {
+        &self.ids
+    }
+
+    /// The index of each node by its id.
+    #[must_use]
+    pub fn indices(&self) -> BTreeMap<&str, usize> {
+        self.ids.iter().enumerate().map(|(index, id)| (id.as_str(), index)).collect()
+    }
+
+    /// Cuts the network of a node, or gives it back. Its jobs go on.
+    ///
+    /// # Panics
+    /// When there is no such node.
+    pub fn set_online(&self, index: usize, online: bool) {
+        self.online.get(index).expect("there is such a node").send_replace(online);
+    }
+
+    /// What the nodes have seen of a command so far.
+    ///
+    /// # Panics
+    /// When the id is none.
+    #[must_use]
+    pub fn course(&self, command: &str) -> Course {
+        let order = command.parse().expect("the id of a command");
+        self.world.courses().of(order)
+    }
+
+    /// How long the fleet has been there.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        Duration::from_millis(self.world.now_ms())
+    }
+}
+
+impl fmt::Debug for SimulatedFleet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimulatedFleet").field("nodes", &self.ids.len()).finish_non_exhaustive()
+    }
+}
+
+impl Drop for SimulatedFleet {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
