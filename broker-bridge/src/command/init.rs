@@ -285,9 +285,10 @@ fn settings_text(options: &InitOptions) -> String {
 
 /// The file that tells the `aws` command line, the SDKs and `flotilla` where the API is and who calls.
 pub(super) fn operator_environment(settings: &Settings, key: &AccessKey) -> Zeroizing<String> {
+    let url = api_url(settings);
     Zeroizing::new(format!(
-        "AWS_ENDPOINT_URL_SSM={}\nAWS_ACCESS_KEY_ID={}\nAWS_SECRET_ACCESS_KEY={}\nAWS_DEFAULT_REGION={}\n",
-        api_url(settings),
+        "AWS_ENDPOINT_URL_SSM={url}\nAWS_ENDPOINT_URL_RESOURCE_GROUPS={url}\nAWS_ACCESS_KEY_ID={}\nAWS_SECRET_ACCESS_KEY={}\n\
+         AWS_DEFAULT_REGION={}\n",
         key.id,
         key.secret.as_str(),
         settings.region
