@@ -13,7 +13,8 @@ use fan_out::plays;
 use fan_out::watch::Watch;
 use flotilla_api::commands::{CancelCommandRequest, Command, SendCommandRequest, Target};
 use flotilla_tests::calls::{is_terminal, shell};
-use flotilla_tests::process::allow_descriptors;
+use flotilla_tests::process::{self, allow_descriptors};
+use flotilla_tests::simulated_fleet::DESCRIPTORS_OF_A_NODE;
 use flotilla_tests::{Broker, Fleet, SimulatedFleet, wait};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,10 +24,12 @@ const NODES: usize = 1_000;
 /// Nodes of the second of two rings; the rest is in the first.
 const SECOND_RING: usize = 400;
 const LIMIT: Duration = Duration::from_secs(120);
-/// A connection of a simulated node takes three descriptors here, and one in the bridge.
-const DESCRIPTORS: u64 = 4_096;
+/// Those of the nodes, of their claims and of everything else; the bridge needs fewer.
+const DESCRIPTORS: u64 = 1_000 * DESCRIPTORS_OF_A_NODE + 1_000;
 /// What a bridge built for debugging may hold at most with a thousand nodes and their commands.
-const BRIDGE_LIMIT_KIB: u64 = 512 * 1024;
+const BRIDGE_LIMIT_KIB: u64 = 256 * 1024;
+/// What the nodes may hold at most, this test with them.
+const NODES_LIMIT_KIB: u64 = 512 * 1024;
 
 /// A fleet with a thousand nodes online.
 fn start() -> (Fleet, SimulatedFleet) {
@@ -41,7 +44,6 @@ fn start() -> (Fleet, SimulatedFleet) {
     (fleet, nodes)
 }
 
-#[expect(clippy::print_stderr, reason = "the figures are what one looks for when the test is watched")]
 fn say(nodes: &SimulatedFleet, text: &str) {
     eprintln!("fan-out: {:5.1} s  {text}", nodes.age().as_secs_f64());
 }
@@ -121,7 +123,15 @@ fn cancel_in_the_middle(fleet: &Fleet, nodes: &SimulatedFleet) {
     let starts = nodes.course(&command).starts.len();
     assert!((succeeded..=succeeded + at_once).contains(&starts), "{starts} began, {succeeded} of them succeeded");
     assert!(cancelled >= NODES - starts, "{details:?}");
-    say(nodes, &format!("cancel: {succeeded} had succeeded, {} were stopped, {} never began; {:?}", starts - succeeded, NODES - starts, ended.status_details));
+    say(
+        nodes,
+        &format!(
+            "cancel: {succeeded} had succeeded, {} were stopped, {} never began; {:?}",
+            starts - succeeded,
+            NODES - starts,
+            ended.status_details
+        ),
+    );
 }
 
 /// Some nodes lose their network while they run, and report when they are back.
@@ -167,13 +177,16 @@ fn to_a_thousand_nodes() {
     let course = nodes.course(&mixed);
     assert_eq!(course.starts.len(), reached);
     assert!(course.most_in_flight > at_once / 2, "only {} at once: this tests no limit", course.most_in_flight);
-    say(&nodes, &format!(
-        "mixed: {reached} nodes done in {:.1} s, at most {} at once of {at_once} allowed; {} walks over all pages meanwhile; {:?}",
-        took.as_secs_f64(),
-        course.most_in_flight,
-        watch.walks(),
-        done.status_details,
-    ));
+    say(
+        &nodes,
+        &format!(
+            "mixed: {reached} nodes done in {:.1} s, at most {} at once of {at_once} allowed; {} walks over all pages meanwhile; {:?}",
+            took.as_secs_f64(),
+            course.most_in_flight,
+            watch.walks(),
+            done.status_details,
+        ),
+    );
 
     error_budget(&fleet, &nodes);
     cancel_in_the_middle(&fleet, &nodes);
@@ -191,11 +204,17 @@ fn to_a_thousand_nodes() {
     let Page { status, .. } = pages::walk(&fleet, &mixed, &[]).remove(&nodes.ids()[plays::absent(0..NODES).next().unwrap()]).unwrap();
     assert_eq!((status.as_str(), nodes.course(&mixed).starts.len()), ("TimedOut", reached));
     let memory = fleet.bridge_memory();
-    say(&nodes, &format!(
-        "the bridge held {} MiB before the commands, {} MiB after, at most {} MiB",
-        memory_before.resident_kib / 1024,
-        memory.resident_kib / 1024,
-        memory.peak_kib / 1024,
-    ));
+    say(
+        &nodes,
+        &format!(
+            "the bridge held {} MiB before the commands, {} MiB after, at most {} MiB",
+            memory_before.resident_kib / 1024,
+            memory.resident_kib / 1024,
+            memory.peak_kib / 1024,
+        ),
+    );
+    let own = process::memory(i32::try_from(std::process::id()).unwrap());
+    say(&nodes, &format!("all nodes together hold {} MiB, at most {} MiB", own.resident_kib / 1024, own.peak_kib / 1024));
     assert!(memory.peak_kib < BRIDGE_LIMIT_KIB, "{memory:?}");
+    assert!(own.peak_kib < NODES_LIMIT_KIB, "{own:?}");
 }

@@ -14,9 +14,11 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// Devices that share a connection, at least; the broker takes 60 connections at once from one address.
-const DEVICES_OF_A_CONNECTION: usize = 25;
-/// The broker takes ten messages a second of a connection that claims.
+/// Connections that claim, about: the broker takes 60 at once from one address.
+const CONNECTIONS: usize = 45;
+/// Devices that share a connection, at least.
+const DEVICES_OF_A_CONNECTION: usize = 10;
+/// Between two claims: the broker takes ten messages a second of a connection that claims.
 const PACE: Duration = Duration::from_millis(125);
 /// How long all claims together may take.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -39,14 +41,20 @@ struct Device {
     envelope: Vec<u8>,
 }
 
-/// Enrols `count` devices; the first has the number `first`, for people.
-pub(super) async fn enrol(activation: &Activation, first: usize, count: usize) -> Vec<Member> {
+/// Enrols as many devices with each activation as stands beside it.
+pub(super) async fn enrol(activations: &[(Activation, usize)]) -> Vec<Member> {
+    let total: usize = activations.iter().map(|(_, count)| count).sum();
+    let share = total.div_ceil(CONNECTIONS).max(DEVICES_OF_A_CONNECTION);
     let mut connections = JoinSet::new();
-    for begin in (0..count).step_by(DEVICES_OF_A_CONNECTION) {
-        let numbers = first + begin..first + (begin + DEVICES_OF_A_CONNECTION).min(count);
-        let devices = numbers.map(|number| device(activation, number)).collect();
-        let claim = claim_all(activation.clone(), devices);
-        drop(connections.spawn(async { tokio::time::timeout(LIMIT, claim).await.expect("the bridge answers every claim in time") }));
+    let mut first = 0;
+    for (activation, count) in activations {
+        let end = first + count;
+        for begin in (first..end).step_by(share) {
+            let devices = (begin..(begin + share).min(end)).map(|number| device(activation, number)).collect();
+            let claim = claim_all(activation.clone(), devices);
+            drop(connections.spawn(async { tokio::time::timeout(LIMIT, claim).await.expect("the bridge answers every claim in time") }));
+        }
+        first = end;
     }
     let mut members: Vec<Member> = connections.join_all().await.into_iter().flatten().collect();
     members.sort_by(|one, other| one.facts.computer_name.cmp(&other.facts.computer_name));

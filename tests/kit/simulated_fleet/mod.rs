@@ -18,13 +18,14 @@ use crate::clock;
 use course::Courses;
 use flotilla_protocol::enrolment::Activation;
 use node::Node;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, watch};
 
+/// Descriptors that a node's connection takes in this process: allow for them with [`crate::process::allow_descriptors`].
+pub const DESCRIPTORS_OF_A_NODE: u64 = 3;
 /// Threads for all nodes together: they wait nearly all of the time.
 const THREADS: usize = 2;
 /// Connections that are made at the same time: a handshake that waits too long behind others is given up by the broker.
@@ -78,16 +79,13 @@ impl SimulatedFleet {
             handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
         };
         let mut fleet = Self { ids: Vec::new(), online: Vec::new(), world: Arc::new(world), runtime: None };
-        for (text, count) in activations {
-            let activation = Activation::parse(text).expect("the bridge makes good activations");
-            let members = runtime.block_on(enrol::enrol(&activation, fleet.ids.len(), *count));
-            for member in members {
-                let (online, wanted) = watch::channel(true);
-                fleet.ids.push(member.id.to_string());
-                fleet.online.push(online);
-                let node = Node::new(fleet.ids.len() - 1, member, Arc::clone(&fleet.world));
-                drop(runtime.spawn(node.run(wanted)));
-            }
+        let parsed = |text: &String| Activation::parse(text).expect("the bridge makes good activations");
+        let activations: Vec<(Activation, usize)> = activations.iter().map(|(text, count)| (parsed(text), *count)).collect();
+        for (index, member) in runtime.block_on(enrol::enrol(&activations)).into_iter().enumerate() {
+            let (online, wanted) = watch::channel(true);
+            fleet.ids.push(member.id.to_string());
+            fleet.online.push(online);
+            drop(runtime.spawn(Node::new(index, member, Arc::clone(&fleet.world)).run(wanted)));
         }
         fleet.runtime = Some(runtime);
         fleet
@@ -97,12 +95,6 @@ impl SimulatedFleet {
     #[must_use]
     pub fn ids(&self) -> &[String] {
         &self.ids
-    }
-
-    /// The index of each node by its id.
-    #[must_use]
-    pub fn indices(&self) -> BTreeMap<&str, usize> {
-        self.ids.iter().enumerate().map(|(index, id)| (id.as_str(), index)).collect()
     }
 
     /// Cuts the network of a node, or gives it back. Its jobs go on.

@@ -36,8 +36,7 @@ pub(crate) fn walk(fleet: &Fleet, command: &str, filters: &[(&str, &str)]) -> BT
         let invocations = page.command_invocations.unwrap();
         assert!(page.next_token.is_none() || invocations.len() == usize::try_from(PAGE).unwrap(), "a page with a successor is full");
         for invocation in invocations {
-            let (node, status, details) =
-                (invocation.instance_id.unwrap(), invocation.status.unwrap(), invocation.status_details.unwrap());
+            let (node, status, details) = (invocation.instance_id.unwrap(), invocation.status.unwrap(), invocation.status_details.unwrap());
             assert_eq!(found.insert(node.clone(), Page { status, details }), None, "{node} is on two pages of {command}");
         }
         next_token = page.next_token;
