@@ -27,7 +27,7 @@ fn spread(index: usize, from_ms: u64, to_ms: u64) -> Duration {
 pub(crate) fn play(index: usize, command: &CommandOrder) -> Play {
     match script_of(command).as_str() {
         "mixed" => mixed(index),
-        "fail" => Play::end(spread(index, 20, 200), End::Exit(1)),
+        "fail" => Play::end(spread(index, 300, 600), End::Exit(1)),
         "quarter-for-ever" if index.is_multiple_of(4) => Play::end(Duration::ZERO, End::Never),
         "quarter-for-ever" => Play::success(Duration::from_millis(200)),
         "two-seconds" => Play::success(Duration::from_secs(2)),
