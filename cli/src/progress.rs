@@ -15,11 +15,13 @@ pub(crate) fn has_ended(status: &str) -> bool {
     matches!(status, "Success" | "Failed" | "TimedOut" | "Cancelled")
 }
 
-/// How many nodes are in which status.
+/// How many nodes are where: as much as is known of those that ended and of those that did not, in words.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Progress {
     targets: usize,
-    by_status: BTreeMap<String, usize>,
+    ended: usize,
+    ended_words: String,
+    open_words: String,
 }
 
 impl Progress {
@@ -34,41 +36,42 @@ impl Progress {
         if missing > 0 {
             *by_status.entry("Pending".to_owned()).or_default() += missing;
         }
-        Self { targets, by_status }
+        let (ended, open): (Vec<_>, Vec<_>) = by_status.into_iter().partition(|(status, _)| has_ended(status));
+        let total = ended.iter().map(|(_, nodes)| nodes).sum();
+        Self { targets, ended: total, ended_words: words(&ended), open_words: words(&open) }
     }
 
-    /// From the command's own counts, for commands to more nodes than one wants to list again and again.
+    /// From the command's own counts, for commands to more nodes than one wants to list again and again. They do not tell who succeeded
+    /// from who was cancelled or refused, nor who has begun.
     pub(crate) fn of_command(command: &Command) -> Self {
         let targets = count(command.target_count);
         let ended = count(command.completed_count).min(targets);
-        let failed = count(command.error_count).min(ended);
-        let undelivered = count(command.delivery_timed_out_count).min(ended - failed);
-        let parts =
-            [("Failed", failed), ("TimedOut", undelivered), ("Success", ended - failed - undelivered), ("InProgress", targets - ended)];
-        let by_status = parts.into_iter().filter(|(_, nodes)| *nodes > 0);
-        Self { targets, by_status: by_status.map(|(status, nodes)| (status.to_owned(), nodes)).collect() }
+        let errors = count(command.error_count).min(ended);
+        let undelivered = count(command.delivery_timed_out_count).min(ended - errors);
+        let known: Vec<_> =
+            [("with an error", errors), ("not delivered in time", undelivered)].into_iter().filter(|(_, nodes)| *nodes > 0).collect();
+        Self { targets, ended, ended_words: words(&known), open_words: String::new() }
     }
 
     /// `3 of 5 nodes ended (1 Failed, 2 Success), 2 open (1 InProgress, 1 Pending)`
     pub(crate) fn summary(&self) -> String {
-        if self.targets == 0 {
+        let Self { targets, ended, ended_words, open_words } = self;
+        if *targets == 0 {
             return "no nodes yet".to_owned();
         }
-        let part = |wanted: bool| {
-            let chosen: Vec<_> = self.by_status.iter().filter(|(status, _)| has_ended(status) == wanted).collect();
-            let total: usize = chosen.iter().map(|(_, nodes)| **nodes).sum();
-            let words: Vec<_> = chosen.iter().map(|(status, nodes)| format!("{nodes} {status}")).collect();
-            (total, if words.is_empty() { String::new() } else { format!(" ({})", words.join(", ")) })
-        };
-        let (ended, ended_words) = part(true);
-        let (open, open_words) = part(false);
-        let nodes = if self.targets == 1 { "node" } else { "nodes" };
-        let mut text = format!("{ended} of {} {nodes} ended{ended_words}", self.targets);
-        if open > 0 {
-            text.push_str(&format!(", {open} open{open_words}"));
+        let nodes = if *targets == 1 { "node" } else { "nodes" };
+        let mut text = format!("{ended} of {targets} {nodes} ended{ended_words}");
+        if targets > ended {
+            text.push_str(&format!(", {} open{open_words}", targets - ended));
         }
         text
     }
+}
+
+/// ` (1 Failed, 2 Success)`; empty for nothing.
+fn words(parts: &[(impl std::fmt::Display, usize)]) -> String {
+    let words: Vec<_> = parts.iter().map(|(what, nodes)| format!("{nodes} {what}")).collect();
+    if words.is_empty() { String::new() } else { format!(" ({})", words.join(", ")) }
 }
 
 fn count(number: Option<i32>) -> usize {
@@ -153,8 +156,8 @@ mod tests {
 
     #[test]
     fn counts_of_a_large_command_and_of_a_confused_one() {
-        insta::assert_snapshot!(Progress::of_command(&command(1000, 700, 2, 1)).summary(), @"700 of 1000 nodes ended (2 Failed, 697 Success, 1 TimedOut), 300 open (300 InProgress)");
-        insta::assert_snapshot!(Progress::of_command(&command(2, 9, 9, 9)).summary(), @"2 of 2 nodes ended (2 Failed)");
+        insta::assert_snapshot!(Progress::of_command(&command(1000, 700, 2, 1)).summary(), @"700 of 1000 nodes ended (2 with an error, 1 not delivered in time), 300 open");
+        insta::assert_snapshot!(Progress::of_command(&command(2, 9, 9, 9)).summary(), @"2 of 2 nodes ended (2 with an error)");
         assert_eq!(Progress::of_command(&command(-1, -1, -1, -1)), Progress::default());
     }
 
