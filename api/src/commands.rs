@@ -248,12 +248,18 @@ pub struct GetCommandInvocationResult {
     /// Where the whole standard output is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub standard_output_url: Option<String>,
+    /// How many bytes of standard output the bridge has: an addition of Flotilla, which the service model does not have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standard_output_bytes: Option<i64>,
     /// Standard error, cut to 8000 characters. Limits: at most 8000 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub standard_error_content: Option<String>,
     /// Where the whole standard error is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub standard_error_url: Option<String>,
+    /// How many bytes of standard error the bridge has: an addition of Flotilla, which the service model does not have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standard_error_bytes: Option<i64>,
     /// Copy of the output to a log group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cloud_watch_output_config: Option<CloudWatchOutputConfig>,
@@ -538,9 +544,15 @@ pub struct CommandPlugin {
     /// Where the whole standard output is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub standard_output_url: Option<String>,
+    /// How many bytes of standard output the bridge has: an addition of Flotilla, which the service model does not have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standard_output_bytes: Option<i64>,
     /// Where the whole standard error is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub standard_error_url: Option<String>,
+    /// How many bytes of standard error the bridge has: an addition of Flotilla, which the service model does not have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standard_error_bytes: Option<i64>,
     /// Region of the bucket. Limits: 3…20 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_s3_region: Option<String>,

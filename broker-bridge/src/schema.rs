@@ -29,6 +29,12 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "document_version",
         sql: include_str!("fleet/document/schema/202611220011_document_version.sql"),
     },
+    Migration { version: 202_611_220_100, name: "webhook", sql: include_str!("fleet/webhook/schema/202611220100_webhook.sql") },
+    Migration {
+        version: 202_611_220_101,
+        name: "notification",
+        sql: include_str!("capability/run_command/schema/202611220101_notification.sql"),
+    },
 ];
 
 #[cfg(test)]

@@ -7,8 +7,15 @@ pub mod run_command;
 
 use crate::fleet::Fleet;
 use crate::platform::http::Registry;
+use axum::Router;
+use std::sync::Arc;
 
 /// The endpoints of all capabilities.
 pub fn endpoints(registry: &mut Registry<Fleet>) {
     run_command::api::endpoints(registry);
+}
+
+/// The addresses of all capabilities that are no operations: links, fetched with GET.
+pub fn routes(fleet: &Arc<Fleet>) -> Router {
+    run_command::output::routes(fleet)
 }

@@ -1,12 +1,13 @@
-//! The command line: `flotilla-bridge init`, `run` and `user`.
+//! The command line: `flotilla-bridge init`, `run`, `user` and the lesser ones.
 
 pub(crate) mod init;
 mod mosquitto;
 mod run;
 mod user;
+mod webhook;
 
 pub use init::{InitError, InitOptions, init};
-pub use run::{RunError, registry, run};
+pub use run::{RunError, registry, router, run};
 
 use crate::clock::Clock;
 use clap::{Parser, Subcommand};
@@ -35,6 +36,12 @@ enum Command {
     },
     /// Write a folder from which Mosquitto serves this fleet, instead of the broker inside the bridge
     Mosquitto(mosquitto::MosquittoOptions),
+    /// Make a secret for a webhook of the settings, in a new file that only you can read
+    WebhookSecret {
+        /// The file to make; the setting webhooks.NAME.secret_file names it
+        #[arg(long)]
+        output: PathBuf,
+    },
     /// Add, list and remove the users of the API
     User {
         /// The home that `init` made
@@ -63,10 +70,13 @@ pub fn main() -> ExitCode {
             }
             Command::Run { home } => run(&home, clock).await?,
             Command::Mosquitto(options) => say(&mosquitto::write(&options, &clock)?)?,
+            Command::WebhookSecret { output } => say(&webhook::make_secret(&output)?)?,
             Command::User { home, action } => say(&user::perform(&home, &action, &clock).await?)?,
         }
         Ok(())
     });
+    // A thread that still waits for a webhook's answer must not keep the process from ending.
+    runtime.shutdown_background();
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(error.as_ref()),

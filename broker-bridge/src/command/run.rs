@@ -57,6 +57,11 @@ pub fn registry() -> Registry<Fleet> {
     registry
 }
 
+/// Everything that the API's port answers.
+pub fn router(fleet: &Arc<Fleet>) -> axum::Router {
+    Api::new(Arc::clone(fleet), registry()).router().merge(capability::routes(fleet))
+}
+
 /// Runs the bridge of a home until SIGTERM or SIGINT, or until a part of it ends by itself.
 ///
 /// # Errors
@@ -71,8 +76,8 @@ pub async fn run(home: &Path, clock: Clock) -> Result<(), RunError> {
     let listener = Listener::bind(settings.api.listen, settings.api.tls.as_ref()).await?;
     let (url, fleet_id) = (listener.url(), fleet.settings.fleet);
     let (switch, wish) = shutdown();
-    let router = Api::new(Arc::clone(&fleet), registry()).router();
-    let mut api = tokio::spawn(listener.serve(router, wish.clone()));
+    let mut api = tokio::spawn(listener.serve(router(&fleet), wish.clone()));
+    let mut webhooks = tokio::spawn(fleet::webhook::deliver::run(Arc::clone(&fleet), wish.clone()));
     tracing::info!(%url, fleet = %fleet_id, name = %fleet.settings.name, "the API is served");
 
     let mut nodes = Box::pin(device::run(Arc::clone(&fleet), &settings, wish));
@@ -91,6 +96,10 @@ pub async fn run(home: &Path, clock: Clock) -> Result<(), RunError> {
     };
     if !api_ended && let Err(error) = api.await {
         tracing::error!(%error, "the API ended in disorder");
+    }
+    // It never ends by itself, and what it was about to post is posted at the next start.
+    if let Err(error) = (&mut webhooks).await {
+        tracing::error!(%error, "the delivery of notifications ended in disorder");
     }
     fleet.store.close().await;
     ended?;

@@ -7,7 +7,8 @@ use crate::fleet::node::store::{Registration, register};
 use crate::fleet::pace::Pace;
 use crate::fleet::signer::Signer;
 use crate::fleet::{Fleet, FleetSettings, Nudges};
-use crate::platform::http::{Access, Caller};
+use crate::fleet::webhook::Webhooks;
+use crate::platform::http::{Access, Caller, SignedLinks};
 use crate::platform::ingest::take_batch;
 use crate::platform::mqtt::{Arrival, Inbound, Publisher};
 use crate::platform::pki::FleetCa;
@@ -65,6 +66,8 @@ impl Kit {
             signer: Arc::new(signer),
             nudge: Nudges::default(),
             publisher: Publisher::into_channel(&sender),
+            webhooks: Webhooks::default(),
+            links: SignedLinks::new(&Sealer::new(&[7; 32]), None, false),
         });
         let authority = FleetCa::create("test", NOW_MS / 1000).unwrap();
         let router = Router::new(
@@ -81,7 +84,7 @@ impl Kit {
     }
 
     pub(crate) fn caller() -> Caller {
-        Caller { user: "tester".into(), access: Access::Admin }
+        Caller { user: "tester".into(), access: Access::Admin, host: "127.0.0.1:8474".into() }
     }
 
     /// A registered node, which is offline.

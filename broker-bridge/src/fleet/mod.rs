@@ -9,9 +9,10 @@ pub mod signer;
 pub mod tag;
 pub mod target;
 pub mod user;
+pub mod webhook;
 
 use crate::clock::Clock;
-use crate::platform::http::Registry;
+use crate::platform::http::{Registry, SignedLinks};
 use crate::platform::mqtt::Publisher;
 use crate::platform::seal::{SealError, Sealer};
 use crate::platform::store::{Store, StoreError};
@@ -74,6 +75,10 @@ pub struct Fleet {
     pub nudge: Nudges,
     /// The way out to nodes; it drops everything until the device half is connected.
     pub publisher: Publisher,
+    /// Where notifications can go.
+    pub webhooks: webhook::Webhooks,
+    /// Makes and checks addresses that need no other signature.
+    pub links: SignedLinks,
 }
 
 /// Why a fleet cannot be opened.
@@ -88,6 +93,9 @@ pub enum OpenFleetError {
     /// The keys and the trust.
     #[error("the fleet's keys cannot be used")]
     Signer(#[from] SignerError),
+    /// The webhooks of the settings.
+    #[error("a webhook of the settings cannot be used")]
+    Webhook(#[from] webhook::WebhookError),
 }
 
 impl Fleet {
@@ -99,6 +107,8 @@ impl Fleet {
         let home = &settings.home;
         let sealer = Sealer::load(&home.seal_key())?;
         let signer = Arc::new(Signer::load(home.path(), clock.now_ms())?);
+        let webhooks = webhook::Webhooks::load(&settings.webhooks)?;
+        let links = SignedLinks::new(&sealer, settings.api.public_url.as_deref(), settings.api.tls.is_some());
         let store = Store::open(&home.database(), MIGRATIONS).await?;
         let (broker, claim) = (settings.broker.address.clone(), settings.broker.claim_address.clone());
         let settings = FleetSettings {
@@ -113,7 +123,8 @@ impl Fleet {
             longest_activation_ms: u64::from(settings.longest_activation_days) * 86_400_000,
             retention_ms: u64::from(settings.retention_days) * 86_400_000,
         };
-        Ok(Arc::new(Self { store, clock, sealer, settings, signer, nudge: Nudges::default(), publisher: Publisher::new() }))
+        let (nudge, publisher) = (Nudges::default(), Publisher::new());
+        Ok(Arc::new(Self { store, clock, sealer, settings, signer, nudge, publisher, webhooks, links }))
     }
 }
 

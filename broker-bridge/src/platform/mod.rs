@@ -15,3 +15,4 @@ pub mod shutdown;
 pub mod sigv4;
 pub mod store;
 pub mod time;
+pub mod webhook;

@@ -6,6 +6,8 @@
 use super::files;
 use chacha20poly1305::aead::{Aead as _, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, Key, KeyInit as _, Nonce};
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -48,7 +50,13 @@ pub enum SealError {
 
 /// Seals and opens. Clones share the key, which is wiped with the last.
 #[derive(Clone)]
-pub struct Sealer(Arc<ChaCha20Poly1305>);
+pub struct Sealer(Arc<Keys>);
+
+struct Keys {
+    cipher: ChaCha20Poly1305,
+    /// The key itself, from which others are derived.
+    key: Zeroizing<[u8; KEY_BYTES]>,
+}
 
 impl std::fmt::Debug for Sealer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -60,7 +68,7 @@ impl Sealer {
     /// A sealer under this key.
     #[must_use]
     pub fn new(key: &[u8; KEY_BYTES]) -> Self {
-        Self(Arc::new(ChaCha20Poly1305::new(Key::from_slice(key))))
+        Self(Arc::new(Keys { cipher: ChaCha20Poly1305::new(Key::from_slice(key)), key: Zeroizing::new(*key) }))
     }
 
     /// A sealer under the key in a file of mode 0600.
@@ -73,6 +81,14 @@ impl Sealer {
         Ok(Self::new(key))
     }
 
+    /// A key of its own for a purpose, which tells nothing of the seal key: HMAC-SHA256 of the purpose under it.
+    #[must_use]
+    pub fn derive(&self, purpose: &'static str) -> Zeroizing<[u8; KEY_BYTES]> {
+        let mut mac = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(self.0.key.as_slice()).expect("HMAC takes keys of any length");
+        mac.update(purpose.as_bytes());
+        Zeroizing::new(mac.finalize().into_bytes().into())
+    }
+
     /// Seals a secret for one row of one table.
     ///
     /// # Errors
@@ -81,7 +97,7 @@ impl Sealer {
         let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(SealError::Random)?;
         let bound = associated(table, row);
-        let ciphertext = self.0.encrypt(Nonce::from_slice(&nonce), Payload { msg: secret, aad: &bound }).map_err(|_| SealError::TooLong)?;
+        let ciphertext = self.0.cipher.encrypt(Nonce::from_slice(&nonce), Payload { msg: secret, aad: &bound }).map_err(|_| SealError::TooLong)?;
         Ok([&[VERSION], nonce.as_slice(), &ciphertext].concat())
     }
 
@@ -94,7 +110,7 @@ impl Sealer {
         let Some((&VERSION, rest)) = sealed.split_first() else { return Err(failed) };
         let Some((nonce, ciphertext)) = rest.split_first_chunk::<NONCE_BYTES>() else { return Err(failed) };
         let bound = associated(table, row);
-        self.0.decrypt(Nonce::from_slice(nonce), Payload { msg: ciphertext, aad: &bound }).map(Zeroizing::new).map_err(|_| failed)
+        self.0.cipher.decrypt(Nonce::from_slice(nonce), Payload { msg: ciphertext, aad: &bound }).map(Zeroizing::new).map_err(|_| failed)
     }
 }
 
@@ -121,6 +137,14 @@ mod tests {
             assert!(sealer.open("access_key", "FL1", &changed).is_err(), "byte {index}");
             assert!(sealer.open("access_key", "FL1", &sealed[..index]).is_err(), "cut at {index}");
         }
+    }
+
+    #[test]
+    fn every_purpose_has_its_own_key() {
+        let sealer = Sealer::new(&[1; 32]);
+        assert_eq!(sealer.derive("a"), Sealer::new(&[1; 32]).derive("a"));
+        assert_ne!(sealer.derive("a"), sealer.derive("b"));
+        assert_ne!(sealer.derive("a"), Sealer::new(&[2; 32]).derive("a"));
     }
 
     #[test]

@@ -3,11 +3,14 @@
 //! Parsed once into types that cannot be wrong; an unknown key is refused by its name.
 
 mod home;
+mod webhook;
 
 pub use home::{Home, HomeError};
+pub use webhook::WebhookSettings;
 
 use crate::platform::http::TlsFiles;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -106,6 +109,8 @@ pub struct ApiSettings {
     pub listen: SocketAddr,
     /// Its certificate and key; without them it listens on loopback only.
     pub tls: Option<TlsFiles>,
+    /// What others reach it by, without a slash at its end, where that is not what their requests say; it begins links.
+    pub public_url: Option<String>,
 }
 
 /// The broker's settings.
@@ -144,6 +149,8 @@ pub struct Settings {
     pub resend_minimum_s: u32,
     /// Longest pause before what is not answered is sent again, in seconds.
     pub resend_maximum_s: u32,
+    /// Where notifications of commands can go, by name.
+    pub webhooks: BTreeMap<String, WebhookSettings>,
 }
 
 #[derive(Deserialize)]
@@ -158,6 +165,8 @@ struct File {
     broker: BrokerSection,
     #[serde(default)]
     limits: LimitsSection,
+    #[serde(default)]
+    webhooks: BTreeMap<String, webhook::WebhookSection>,
 }
 
 #[derive(Default, Deserialize)]
@@ -166,6 +175,7 @@ struct ApiSection {
     listen: Option<String>,
     certificate: Option<PathBuf>,
     key: Option<PathBuf>,
+    public_url: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -224,7 +234,7 @@ impl Settings {
     }
 
     fn check(home: Home, file: File) -> Result<Self, SettingsError> {
-        let File { name, region, api, broker, limits } = file;
+        let File { name, region, api, broker, limits, webhooks } = file;
         check_name("name", &name)?;
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if !(1..=32).contains(&region.len()) || !region.bytes().all(plain) {
@@ -247,7 +257,9 @@ impl Settings {
             listen,
             claim_listen,
         };
-        let api = ApiSettings { listen: socket("api.listen", api.listen, DEFAULT_API_PORT)?, tls };
+        let public_url = api.public_url.map(webhook::check_public_url).transpose()?;
+        let api = ApiSettings { listen: socket("api.listen", api.listen, DEFAULT_API_PORT)?, tls, public_url };
+        let webhooks = webhook::check(&home, webhooks)?;
         let longest_activation_days = limits.activation_days.unwrap_or(DEFAULT_ACTIVATION_DAYS);
         if !ACTIVATION_DAYS.contains(&longest_activation_days) {
             let value = longest_activation_days.to_string();
@@ -268,7 +280,7 @@ impl Settings {
             let (value, expected) = (resend_maximum_s.to_string(), "limits.resend_minimum_s to 3600 seconds");
             return Err(SettingsError::Value { key: "limits.resend_maximum_s", value, expected });
         }
-        Ok(Self { home, name, region, api, broker, longest_activation_days, retention_days, resend_minimum_s, resend_maximum_s })
+        Ok(Self { home, name, region, api, broker, longest_activation_days, retention_days, resend_minimum_s, resend_maximum_s, webhooks })
     }
 }
 

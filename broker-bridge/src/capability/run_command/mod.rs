@@ -10,6 +10,8 @@
 pub mod api;
 pub mod ingest;
 pub mod model;
+mod notification;
+pub mod output;
 pub mod reconcile;
 mod retention;
 pub mod rules;

@@ -1,6 +1,7 @@
 //! The SQL of Run Command. Whatever moves an invocation keeps the counts of its command in the same transaction.
 
 use super::model::{Counts, InvocationState, Words};
+use super::notification::{self, Change};
 use super::rules::{self, Happening, Limits, command_words};
 use crate::fleet::pace::Pace;
 use crate::platform::store::{StoreError, Write};
@@ -22,13 +23,17 @@ pub(super) const COMMAND_BATCH: i64 = 256;
 /// Invocations written with one statement: ten values each, far below the limit of SQLite.
 const INSERT_ROWS: usize = 500;
 
-/// Changes of counts that a transaction has made and not yet written.
+/// Changes of counts that a transaction has made and not yet written, and what is to be told of them.
 #[derive(Debug, Default)]
-pub(super) struct Ledger(BTreeMap<String, Counts>);
+pub(super) struct Ledger(BTreeMap<String, (Counts, Vec<Change>)>);
 
 impl Ledger {
     fn moved(&mut self, command_id: &str, from: InvocationState, to: InvocationState, count: i64) {
-        self.0.entry(command_id.to_owned()).or_default().shift(from, to, count);
+        self.0.entry(command_id.to_owned()).or_default().0.shift(from, to, count);
+    }
+
+    fn changed(&mut self, command_id: &str, change: Option<Change>) {
+        self.0.entry(command_id.to_owned()).or_default().1.extend(change);
     }
 }
 
@@ -115,6 +120,7 @@ pub(super) async fn happen(
     .await?;
     if done.rows_affected() == 1 {
         ledger.moved(&invocation.command_id, invocation.state, next, 1);
+        ledger.changed(&invocation.command_id, Change::of(&invocation.node_id, invocation.state, next));
     }
     Ok(done.rows_affected() == 1)
 }
@@ -126,29 +132,33 @@ pub(super) struct Standing {
     pub(super) limits: Limits,
     pub(super) cancel_asked: bool,
     pub(super) expires_ms: u64,
+    status: String,
+    notification: String,
 }
 
 async fn standing(connection: &mut SqliteConnection, command_id: &str) -> Result<Option<Standing>, StoreError> {
     use sqlx::Row as _;
     let columns = Counts::COLUMNS.join(", ");
-    let sql = format!("SELECT limit_concurrency, limit_errors, cancel_asked_ms, expires_ms, {columns} FROM command WHERE command_id = $1");
+    let sql = format!("SELECT limit_concurrency, limit_errors, cancel_asked_ms, expires_ms, status, notification, {columns} FROM command WHERE command_id = $1");
     let row = sqlx::query(AssertSqlSafe(sql)).bind(command_id).fetch_optional(connection).await?;
     let Some(row) = row else { return Ok(None) };
     let mut counts = [0; Counts::COLUMNS.len()];
     for (index, count) in counts.iter_mut().enumerate() {
-        *count = row.try_get(index + 4)?;
+        *count = row.try_get(index + 6)?;
     }
     Ok(Some(Standing {
         counts: Counts::from_array(counts),
         limits: Limits { concurrency: row.try_get(0)?, errors: row.try_get(1)? },
         cancel_asked: row.try_get::<Option<i64>, _>(2)?.is_some(),
         expires_ms: from_column(row.try_get(3)?),
+        status: row.try_get(4)?,
+        notification: row.try_get(5)?,
     }))
 }
 
-/// Writes the counts that a transaction changed, ends what the error budget stops, and writes the commands' new words.
+/// Writes the counts that a transaction changed, ends what the error budget stops, writes the commands' new words, and tells of it all.
 pub(super) async fn settle(write: &mut Write<'_>, ledger: &mut Ledger, now_ms: u64) -> Result<(), StoreError> {
-    for (command_id, delta) in std::mem::take(&mut ledger.0) {
+    for (command_id, (delta, mut changes)) in std::mem::take(&mut ledger.0) {
         let Some(mut standing) = standing(write.connection(), &command_id).await? else { continue };
         let (mut counts, delta) = (standing.counts.to_array(), delta.to_array());
         for (count, delta) in counts.iter_mut().zip(delta) {
@@ -157,26 +167,34 @@ pub(super) async fn settle(write: &mut Write<'_>, ledger: &mut Ledger, now_ms: u
         standing.counts = Counts::from_array(counts);
         if standing.counts.pending > 0 && rules::is_over_budget(&standing.counts, standing.limits) {
             let stopped = end_pending(write, &command_id, InvocationState::Terminated, now_ms).await?;
-            standing.counts.shift(InvocationState::Pending, InvocationState::Terminated, stopped);
+            standing.counts.shift(InvocationState::Pending, InvocationState::Terminated, row_count(&stopped));
+            changes.extend(changes_of(&stopped, InvocationState::Terminated));
         }
-        write_standing(write, &command_id, &standing).await?;
+        let words = write_standing(write, &command_id, &standing).await?;
+        notification::moved(write, &command_id, &standing.notification, &standing.status, words, &changes, now_ms).await?;
     }
     Ok(())
 }
 
-/// Ends all invocations of a command that were never sent; returns how many.
-async fn end_pending(write: &mut Write<'_>, command_id: &str, state: InvocationState, now_ms: u64) -> Result<i64, StoreError> {
-    let done =
-        sqlx::query("UPDATE invocation SET state = $2, ended_ms = $3, next_send_ms = NULL WHERE command_id = $1 AND state = 'pending'")
-            .bind(command_id)
-            .bind(state.as_str())
-            .bind(to_column(now_ms))
-            .execute(write.connection())
-            .await?;
-    Ok(i64::try_from(done.rows_affected()).unwrap_or(i64::MAX))
+/// Ends all invocations of a command that were never sent; returns their nodes.
+async fn end_pending(write: &mut Write<'_>, command_id: &str, state: InvocationState, now_ms: u64) -> Result<Vec<String>, StoreError> {
+    let ended = sqlx::query_scalar(
+        "UPDATE invocation SET state = $2, ended_ms = $3, next_send_ms = NULL WHERE command_id = $1 AND state = 'pending' \
+         RETURNING node_id",
+    );
+    Ok(ended.bind(command_id).bind(state.as_str()).bind(to_column(now_ms)).fetch_all(write.connection()).await?)
 }
 
-async fn write_standing(write: &mut Write<'_>, command_id: &str, standing: &Standing) -> Result<(), StoreError> {
+fn row_count(nodes: &[String]) -> i64 {
+    i64::try_from(nodes.len()).unwrap_or(i64::MAX)
+}
+
+/// What is to be told of invocations that were never sent and have ended.
+fn changes_of(nodes: &[String], state: InvocationState) -> impl Iterator<Item = Change> {
+    nodes.iter().filter_map(move |node| Change::of(node, InvocationState::Pending, state))
+}
+
+async fn write_standing(write: &mut Write<'_>, command_id: &str, standing: &Standing) -> Result<Words, StoreError> {
     let words = command_words(&standing.counts, standing.limits, standing.cancel_asked);
     let columns: Vec<String> = Counts::COLUMNS.iter().zip(4..).map(|(column, number)| format!("{column} = ${number}")).collect();
     let sql = format!("UPDATE command SET status = $2, status_details = $3, {} WHERE command_id = $1", columns.join(", "));
@@ -185,7 +203,7 @@ async fn write_standing(write: &mut Write<'_>, command_id: &str, standing: &Stan
         query = query.bind(count);
     }
     query.execute(write.connection()).await?;
-    Ok(())
+    Ok(words)
 }
 
 /// An invocation whose order is to be published.
@@ -545,8 +563,12 @@ pub(super) async fn cancel(
             .bind(now)
             .execute(write.connection())
             .await?;
-        cancelled.at_once = end_pending(write, command_id, InvocationState::Cancelled, now_ms).await?;
+        let ended = end_pending(write, command_id, InvocationState::Cancelled, now_ms).await?;
+        cancelled.at_once = row_count(&ended);
         ledger.moved(command_id, InvocationState::Pending, InvocationState::Cancelled, cancelled.at_once);
+        for change in changes_of(&ended, InvocationState::Cancelled) {
+            ledger.changed(command_id, Some(change));
+        }
         cancelled.asked = sqlx::query(ASK).bind(command_id).bind(now).execute(write.connection()).await?.rows_affected();
         return Ok(cancelled);
     }
@@ -586,6 +608,9 @@ pub(super) struct NewCommand<'a> {
     pub(super) limits: Limits,
     pub(super) words: Words,
     pub(super) counts: Counts,
+    /// Whom it tells of what: the JSON of its NotificationConfig, empty for nobody.
+    pub(super) notification: String,
+    pub(super) service_role: &'a str,
 }
 
 /// An invocation to be written with its command.
@@ -615,12 +640,12 @@ pub(super) async fn online_among(write: &mut Write<'_>, nodes: impl Iterator<Ite
 /// Writes a command with all its invocations.
 pub(super) async fn insert(write: &mut Write<'_>, command: &NewCommand<'_>, invocations: &[NewInvocation]) -> Result<(), StoreError> {
     let columns = Counts::COLUMNS.join(", ");
-    let places: Vec<String> = (21..21 + Counts::COLUMNS.len()).map(|number| format!("${number}")).collect();
+    let places: Vec<String> = (23..23 + Counts::COLUMNS.len()).map(|number| format!("${number}")).collect();
     let sql = format!(
         "INSERT INTO command (command_id, envelope, requester, document_name, document_version, steps, comment, parameters, instance_ids, \
          targets, requested_ms, expires_ms, timeout_seconds, max_concurrency, max_errors, limit_concurrency, limit_errors, status, \
-         status_details, ends_by_ms, {columns}) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, {})",
+         status_details, ends_by_ms, notification, service_role, {columns}) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, {})",
         places.join(", ")
     );
     let mut query = sqlx::query(AssertSqlSafe(sql))
@@ -643,7 +668,9 @@ pub(super) async fn insert(write: &mut Write<'_>, command: &NewCommand<'_>, invo
         .bind(command.limits.errors)
         .bind(command.words.status)
         .bind(command.words.details)
-        .bind(command.ends_by_ms);
+        .bind(command.ends_by_ms)
+        .bind(&command.notification)
+        .bind(command.service_role);
     for count in command.counts.to_array() {
         query = query.bind(count);
     }

@@ -7,7 +7,7 @@ mod access_key;
 mod store;
 
 pub use access_key::AccessKey;
-pub use store::{User, add, list, remove};
+pub use store::{User, add, list, remove, since_ms};
 
 use super::Fleet;
 use crate::platform::http::{Access, ApiError, Caller, Identities, Identity};
@@ -81,7 +81,7 @@ impl Identities for Fleet {
         let secret = Zeroizing::new(secret.to_owned());
         // A role that this build does not know gets the least.
         let access = Access::named(&found.role).unwrap_or(Access::Viewer);
-        Ok(Some(Identity { caller: Caller { user: found.user, access }, secret }))
+        Ok(Some(Identity { caller: Caller { user: found.user, access, host: String::new() }, secret }))
     }
 
     fn now_ms(&self) -> u64 {

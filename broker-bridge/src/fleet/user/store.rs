@@ -98,6 +98,14 @@ pub async fn remove(write: &mut Write<'_>, name: &str) -> Result<(), UserError> 
     Ok(())
 }
 
+/// Since when there is a user of this name: Unix time in milliseconds. Nothing where there is none.
+///
+/// # Errors
+/// The database refuses.
+pub async fn since_ms(store: &Store, name: &str) -> Result<Option<i64>, StoreError> {
+    Ok(sqlx::query_scalar("SELECT created_ms FROM api_user WHERE name = $1").bind(name).fetch_optional(store.reader()).await?)
+}
+
 /// Whose access key it is.
 pub(super) async fn find(store: &Store, access_key_id: &str) -> Result<Option<Found>, StoreError> {
     let row: Option<(String, String, Vec<u8>)> = sqlx::query_as(

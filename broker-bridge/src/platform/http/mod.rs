@@ -8,6 +8,7 @@
 //! Plain HTTP is served on loopback addresses only; elsewhere a certificate is needed.
 
 mod error;
+mod link;
 mod registry;
 mod replay;
 mod rest;
@@ -16,6 +17,7 @@ mod service;
 mod validation;
 
 pub use error::ApiError;
+pub use link::{LINK_VALID_S, LinkRefusal, PresentedLink, SignedLinks};
 pub use registry::{Access, Caller, Handler, Registry};
 pub use server::{Listener, ServeError, TlsFiles};
 pub use service::{Api, Identities, Identity, MAXIMUM_BODY_BYTES};

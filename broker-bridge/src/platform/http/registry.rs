@@ -48,6 +48,8 @@ pub struct Caller {
     pub user: String,
     /// What the user may do.
     pub access: Access,
+    /// What the caller called us: the signed `Host` header. Links begin with it where the settings say nothing else.
+    pub host: String,
 }
 
 /// An operation's handler: `async fn(&S, &Caller, Request) -> Result<Response, ApiError>`. Implemented for such functions;

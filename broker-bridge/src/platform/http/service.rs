@@ -92,7 +92,8 @@ impl<S: Identities> Api<S> {
             ApiError::new("RequestEntityTooLargeException", format!("a request has at most {MAXIMUM_BODY_BYTES} bytes"))
                 .with_status(StatusCode::PAYLOAD_TOO_LARGE)
         })?;
-        let caller = self.authenticate(&presented, &door.address(query), &parts.headers, &body).await?;
+        let mut caller = self.authenticate(&presented, &door.address(query), &parts.headers, &body).await?;
+        text(&parts.headers, "host").clone_into(&mut caller.host);
         seen.user.clone_from(&caller.user);
         let endpoint = self.endpoint(door, &target, seen)?;
         if caller.access < endpoint.access {

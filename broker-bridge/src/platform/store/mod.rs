@@ -12,11 +12,11 @@ pub use migrate::Migration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, SqlSafeStr as _, Sqlite, Transaction};
 use std::fs::OpenOptions;
-use std::marker::PhantomData;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// Connections that only read.
 pub const READERS: u32 = 4;
@@ -84,13 +84,16 @@ struct Pools {
     /// A pool of one: who wants to write waits in a fair queue.
     writer: SqlitePool,
     readers: SqlitePool,
+    /// How many announced transactions were committed.
+    announced: watch::Sender<u64>,
 }
 
 /// A transaction that may write. Dropped without [`Write::commit`], it never happened.
 #[derive(Debug)]
 pub struct Write<'a> {
     transaction: Transaction<'static, Sqlite>,
-    store: PhantomData<&'a Store>,
+    store: &'a Store,
+    announced: bool,
 }
 
 impl Write<'_> {
@@ -104,7 +107,16 @@ impl Write<'_> {
     /// # Errors
     /// It could not be written; nothing of it happened.
     pub async fn commit(self) -> Result<(), StoreError> {
-        Ok(self.transaction.commit().await?)
+        self.transaction.commit().await?;
+        if self.announced {
+            self.store.0.announced.send_modify(|count| *count = count.wrapping_add(1));
+        }
+        Ok(())
+    }
+
+    /// Has the commit wake whoever listens to [`Store::announcements`].
+    pub fn announce(&mut self) {
+        self.announced = true;
     }
 }
 
@@ -152,7 +164,7 @@ impl Store {
             .connect_with(options.clone())
             .await?;
         let readers = pool(READERS).connect_with(options.pragma("query_only", "ON")).await?;
-        let store = Self(Arc::new(Pools { writer, readers }));
+        let store = Self(Arc::new(Pools { writer, readers, announced: watch::Sender::default() }));
         migrate::run(&store, migrations).await?;
         Ok(store)
     }
@@ -163,7 +175,13 @@ impl Store {
     /// The writer was not free within [`ACQUIRE_TIMEOUT`].
     pub async fn write(&self) -> Result<Write<'_>, StoreError> {
         let transaction = self.0.writer.begin_with(dialect::BEGIN_WRITE.into_sql_str()).await?;
-        Ok(Write { transaction, store: PhantomData })
+        Ok(Write { transaction, store: self, announced: false })
+    }
+
+    /// Changes whenever a transaction was committed that left work for others to find.
+    #[must_use]
+    pub fn announcements(&self) -> watch::Receiver<u64> {
+        self.0.announced.subscribe()
     }
 
     /// Connections for reading; writing through them fails.

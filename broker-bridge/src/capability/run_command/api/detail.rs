@@ -2,6 +2,7 @@
 
 use super::super::ingest::stream_column;
 use super::super::model::InvocationState;
+use super::super::output::{self, OutputLinks, Place};
 use super::super::store;
 use super::parse_command_id;
 use crate::fleet::Fleet;
@@ -50,10 +51,13 @@ pub(super) struct Row {
     pub(super) comment: String,
     steps: String,
     pub(super) instance_name: Option<String>,
+    pub(super) notification: String,
+    pub(super) service_role: String,
 }
 
 pub(super) const COLUMNS: &str = "invocation.command_id, invocation.node_id, invocation.requested_ms, state, invocation.cancel_asked_ms, \
     started_ms, ended_ms, explanation, result, document_name, document_version, comment, steps, \
+    notification, service_role, \
     (SELECT COALESCE(name, computer_name) FROM node WHERE node.node_id = invocation.node_id) AS instance_name";
 pub(super) const FROM: &str = " FROM invocation JOIN command ON command.command_id = invocation.command_id";
 
@@ -69,7 +73,7 @@ impl Row {
 
 pub(crate) async fn get_command_invocation(
     fleet: &Fleet,
-    _caller: &Caller,
+    caller: &Caller,
     request: GetCommandInvocationRequest,
 ) -> Result<GetCommandInvocationResult, ApiError> {
     let command_id = parse_command_id(&request.command_id)?.to_string();
@@ -98,6 +102,16 @@ pub(crate) async fn get_command_invocation(
     let code = views.iter().map(|view| view.code).find(|code| *code != 0).unwrap_or(0);
     let started = views.iter().find_map(|view| view.started_ms).or(row.started_ms);
     let ended = views.iter().rev().find_map(|view| view.ended_ms).or_else(|| row.ended_ms.filter(|_| started.is_some()));
+    let links = OutputLinks::of(fleet, caller).await?;
+    let place = |stream| Place {
+        command_id: &row.command_id,
+        node_id: &row.node_id,
+        step: if single { Some(chosen.start) } else { None },
+        stream,
+    };
+    let (stdout_bytes, stderr_bytes) = views.iter().fold((0, 0), |(out, error), view| (out + view.stdout_bytes, error + view.stderr_bytes));
+    let stdout_url = links.link(&place(OutputStream::Stdout), stdout_bytes);
+    let stderr_url = links.link(&place(OutputStream::Stderr), stderr_bytes);
     let joined = |texts: Vec<&str>, limit: usize| texts.concat().chars().take(limit).collect::<String>();
     let mut stderr = joined(views.iter().map(|view| view.stderr.as_str()).collect(), STDERR_CHARACTERS);
     if !row.explanation.is_empty() && stderr.chars().count() + row.explanation.chars().count() < STDERR_CHARACTERS {
@@ -115,9 +129,11 @@ pub(crate) async fn get_command_invocation(
         status: Some(words.0.to_owned()),
         status_details: Some(words.1.to_owned()),
         standard_output_content: Some(joined(views.iter().map(|view| view.stdout.as_str()).collect(), STDOUT_CHARACTERS)),
-        standard_output_url: Some(String::new()),
+        standard_output_url: Some(stdout_url),
+        standard_output_bytes: Some(stdout_bytes),
         standard_error_content: Some(stderr),
-        standard_error_url: Some(String::new()),
+        standard_error_url: Some(stderr_url),
+        standard_error_bytes: Some(stderr_bytes),
         command_id: Some(row.command_id),
         instance_id: Some(row.node_id),
         comment: Some(row.comment),
@@ -142,12 +158,13 @@ fn choose(steps: &[StepName], name: Option<&str>) -> Result<std::ops::Range<usiz
 }
 
 /// The steps of an invocation for a list.
-pub(super) async fn plugins(fleet: &Fleet, row: &Row, state: InvocationState) -> Result<Vec<CommandPlugin>, ApiError> {
+pub(super) async fn plugins(fleet: &Fleet, links: &OutputLinks<'_>, row: &Row, state: InvocationState) -> Result<Vec<CommandPlugin>, ApiError> {
     let result = row.result();
     let mut plugins = Vec::new();
     for index in 0..row.steps().len() {
         let view = StepView::new(row, state, result.as_ref(), index);
         let view = view.with_output(fleet, PLUGIN_CHARACTERS, PLUGIN_CHARACTERS).await?;
+        let place = |stream| Place { command_id: &row.command_id, node_id: &row.node_id, step: Some(index), stream };
         let output = if view.stderr.is_empty() { view.stdout } else { format!("{}\n----------ERROR-------\n{}", view.stdout, view.stderr) };
         plugins.push(CommandPlugin {
             name: Some(view.name),
@@ -157,8 +174,10 @@ pub(super) async fn plugins(fleet: &Fleet, row: &Row, state: InvocationState) ->
             response_start_date_time: view.started_ms.map(Timestamp::from_milliseconds),
             response_finish_date_time: view.ended_ms.map(Timestamp::from_milliseconds),
             output: Some(output.chars().take(PLUGIN_CHARACTERS).collect()),
-            standard_output_url: Some(String::new()),
-            standard_error_url: Some(String::new()),
+            standard_output_url: Some(links.link(&place(OutputStream::Stdout), view.stdout_bytes)),
+            standard_output_bytes: Some(view.stdout_bytes),
+            standard_error_url: Some(links.link(&place(OutputStream::Stderr), view.stderr_bytes)),
+            standard_error_bytes: Some(view.stderr_bytes),
             ..CommandPlugin::default()
         });
     }
@@ -178,6 +197,9 @@ struct StepView<'a> {
     ended_ms: Option<i64>,
     stdout: String,
     stderr: String,
+    /// How much of the streams the bridge has.
+    stdout_bytes: i64,
+    stderr_bytes: i64,
 }
 
 impl<'a> StepView<'a> {
@@ -199,23 +221,28 @@ impl<'a> StepView<'a> {
             ended_ms: time(step.and_then(|step| step.ended_ms)).or_else(|| row.ended_ms.filter(|_| row.started_ms.is_some())),
             stdout: String::new(),
             stderr: String::new(),
+            stdout_bytes: 0,
+            stderr_bytes: 0,
         }
     }
 
     async fn with_output(mut self, fleet: &Fleet, stdout: usize, stderr: usize) -> Result<Self, ApiError> {
-        self.stdout = self.text(fleet, OutputStream::Stdout, stdout).await?;
-        self.stderr = self.text(fleet, OutputStream::Stderr, stderr).await?;
+        (self.stdout, self.stdout_bytes) = self.text(fleet, OutputStream::Stdout, stdout).await?;
+        (self.stderr, self.stderr_bytes) = self.text(fleet, OutputStream::Stderr, stderr).await?;
         Ok(self)
     }
 
-    /// The first characters of a stream: the head in the result, then what came in chunks; before the result, chunks alone.
-    async fn text(&self, fleet: &Fleet, stream: OutputStream, characters: usize) -> Result<String, ApiError> {
+    /// The first characters of a stream and the length of what is here of it: the head in the result, then what came in chunks; before
+    /// the result, chunks alone.
+    async fn text(&self, fleet: &Fleet, stream: OutputStream, characters: usize) -> Result<(String, i64), ApiError> {
         let limit = characters * BYTES_OF_CHARACTER;
         let captured = self.captured.map(|(stdout, stderr)| match stream {
             OutputStream::Stdout => stdout,
             OutputStream::Stderr => stderr,
         });
         let mut bytes = captured.map_or_else(Vec::new, |captured| captured.head.clone());
+        let place = Place { command_id: &self.row.command_id, node_id: &self.row.node_id, step: Some(self.index), stream };
+        let kept_bytes = output::kept_bytes(fleet, &place, captured).await?;
         let whole = captured.map_or(u64::MAX, |captured| captured.kept_bytes);
         if bytes.len() < limit && u64::try_from(bytes.len()).is_ok_and(|length| length < whole) {
             let chunks: Vec<(i64, Vec<u8>)> = sqlx::query_as(
@@ -234,7 +261,7 @@ impl<'a> StepView<'a> {
                 bytes.extend_from_slice(skipped.and_then(|skipped| chunk.get(skipped..)).unwrap_or_default());
             }
         }
-        Ok(String::from_utf8_lossy(&bytes).chars().take(characters).collect())
+        Ok((String::from_utf8_lossy(&bytes).chars().take(characters).collect(), kept_bytes))
     }
 }
 

@@ -1,6 +1,7 @@
 //! ListCommands and ListCommandInvocations: newest first, a page at a time.
 
 use super::super::model::InvocationState;
+use super::super::output::OutputLinks;
 use super::super::store::{self, NewCommand};
 use super::{detail, parse_command_id};
 use crate::fleet::Fleet;
@@ -84,10 +85,12 @@ struct CommandRow {
     completed: i64,
     errors: i64,
     delivery_timed_out: i64,
+    notification: String,
+    service_role: String,
 }
 
 const COMMAND_COLUMNS: &str = "command_id, document_name, document_version, comment, parameters, instance_ids, targets, requested_ms, \
-    expires_ms, timeout_seconds, max_concurrency, max_errors, status, status_details, \
+    expires_ms, timeout_seconds, max_concurrency, max_errors, status, status_details, notification, service_role, \
     count_pending + count_sent + count_active + count_succeeded + count_failed + count_execution_timed_out + count_cancelled \
     + count_delivery_timed_out + count_refused + count_undeliverable + count_terminated AS total, \
     count_succeeded + count_failed + count_execution_timed_out + count_cancelled + count_delivery_timed_out + count_refused \
@@ -118,6 +121,8 @@ impl CommandRow {
             error_count: number(self.errors),
             delivery_timed_out_count: number(self.delivery_timed_out),
             timeout_seconds: number(self.timeout_seconds),
+            notification_config: serde_json::from_str(&self.notification).ok(),
+            service_role: Some(self.service_role),
             ..Command::default()
         }
     }
@@ -144,6 +149,8 @@ pub(super) fn new_command(new: &NewCommand<'_>) -> Command {
         completed: new.counts.completed(),
         errors: new.counts.errors(),
         delivery_timed_out: new.counts.delivery_timed_out,
+        notification: new.notification.clone(),
+        service_role: new.service_role.to_owned(),
     };
     row.into_command()
 }
@@ -207,7 +214,7 @@ fn shows(query: &mut QueryBuilder<Sqlite>, word: &str) {
 
 pub(crate) async fn list_command_invocations(
     fleet: &Fleet,
-    _caller: &Caller,
+    caller: &Caller,
     request: ListCommandInvocationsRequest,
 ) -> Result<ListCommandInvocationsResult, ApiError> {
     let size = page_size(request.max_results, 1..=50)?;
@@ -239,11 +246,12 @@ pub(crate) async fn list_command_invocations(
     query.push(" ORDER BY invocation.command_id DESC, invocation.node_id DESC LIMIT ").push_bind(size + 1);
     let mut rows: Vec<detail::Row> = query.build_query_as().fetch_all(fleet.store.reader()).await?;
     let next_token = cut(&mut rows, size, &scope, |row| format!("{}/{}", row.command_id, row.node_id));
+    let links = OutputLinks::of(fleet, caller).await?;
     let mut invocations = Vec::with_capacity(rows.len());
     for row in rows {
         let state = store::parse_state(&row.state)?;
         let words = state.words(row.cancel_asked_ms.is_some());
-        let plugins = if details { Some(detail::plugins(fleet, &row, state).await?) } else { Some(Vec::new()) };
+        let plugins = if details { Some(detail::plugins(fleet, &links, &row, state).await?) } else { Some(Vec::new()) };
         invocations.push(CommandInvocation {
             command_id: Some(row.command_id),
             instance_id: Some(row.node_id),
@@ -257,6 +265,8 @@ pub(crate) async fn list_command_invocations(
             standard_output_url: Some(String::new()),
             standard_error_url: Some(String::new()),
             command_plugins: plugins,
+            notification_config: serde_json::from_str(&row.notification).ok(),
+            service_role: Some(row.service_role),
             ..CommandInvocation::default()
         });
     }

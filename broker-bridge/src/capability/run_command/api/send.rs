@@ -4,6 +4,7 @@
 //! fleet's command waits for no further commit; the rest is left to dispatch.
 
 use super::super::model::{Counts, InvocationState};
+use super::super::notification;
 use super::super::reconcile::delivery_message;
 use super::super::rules::{self, Limits, Rate, command_words};
 use super::super::store::{self, NewCommand, NewInvocation};
@@ -37,6 +38,7 @@ const SENT_AT_ONCE: usize = 256;
 
 pub(crate) async fn send_command(fleet: &Fleet, caller: &Caller, request: SendCommandRequest) -> Result<SendCommandResult, ApiError> {
     let rates = check(&request)?;
+    let notification = notification::check(fleet, request.notification_config.as_ref())?;
     let stored = document::find(&fleet.store, &request.document_name, request.document_version.as_deref()).await?;
     check_hash(&request, &stored)?;
     let given = request.parameters.clone().unwrap_or_default();
@@ -121,8 +123,11 @@ pub(crate) async fn send_command(fleet: &Fleet, caller: &Caller, request: SendCo
         limits,
         words,
         counts,
+        notification,
+        service_role: request.service_role_arn.as_deref().unwrap_or_default(),
     };
     store::insert(&mut write, &new, &invocations).await?;
+    notification::began(&mut write, &new, now_ms).await?;
     let command = new_command(&new);
     write.commit().await?;
     // The command is signed and written: whatever happens from here on, it was sent.
@@ -151,12 +156,6 @@ fn check(request: &SendCommandRequest) -> Result<Rates, ApiError> {
     if given(&request.output_s3_bucket_name) || given(&request.output_s3_key_prefix) || given(&request.output_s3_region) {
         let message = "output to S3 is not supported yet: leave out OutputS3BucketName, OutputS3KeyPrefix and OutputS3Region";
         return Err(ApiError::new("InvalidOutputFolder", message));
-    }
-    if given(&request.service_role_arn) {
-        return Err(ApiError::new("InvalidRole", "notifications are not supported yet: leave out ServiceRoleArn"));
-    }
-    if request.notification_config.as_ref().is_some_and(|config| *config != flotilla_api::commands::NotificationConfig::default()) {
-        return Err(ApiError::new("InvalidNotificationConfig", "notifications are not supported yet: leave out NotificationConfig"));
     }
     if request.cloud_watch_output_config.as_ref().is_some_and(|config| config.cloud_watch_output_enabled == Some(true)) {
         return Err(ApiError::new("InvalidOutputFolder", "output to a log group is not supported yet: leave out CloudWatchOutputConfig"));
@@ -245,18 +244,10 @@ mod tests {
 
     #[test]
     fn what_is_not_supported_is_refused_by_its_own_error() {
-        use flotilla_api::commands::{AlarmConfiguration, CloudWatchOutputConfig, NotificationConfig};
+        use flotilla_api::commands::{AlarmConfiguration, CloudWatchOutputConfig};
         let request = SendCommandRequest::default;
         let wrong = [
             (SendCommandRequest { output_s3_bucket_name: Some("b".into()), ..request() }, "InvalidOutputFolder"),
-            (SendCommandRequest { service_role_arn: Some("r".into()), ..request() }, "InvalidRole"),
-            (
-                SendCommandRequest {
-                    notification_config: Some(NotificationConfig { notification_arn: Some("a".into()), ..NotificationConfig::default() }),
-                    ..request()
-                },
-                "InvalidNotificationConfig",
-            ),
             (
                 SendCommandRequest {
                     cloud_watch_output_config: Some(CloudWatchOutputConfig {
