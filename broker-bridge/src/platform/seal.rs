@@ -97,7 +97,8 @@ impl Sealer {
         let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(SealError::Random)?;
         let bound = associated(table, row);
-        let ciphertext = self.0.cipher.encrypt(Nonce::from_slice(&nonce), Payload { msg: secret, aad: &bound }).map_err(|_| SealError::TooLong)?;
+        let ciphertext =
+            self.0.cipher.encrypt(Nonce::from_slice(&nonce), Payload { msg: secret, aad: &bound }).map_err(|_| SealError::TooLong)?;
         Ok([&[VERSION], nonce.as_slice(), &ciphertext].concat())
     }
 

@@ -6,5 +6,9 @@ mod documentation;
 mod documents_and_tags;
 mod groups;
 #[expect(clippy::unwrap_used, reason = "a failing step of a test's set-up ends the test")]
+mod notifications;
+#[expect(clippy::unwrap_used, reason = "a failing step of a test's set-up ends the test")]
+mod output;
+#[expect(clippy::unwrap_used, reason = "a failing step of a test's set-up ends the test")]
 mod support;
 mod wire;

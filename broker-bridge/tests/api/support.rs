@@ -12,6 +12,7 @@ use flotilla_broker_bridge::settings::Settings;
 use flotilla_protocol::id::NodeId;
 use serde_json::Value;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
@@ -22,7 +23,7 @@ use tokio::net::TcpStream;
 pub(crate) const NOW_MS: u64 = 1_795_300_000_000;
 
 pub(crate) struct Bridge {
-    _folder: TempDir,
+    folder: TempDir,
     _switch: ShutdownSwitch,
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) address: SocketAddr,
@@ -72,8 +73,12 @@ impl Request {
 
 impl Bridge {
     pub(crate) async fn start() -> Self {
+        Self::start_with(Clock::fixed(NOW_MS), |_| String::new()).await
+    }
+
+    /// With another clock, and settings of one's own after those of `init`; they are made by a function of the home.
+    pub(crate) async fn start_with(clock: Clock, settings: impl FnOnce(&Path) -> String) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let clock = Clock::fixed(NOW_MS);
         let options = InitOptions {
             home: folder.path().join("home"),
             name: "test".to_owned(),
@@ -84,7 +89,21 @@ impl Bridge {
             if_missing: false,
         };
         init(&options, &clock).await.unwrap();
-        let settings = Settings::load_file(&options.home).unwrap();
+        let more = settings(&options.home);
+        let mut file = std::fs::OpenOptions::new().append(true).open(options.home.join("bridge.toml")).unwrap();
+        std::io::Write::write_all(&mut file, more.as_bytes()).unwrap();
+        Self::open(folder, clock).await
+    }
+
+    /// Ends, and starts on the same home.
+    pub(crate) async fn restart(self) -> Self {
+        let Self { folder, fleet, clock, .. } = self;
+        fleet.store.close().await;
+        Self::open(folder, clock).await
+    }
+
+    async fn open(folder: TempDir, clock: Clock) -> Self {
+        let settings = Settings::load_file(&folder.path().join("home")).unwrap();
         let fleet = Fleet::open(&settings, clock.clone()).await.unwrap();
         let listener = Listener::bind(settings.api.listen, None).await.unwrap();
         let address = listener.address();
@@ -93,7 +112,7 @@ impl Bridge {
         let environment = std::fs::read_to_string(settings.home.operator_environment()).unwrap();
         let variable = |name: &str| environment.lines().find_map(|line| line.strip_prefix(name)).unwrap().to_owned();
         let admin = Key { id: variable("AWS_ACCESS_KEY_ID="), secret: variable("AWS_SECRET_ACCESS_KEY=") };
-        Self { _folder: folder, _switch: switch, fleet, address, clock, admin }
+        Self { folder, _switch: switch, fleet, address, clock, admin }
     }
 
     pub(crate) async fn user(&self, name: &str, access: Access) -> Key {

@@ -38,7 +38,8 @@ fn check_within(webhooks: &Webhooks, region: &str, config: Option<&NotificationC
     let arn = config.notification_arn.as_deref().unwrap_or_default();
     if !arn.strip_prefix(&prefix).is_some_and(|name| webhooks.knows(name)) {
         let known: Vec<String> = webhooks.names().map(|name| format!("{prefix}{name}")).collect();
-        let known = if known.is_empty() { "and the bridge's settings have none".to_owned() } else { format!("they are {}", known.join(", ")) };
+        let known =
+            if known.is_empty() { "and the bridge's settings have none".to_owned() } else { format!("they are {}", known.join(", ")) };
         return Err(refused(format!("NotificationArn: {arn:?} is no webhook of the bridge's settings; {known}")));
     }
     for event in config.notification_events.iter().flatten() {
@@ -178,74 +179,4 @@ pub(super) async fn moved(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::platform::webhook::WebhookSecret;
-    use crate::settings::WebhookSettings;
-    use std::collections::BTreeMap;
-
-    fn webhooks(names: &[&str]) -> Webhooks {
-        let folder = tempfile::tempdir().unwrap();
-        let secret_file = folder.path().join("secret");
-        crate::platform::files::create_secret(&secret_file, WebhookSecret::create().unwrap().as_bytes()).unwrap();
-        let settings = WebhookSettings { url: "http://127.0.0.1:1".to_owned(), secret_file, ca_file: None };
-        Webhooks::load(&names.iter().map(|name| ((*name).to_owned(), settings.clone())).collect::<BTreeMap<_, _>>()).unwrap()
-    }
-
-    fn config(arn: &str, events: &[&str], kind: Option<&str>) -> NotificationConfig {
-        NotificationConfig {
-            notification_arn: Some(arn.to_owned()),
-            notification_events: Some(events.iter().map(|event| (*event).to_owned()).collect()),
-            notification_type: kind.map(str::to_owned),
-        }
-    }
-
-    #[test]
-    fn only_webhooks_of_the_settings_are_told_and_a_refusal_lists_them() {
-        let webhooks = webhooks(&["ops", "audit"]);
-        let check = |config: &NotificationConfig| check_within(&webhooks, "local-1", Some(config));
-        let kept = check(&config("arn:aws:sns:local-1:000000000000:ops", &["Success"], None)).unwrap();
-        let read = Subscription::read(&kept).unwrap();
-        assert_eq!(read, Subscription { webhook: "ops".into(), events: vec!["Success".into()], per_invocation: false });
-        for arn in ["", "ops", "arn:aws:sns:local-1:000000000000:other", "arn:aws:sns:eu-west-1:000000000000:ops", "arn:aws:sns:local-1:1:ops"] {
-            let error = check(&config(arn, &[], None)).unwrap_err();
-            assert_eq!(error.kind, "InvalidNotificationConfig");
-            let known = "they are arn:aws:sns:local-1:000000000000:audit, arn:aws:sns:local-1:000000000000:ops";
-            assert!(error.message.ends_with(known), "{}", error.message);
-        }
-        let error = check(&NotificationConfig { notification_type: Some("Command".into()), ..NotificationConfig::default() }).unwrap_err();
-        assert_eq!(error.kind, "InvalidNotificationConfig");
-        let none = Webhooks::default();
-        let error = check_within(&none, "local-1", Some(&config("arn:aws:sns:local-1:000000000000:ops", &[], None))).unwrap_err();
-        assert!(error.message.ends_with("the bridge's settings have none"), "{}", error.message);
-        assert_eq!(check_within(&none, "local-1", None).unwrap(), "");
-        assert_eq!(check_within(&none, "local-1", Some(&NotificationConfig::default())).unwrap(), "");
-    }
-
-    #[test]
-    fn what_is_wanted_is_told_and_nothing_else() {
-        let read = |events: &[&str], kind: Option<&str>| {
-            let config = config("arn:aws:sns:local-1:000000000000:ops", events, kind);
-            Subscription::read(&serde_json::to_string(&config).unwrap()).unwrap()
-        };
-        for events in [&[][..], &["All"], &["Failed", "All"]] {
-            let all = read(events, None);
-            assert!(EVENTS.iter().all(|status| all.wants(status)), "{events:?}");
-            assert!(!all.wants("Pending") && !all.wants("Cancelling"));
-        }
-        let some = read(&["Failed", "TimedOut"], Some("Invocation"));
-        assert!(some.per_invocation && some.wants("Failed") && some.wants("TimedOut") && !some.wants("Success"));
-        assert_eq!(Subscription::read(""), None);
-        assert_eq!(Subscription::read("damaged"), None);
-    }
-
-    #[test]
-    fn a_move_within_a_status_is_no_change() {
-        use InvocationState::{Accepted, Pending, Running, Sent, Succeeded};
-        for (from, to, changes) in
-            [(Pending, Sent, false), (Sent, Accepted, true), (Accepted, Running, false), (Running, Succeeded, true), (Sent, Succeeded, true)]
-        {
-            assert_eq!(Change::of("mi-1", from, to).is_some(), changes, "{from:?} {to:?}");
-        }
-    }
-}
+mod tests;

@@ -139,7 +139,9 @@ pub(super) struct Standing {
 async fn standing(connection: &mut SqliteConnection, command_id: &str) -> Result<Option<Standing>, StoreError> {
     use sqlx::Row as _;
     let columns = Counts::COLUMNS.join(", ");
-    let sql = format!("SELECT limit_concurrency, limit_errors, cancel_asked_ms, expires_ms, status, notification, {columns} FROM command WHERE command_id = $1");
+    let sql = format!(
+        "SELECT limit_concurrency, limit_errors, cancel_asked_ms, expires_ms, status, notification, {columns} FROM command WHERE command_id = $1"
+    );
     let row = sqlx::query(AssertSqlSafe(sql)).bind(command_id).fetch_optional(connection).await?;
     let Some(row) = row else { return Ok(None) };
     let mut counts = [0; Counts::COLUMNS.len()];

@@ -23,7 +23,7 @@ use flotilla_protocol::wire::decode;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-fn request(nodes: &[&SimulatedNode]) -> SendCommandRequest {
+pub(super) fn request(nodes: &[&SimulatedNode]) -> SendCommandRequest {
     SendCommandRequest {
         document_name: "AWS-RunShellScript".into(),
         instance_ids: Some(nodes.iter().map(|node| node.id.to_string()).collect()),
@@ -32,7 +32,7 @@ fn request(nodes: &[&SimulatedNode]) -> SendCommandRequest {
     }
 }
 
-async fn send(kit: &Kit, request: SendCommandRequest) -> Result<OrderId, ApiError> {
+pub(super) async fn send(kit: &Kit, request: SendCommandRequest) -> Result<OrderId, ApiError> {
     let answer = send_command(&kit.fleet, &Kit::caller(), request).await?;
     Ok(answer.command.unwrap().command_id.unwrap().parse().unwrap())
 }
@@ -57,15 +57,15 @@ fn pair(status: &str, details: &str) -> (String, String) {
     (status.to_owned(), details.to_owned())
 }
 
-fn accepted(order: OrderId) -> ReportPayload {
+pub(super) fn accepted(order: OrderId) -> ReportPayload {
     ReportPayload::Admission(Admission::Accepted { order })
 }
 
-fn started(order: OrderId) -> ReportPayload {
+pub(super) fn started(order: OrderId) -> ReportPayload {
     ReportPayload::CommandProgress(CommandProgress { order })
 }
 
-fn ended(order: OrderId, outcome: Outcome) -> ReportPayload {
+pub(super) fn ended(order: OrderId, outcome: Outcome) -> ReportPayload {
     let (status, exit_code) = match outcome {
         Outcome::Succeeded => (StepStatus::Succeeded, 0),
         _ => (StepStatus::Failed, 7),

@@ -97,15 +97,19 @@ async fn deliver(fleet: Arc<Fleet>, webhook: Arc<Webhook>, mut shutdown: Shutdow
 
 /// Whether a receiver is reached, as far as the last rounds tell.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Reach {
+pub struct Reach {
     /// Rounds in which nothing was taken, since something was.
     failures: u32,
     /// Nothing is posted before this: Unix time in milliseconds.
     hold_until_ms: u64,
 }
 
-/// One round: posts some of what is due and writes what came of it. Returns when the next is due: Unix time in milliseconds.
-pub(crate) async fn round(fleet: &Fleet, webhook: &Arc<Webhook>, reach: &mut Reach) -> Result<Option<u64>, StoreError> {
+/// One round: posts some of what is due and writes what came of it. Returns when there is something to do next: Unix time in
+/// milliseconds.
+///
+/// # Errors
+/// What the database says; what was posted is posted again then.
+pub async fn round(fleet: &Fleet, webhook: &Arc<Webhook>, reach: &mut Reach) -> Result<Option<u64>, StoreError> {
     let now_ms = fleet.clock.now_ms();
     // The hold is a pause from now on: a clock that was set back must not lengthen it for long.
     let hold_ms = reach.hold_until_ms.saturating_sub(now_ms);
@@ -127,16 +131,16 @@ pub(crate) async fn round(fleet: &Fleet, webhook: &Arc<Webhook>, reach: &mut Rea
     let mut write = fleet.store.write().await?;
     let mut given_up = 0;
     for (message, posted) in &attempts {
-        let id = &message.message_id;
+        let sequence = message.sequence;
         match posted {
-            Ok(()) => outbox::delivered(&mut write, &webhook.name, id).await?,
+            Ok(()) => outbox::delivered(&mut write, &webhook.name, sequence).await?,
             Err(error) if matches!(error, SendError::Gone) || from_column(message.created_ms) < give_up_before_ms => {
-                outbox::given_up(&mut write, &webhook.name, id).await?;
+                outbox::given_up(&mut write, &webhook.name, sequence).await?;
                 given_up += 1;
             }
             Err(_) => {
                 let pause_ms = pause_ms(message.attempts.saturating_add(1), random());
-                outbox::failed(&mut write, id, now_ms.saturating_add(pause_ms)).await?;
+                outbox::failed(&mut write, &webhook.name, sequence, now_ms.saturating_add(pause_ms)).await?;
             }
         }
     }

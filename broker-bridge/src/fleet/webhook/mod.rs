@@ -86,6 +86,12 @@ impl Webhooks {
         self.0.contains_key(name)
     }
 
+    /// The one of this name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<Arc<Webhook>> {
+        self.0.get(name).cloned()
+    }
+
     /// Their names, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)

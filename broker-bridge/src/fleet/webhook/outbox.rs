@@ -8,12 +8,14 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 /// Most messages of a webhook that wait; of some 400 bytes each.
 pub const MAXIMUM_WAITING: i64 = 100_000;
-/// Messages written with one statement: five values each, far below the limit of SQLite.
+/// Messages written with one statement: six values each, far below the limit of SQLite.
 const INSERT_ROWS: usize = 500;
 
 /// A message to be posted.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Message {
+    /// Its number among all messages that its webhook ever had.
+    pub sequence: i64,
     /// Its id, the same in every attempt.
     pub message_id: String,
     /// What is posted: JSON.
@@ -53,32 +55,36 @@ async fn enqueue_within(write: &mut Write<'_>, webhook: &str, bodies: &[String],
     if bodies.is_empty() {
         return Ok(());
     }
-    let now = to_column(now_ms);
-    let ids = (0..bodies.len()).map(|index| message_id(now_ms, index)).collect::<Result<Vec<_>, _>>()?;
-    let messages: Vec<(&String, &String)> = ids.iter().zip(bodies).collect();
-    for chunk in messages.chunks(INSERT_ROWS) {
-        let mut query: QueryBuilder<Sqlite> =
-            QueryBuilder::new("INSERT INTO webhook_message (message_id, webhook, body, created_ms, next_ms) ");
-        query.push_values(chunk, |mut row, (id, body)| {
-            row.push_bind(*id).push_bind(webhook).push_bind(*body).push_bind(now).push_bind(now);
-        });
-        query.build().execute(write.connection()).await?;
-    }
     let count = |length: usize| i64::try_from(length).unwrap_or(i64::MAX);
-    let waiting: i64 = sqlx::query_scalar(
+    let (waiting, ever): (i64, i64) = sqlx::query_as(
         "INSERT INTO webhook (name, waiting, dropped) VALUES ($1, $2, $3) \
-         ON CONFLICT (name) DO UPDATE SET waiting = webhook.waiting + $2, dropped = webhook.dropped + $3 RETURNING waiting",
+         ON CONFLICT (name) DO UPDATE SET waiting = webhook.waiting + $2, dropped = webhook.dropped + $3 \
+         RETURNING waiting, waiting + delivered + given_up + dropped",
     )
     .bind(webhook)
     .bind(count(bodies.len()))
     .bind(count(beyond.len()))
     .fetch_one(write.connection())
     .await?;
+    // Every message that ever was is counted somewhere, so the counts number them.
+    let first = ever - count(bodies.len());
+    let ids = bodies.iter().map(|_| message_id(now_ms)).collect::<Result<Vec<_>, _>>()?;
+    let messages: Vec<(i64, &String, &String)> =
+        (first..).zip(&ids).zip(bodies).map(|((sequence, id), body)| (sequence, id, body)).collect();
+    for chunk in messages.chunks(INSERT_ROWS) {
+        let mut query: QueryBuilder<Sqlite> =
+            QueryBuilder::new("INSERT INTO webhook_message (webhook, sequence, message_id, body, created_ms, next_ms) ");
+        query.push_values(chunk, |mut row, (sequence, id, body)| {
+            row.push_bind(webhook).push_bind(*sequence).push_bind(*id).push_bind(*body);
+            row.push_bind(to_column(now_ms)).push_bind(to_column(now_ms));
+        });
+        query.build().execute(write.connection()).await?;
+    }
     let excess = waiting - maximum;
     if excess > 0 {
         let dropped = sqlx::query(
-            "DELETE FROM webhook_message WHERE message_id IN \
-             (SELECT message_id FROM webhook_message WHERE webhook = $1 ORDER BY message_id LIMIT $2)",
+            "DELETE FROM webhook_message WHERE webhook = $1 AND sequence IN \
+             (SELECT sequence FROM webhook_message WHERE webhook = $1 ORDER BY sequence LIMIT $2)",
         )
         .bind(webhook)
         .bind(excess)
@@ -92,13 +98,10 @@ async fn enqueue_within(write: &mut Write<'_>, webhook: &str, bodies: &[String],
     Ok(())
 }
 
-/// `msg_` and a UUIDv7, in which messages of one transaction have an order of their own.
-fn message_id(now_ms: u64, index: usize) -> Result<String, StoreError> {
+/// `msg_` and a UUIDv7.
+fn message_id(now_ms: u64) -> Result<String, StoreError> {
     let mut random = [0; 10];
     getrandom::fill(&mut random).map_err(|error| StoreError::Unusable(format!("there are no random bytes: {error}")))?;
-    // Twelve bits stand before the random ones.
-    let [high, low] = u16::try_from(index & 0x0fff).unwrap_or(0).to_be_bytes();
-    [random[0], random[1]] = [high, low];
     Ok(format!("msg_{}", uuid::Builder::from_unix_timestamp_millis(now_ms, &random).into_uuid().simple()))
 }
 
@@ -108,8 +111,8 @@ fn message_id(now_ms: u64, index: usize) -> Result<String, StoreError> {
 /// What the database says.
 pub async fn due(connection: &mut SqliteConnection, webhook: &str, now_ms: u64, limit: usize) -> Result<Vec<Message>, StoreError> {
     Ok(sqlx::query_as(
-        "SELECT message_id, body, created_ms, attempts FROM webhook_message WHERE webhook = $1 AND next_ms <= $2 \
-         ORDER BY next_ms, message_id LIMIT $3",
+        "SELECT sequence, message_id, body, created_ms, attempts FROM webhook_message WHERE webhook = $1 AND next_ms <= $2 \
+         ORDER BY next_ms, sequence LIMIT $3",
     )
     .bind(webhook)
     .bind(to_column(now_ms))
@@ -134,22 +137,22 @@ pub async fn next_due_ms(connection: &mut SqliteConnection, webhook: &str) -> Re
 ///
 /// # Errors
 /// What the database says.
-pub async fn delivered(write: &mut Write<'_>, webhook: &str, message_id: &str) -> Result<(), StoreError> {
-    remove(write, webhook, message_id, "delivered").await
+pub async fn delivered(write: &mut Write<'_>, webhook: &str, sequence: i64) -> Result<(), StoreError> {
+    remove(write, webhook, sequence, "delivered").await
 }
 
 /// Nobody will take a message any more.
 ///
 /// # Errors
 /// What the database says.
-pub async fn given_up(write: &mut Write<'_>, webhook: &str, message_id: &str) -> Result<(), StoreError> {
-    remove(write, webhook, message_id, "given_up").await
+pub async fn given_up(write: &mut Write<'_>, webhook: &str, sequence: i64) -> Result<(), StoreError> {
+    remove(write, webhook, sequence, "given_up").await
 }
 
-async fn remove(write: &mut Write<'_>, webhook: &str, message_id: &str, counted_as: &'static str) -> Result<(), StoreError> {
-    let sql = "DELETE FROM webhook_message WHERE message_id = $1";
+async fn remove(write: &mut Write<'_>, webhook: &str, sequence: i64, counted_as: &'static str) -> Result<(), StoreError> {
+    let sql = "DELETE FROM webhook_message WHERE webhook = $1 AND sequence = $2";
     // It may have been dropped while it was posted.
-    let removed = sqlx::query(sql).bind(message_id).execute(write.connection()).await?.rows_affected();
+    let removed = sqlx::query(sql).bind(webhook).bind(sequence).execute(write.connection()).await?.rows_affected();
     count_removed(write, webhook, counted_as, removed).await
 }
 
@@ -157,9 +160,10 @@ async fn remove(write: &mut Write<'_>, webhook: &str, message_id: &str, counted_
 ///
 /// # Errors
 /// What the database says.
-pub async fn failed(write: &mut Write<'_>, message_id: &str, next_ms: u64) -> Result<(), StoreError> {
-    sqlx::query("UPDATE webhook_message SET attempts = attempts + 1, next_ms = $2 WHERE message_id = $1")
-        .bind(message_id)
+pub async fn failed(write: &mut Write<'_>, webhook: &str, sequence: i64, next_ms: u64) -> Result<(), StoreError> {
+    sqlx::query("UPDATE webhook_message SET attempts = attempts + 1, next_ms = $3 WHERE webhook = $1 AND sequence = $2")
+        .bind(webhook)
+        .bind(sequence)
         .bind(to_column(next_ms))
         .execute(write.connection())
         .await?;
@@ -171,11 +175,17 @@ pub async fn failed(write: &mut Write<'_>, message_id: &str, next_ms: u64) -> Re
 /// # Errors
 /// What the database says.
 pub async fn give_up_before(write: &mut Write<'_>, webhook: &str, before_ms: u64) -> Result<u64, StoreError> {
-    // Message ids begin with their time.
-    let before = uuid::Builder::from_unix_timestamp_millis(before_ms, &[0; 10]).into_uuid().simple();
-    let removed = sqlx::query("DELETE FROM webhook_message WHERE webhook = $1 AND message_id < $2")
+    // The oldest alone is read where there is nothing to do.
+    let oldest: Option<i64> = sqlx::query_scalar("SELECT created_ms FROM webhook_message WHERE webhook = $1 ORDER BY sequence LIMIT 1")
         .bind(webhook)
-        .bind(format!("msg_{before}"))
+        .fetch_optional(write.connection())
+        .await?;
+    if oldest.is_none_or(|oldest| oldest >= to_column(before_ms)) {
+        return Ok(0);
+    }
+    let removed = sqlx::query("DELETE FROM webhook_message WHERE webhook = $1 AND created_ms < $2")
+        .bind(webhook)
+        .bind(to_column(before_ms))
         .execute(write.connection())
         .await?
         .rows_affected();
@@ -274,12 +284,12 @@ mod tests {
         enqueue(&mut write, "a", &bodies(0..4), NOW_MS).await.unwrap();
         let messages = due(write.connection(), "a", NOW_MS, 10).await.unwrap();
         assert_eq!(due(write.connection(), "a", NOW_MS - 1, 10).await.unwrap(), []);
-        let id = |index: usize| messages[index].message_id.as_str();
+        let id = |index: usize| messages[index].sequence;
         delivered(&mut write, "a", id(0)).await.unwrap();
         delivered(&mut write, "a", id(0)).await.unwrap();
         given_up(&mut write, "a", id(1)).await.unwrap();
-        failed(&mut write, id(2), NOW_MS + 10).await.unwrap();
-        failed(&mut write, id(3), NOW_MS + 5).await.unwrap();
+        failed(&mut write, "a", id(2), NOW_MS + 10).await.unwrap();
+        failed(&mut write, "a", id(3), NOW_MS + 5).await.unwrap();
         assert_eq!(next_due_ms(write.connection(), "a").await.unwrap(), Some(NOW_MS + 5));
         let later = due(write.connection(), "a", NOW_MS + 10, 10).await.unwrap();
         assert_eq!(later.iter().map(|message| (message.body.as_str(), message.attempts)).collect::<Vec<_>>(), [("3", 1), ("2", 1)]);

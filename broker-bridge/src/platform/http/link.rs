@@ -159,7 +159,10 @@ mod tests {
         assert_eq!(check("/output/a", &good, Some(6), NOW_MS), Err(LinkRefusal::Wrong), "another user of the same name");
         assert_eq!(check("/output/a", &good, None, NOW_MS), Err(LinkRefusal::Wrong));
         assert_eq!(check("/output/a", &PresentedLink { user: "eve".into(), ..good.clone() }, Some(5), NOW_MS), Err(LinkRefusal::Wrong));
-        assert_eq!(check("/output/a", &PresentedLink { expires_s: good.expires_s + 1, ..good.clone() }, Some(5), NOW_MS), Err(LinkRefusal::Wrong));
+        assert_eq!(
+            check("/output/a", &PresentedLink { expires_s: good.expires_s + 1, ..good.clone() }, Some(5), NOW_MS),
+            Err(LinkRefusal::Wrong)
+        );
         for index in 0..SIGNATURE_BYTES {
             let mut changed = good.clone();
             changed.signature[index] ^= 1;

@@ -103,12 +103,8 @@ pub(crate) async fn get_command_invocation(
     let started = views.iter().find_map(|view| view.started_ms).or(row.started_ms);
     let ended = views.iter().rev().find_map(|view| view.ended_ms).or_else(|| row.ended_ms.filter(|_| started.is_some()));
     let links = OutputLinks::of(fleet, caller).await?;
-    let place = |stream| Place {
-        command_id: &row.command_id,
-        node_id: &row.node_id,
-        step: if single { Some(chosen.start) } else { None },
-        stream,
-    };
+    let place =
+        |stream| Place { command_id: &row.command_id, node_id: &row.node_id, step: if single { Some(chosen.start) } else { None }, stream };
     let (stdout_bytes, stderr_bytes) = views.iter().fold((0, 0), |(out, error), view| (out + view.stdout_bytes, error + view.stderr_bytes));
     let stdout_url = links.link(&place(OutputStream::Stdout), stdout_bytes);
     let stderr_url = links.link(&place(OutputStream::Stderr), stderr_bytes);
@@ -158,7 +154,12 @@ fn choose(steps: &[StepName], name: Option<&str>) -> Result<std::ops::Range<usiz
 }
 
 /// The steps of an invocation for a list.
-pub(super) async fn plugins(fleet: &Fleet, links: &OutputLinks<'_>, row: &Row, state: InvocationState) -> Result<Vec<CommandPlugin>, ApiError> {
+pub(super) async fn plugins(
+    fleet: &Fleet,
+    links: &OutputLinks<'_>,
+    row: &Row,
+    state: InvocationState,
+) -> Result<Vec<CommandPlugin>, ApiError> {
     let result = row.result();
     let mut plugins = Vec::new();
     for index in 0..row.steps().len() {

@@ -52,11 +52,7 @@ enum DownloadError {
     Database(#[from] sqlx::Error),
 }
 
-async fn download(
-    State(downloads): State<Arc<Downloads>>,
-    Path(parts): Path<[String; 4]>,
-    RawQuery(query): RawQuery,
-) -> Response<Body> {
+async fn download(State(downloads): State<Arc<Downloads>>, Path(parts): Path<[String; 4]>, RawQuery(query): RawQuery) -> Response<Body> {
     match open(&downloads, &parts, query.as_deref().unwrap_or_default()).await {
         Ok(body) => body,
         Err(error) => refuse(&error),

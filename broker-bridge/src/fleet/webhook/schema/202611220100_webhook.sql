@@ -7,14 +7,15 @@ CREATE TABLE webhook (
   dropped BIGINT NOT NULL DEFAULT 0
 );
 
--- A message that was not delivered yet. message_id begins with its time, so its order is the order in time.
+-- A message that was not delivered yet. sequence numbers all messages that the webhook ever had.
 CREATE TABLE webhook_message (
-  message_id TEXT NOT NULL PRIMARY KEY,
   webhook TEXT NOT NULL,
+  sequence BIGINT NOT NULL,
+  message_id TEXT NOT NULL,
   body TEXT NOT NULL,
   created_ms BIGINT NOT NULL,
   attempts BIGINT NOT NULL DEFAULT 0,
-  next_ms BIGINT NOT NULL
+  next_ms BIGINT NOT NULL,
+  PRIMARY KEY (webhook, sequence)
 );
-CREATE INDEX webhook_message_due ON webhook_message (webhook, next_ms, message_id);
-CREATE INDEX webhook_message_oldest ON webhook_message (webhook, message_id);
+CREATE INDEX webhook_message_due ON webhook_message (webhook, next_ms, sequence);
