@@ -25,15 +25,28 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("CreateGroup", "Queries are `TAG_FILTERS_1_0` over nodes; a `Configuration` is refused. At most 1,000 groups."),
     ("DescribeInstanceProperties", "`DocumentName` is refused. `LessThan` and `GreaterThan` compare `AgentVersion` only."),
     ("DescribeInstanceInformation", "Also filters by `SourceTypes` and `SourceIds`. Every node runs `Linux` and is a `ManagedInstance`."),
+    (
+        "GetCommandInvocation",
+        "`StandardOutputUrl` and `StandardErrorUrl` are links to the whole stream as the bridge keeps it, up to 1 MiB for each step; empty \
+         where there is nothing. They are fetched with GET, without a signature in headers, for an hour and as long as the user who asked is \
+         there. Two members are not in the model: `StandardOutputBytes` and `StandardErrorBytes`, the number of bytes behind the links.",
+    ),
     ("GetConnectionStatus", "A target that nobody knows is `notconnected`, as at AWS."),
     ("GetGroup", "Only the newer address, `POST /get-group`."),
+    (
+        "ListCommandInvocations",
+        "With `Details`, each plugin has the links `StandardOutputUrl` and `StandardErrorUrl`, and the two members that are not in the model, \
+         `StandardOutputBytes` and `StandardErrorBytes`, as in GetCommandInvocation. An invocation's own links are empty.",
+    ),
     ("ListGroupResources", "Resources are nodes, of the type `AWS::SSM::ManagedInstance`."),
     ("ListTagsForResource", "Resources are `ManagedInstance` and `Document`."),
     ("RemoveTagsFromResource", "Resources are `ManagedInstance` and `Document`."),
     ("SearchResources", "Finds nodes only."),
     (
         "SendCommand",
-        "Refused, each with its own error: output to S3 or a log group, notifications, alarms. Target keys: `InstanceIds` (`*` is every \
+        "Refused, each with its own error: output to S3 or a log group, alarms. `NotificationArn` names a webhook of the bridge's settings, \
+         `arn:aws:sns:<region>:000000000000:<name>`; another is `InvalidNotificationConfig`. Without `NotificationEvents` all are meant, \
+         without `NotificationType` the command. `ServiceRoleArn` is kept and shown, and means nothing. Target keys: `InstanceIds` (`*` is every \
          node), `tag:<key>`, `tag-key`, `resource-groups:Name`, `resource-groups:ResourceTypeFilters`; a group that does not exist is \
          `InvalidTarget`. The targets are frozen when the command is sent.",
     ),
@@ -67,7 +80,7 @@ fn page() -> String {
          - Every limit of the service model is held, and a violation answered in AWS's words: `ValidationException`, of Resource Groups \
          `BadRequestException`.\n\
          - A signature of a call that changes something counts once.\n\
-         - There are no session tokens, and no signatures in addresses.\n\
+         - There are no session tokens, and no signatures in addresses but in the links that answers hold.\n\
          - ARNs have the account `000000000000` and the region of the settings.\n\n\
          ## Limits of the bridge\n\n\
          - A request has at most {} bytes, its `Authorization` at most {}.\n\

@@ -7,6 +7,8 @@ use flotilla_broker_bridge::clock::Clock;
 use flotilla_broker_bridge::fleet::webhook::deliver::{self, GIVE_UP_MS, Reach, round};
 use flotilla_broker_bridge::fleet::webhook::outbox::{self, Counts};
 use flotilla_broker_bridge::platform::files;
+use flotilla_broker_bridge::platform::http::{Listener, TlsFiles};
+use flotilla_broker_bridge::platform::pki::{FleetCa, certificate_pem};
 use flotilla_broker_bridge::platform::shutdown::shutdown;
 use flotilla_broker_bridge::platform::webhook::WebhookSecret;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -246,4 +248,37 @@ async fn an_unknown_webhook_is_refused_and_the_known_ones_are_named() {
     bridge.refused("SendCommand", command(&word)).await;
     let commands = bridge.ok("ListCommands", json!({})).await;
     assert_eq!(commands["Commands"], json!([]), "nothing was sent");
+}
+
+#[tokio::test]
+async fn over_tls_only_the_certificates_of_the_settings_are_trusted() {
+    let now_s = Clock::system().now_ms() / 1000;
+    let folder = tempfile::tempdir().unwrap();
+    let authorities = [FleetCa::create("ours", now_s).unwrap(), FleetCa::create("other", now_s).unwrap()];
+    let issued = authorities[0].issue_server(&["127.0.0.1".to_owned()], now_s, 1).unwrap();
+    let tls = TlsFiles { certificate: folder.path().join("server.pem"), key: folder.path().join("server.key") };
+    files::create_public(&tls.certificate, issued.certificate_pem().as_bytes()).unwrap();
+    files::create_secret(&tls.key, issued.private_key_pem().as_bytes()).unwrap();
+    let (sender, mut taken) = mpsc::unbounded_channel();
+    let hook = axum::routing::post(move |body: String| async move { sender.send(body).unwrap() });
+    let listener = Listener::bind(([127, 0, 0, 1], 0).into(), Some(&tls)).await.unwrap();
+    let url = format!("{}/hook", listener.url());
+    let (_switch, wish) = shutdown();
+    tokio::spawn(listener.serve(axum::Router::new().route("/hook", hook), wish));
+    for (authority, expected) in
+        authorities.iter().rev().zip([Counts { waiting: 1, ..Counts::default() }, Counts { delivered: 1, ..Counts::default() }])
+    {
+        let bridge = Bridge::start_with(Clock::system(), |home| {
+            files::create_secret(&home.join("ops.secret"), secret().as_bytes()).unwrap();
+            files::create_public(&home.join("ca.pem"), certificate_pem(authority.certificate_der()).as_bytes()).unwrap();
+            format!("\n[webhooks.ops]\nurl = \"{url}\"\nsecret_file = \"ops.secret\"\nca_file = \"ca.pem\"\n")
+        })
+        .await;
+        bridge.ok("SendCommand", command(&json!({"NotificationArn": ARN}))).await;
+        let webhook = bridge.fleet.webhooks.find("ops").unwrap();
+        round(&bridge.fleet, &webhook, &mut Reach::default()).await.unwrap();
+        assert_eq!(counts(&bridge).await, expected);
+    }
+    assert!(taken.recv().await.unwrap().contains("No Instances In Tag"));
+    assert!(taken.try_recv().is_err(), "the other authority's server got nothing");
 }
