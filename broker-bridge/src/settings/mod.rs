@@ -367,6 +367,10 @@ mod tests {
             ("name = 'test'\n[limits]\nretention_days = 0", &[], "limits.retention_days"),
             ("name = 'test'\n[limits]\nresend_minimum_s = 0", &[], "limits.resend_minimum_s"),
             ("name = 'test'\n[limits]\nresend_minimum_s = 9\nresend_maximum_s = 8", &[], "limits.resend_maximum_s"),
+            ("name = 'test'\n[api]\npublic_url = 'http://bridge.example'", &[], "api.public_url"),
+            ("name = 'test'\n[webhooks.ops]\nurl = 'http://hooks.example'\nsecret_file = 'ops.secret'", &[], "webhooks.*.url"),
+            ("name = 'test'\n[webhooks.ops]\nurl = 'https://hooks.example'\n", &[], "secret_file"),
+            ("name = 'test'\n[webhooks.ops]\nurl = 'https://hooks.example'\nsecret_file = 'a'\ncolour = 1", &[], "colour"),
             ("name =", &[], "bridge.toml"),
         ] {
             let error = load(text, variables).unwrap_err().to_string();

@@ -90,7 +90,7 @@ impl Sender {
         Ok(Self { agent: config.new_agent(), url: url.to_owned(), secret })
     }
 
-    /// Posts a message once, signed with this time: Unix time in milliseconds. Blocks for [`ATTEMPT_TIMEOUT`] at most.
+    /// Posts a message once, signed with this time: Unix time in milliseconds. Blocks for fifteen seconds at most.
     ///
     /// # Errors
     /// It may not have been taken; see [`SendError`].

@@ -246,12 +246,15 @@ pub(crate) async fn list_command_invocations(
     query.push(" ORDER BY invocation.command_id DESC, invocation.node_id DESC LIMIT ").push_bind(size + 1);
     let mut rows: Vec<detail::Row> = query.build_query_as().fetch_all(fleet.store.reader()).await?;
     let next_token = cut(&mut rows, size, &scope, |row| format!("{}/{}", row.command_id, row.node_id));
-    let links = OutputLinks::of(fleet, caller).await?;
+    let links = if details { Some(OutputLinks::of(fleet, caller).await?) } else { None };
     let mut invocations = Vec::with_capacity(rows.len());
     for row in rows {
         let state = store::parse_state(&row.state)?;
         let words = state.words(row.cancel_asked_ms.is_some());
-        let plugins = if details { Some(detail::plugins(fleet, &links, &row, state).await?) } else { Some(Vec::new()) };
+        let plugins = match &links {
+            Some(links) => detail::plugins(fleet, links, &row, state).await?,
+            None => Vec::new(),
+        };
         invocations.push(CommandInvocation {
             command_id: Some(row.command_id),
             instance_id: Some(row.node_id),
@@ -264,7 +267,7 @@ pub(crate) async fn list_command_invocations(
             status_details: Some(words.details.to_owned()),
             standard_output_url: Some(String::new()),
             standard_error_url: Some(String::new()),
-            command_plugins: plugins,
+            command_plugins: Some(plugins),
             notification_config: serde_json::from_str(&row.notification).ok(),
             service_role: Some(row.service_role),
             ..CommandInvocation::default()

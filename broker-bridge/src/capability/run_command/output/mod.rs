@@ -1,7 +1,7 @@
 //! The whole output of a command, beside the truncated texts of the API: how much is kept, and links from which it is fetched.
 //!
 //! A link is `GET /output/<command>/<node>/<step>/<stream>`, the step by its number from 0 or `all` of them one after the other, the
-//! stream `stdout` or `stderr`. [`download`] answers it.
+//! stream `stdout` or `stderr`.
 
 mod download;
 
