@@ -35,6 +35,12 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "notification",
         sql: include_str!("capability/run_command/schema/202611220101_notification.sql"),
     },
+    Migration { version: 202_611_220_200, name: "lists", sql: include_str!("capability/run_command/schema/202611220200_lists.sql") },
+    Migration {
+        version: 202_611_220_201,
+        name: "answered_call",
+        sql: include_str!("platform/repeat/schema/202611220201_answered_call.sql"),
+    },
 ];
 
 #[cfg(test)]

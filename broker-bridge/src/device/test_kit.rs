@@ -84,7 +84,7 @@ impl Kit {
     }
 
     pub(crate) fn caller() -> Caller {
-        Caller { user: "tester".into(), access: Access::Admin, host: "127.0.0.1:8474".into() }
+        Caller { user: "tester".into(), access: Access::Admin, host: "127.0.0.1:8474".into(), call: None }
     }
 
     /// A registered node, which is offline.

@@ -10,6 +10,7 @@ pub mod mosquitto;
 pub mod mqtt;
 pub mod page;
 pub mod pki;
+pub mod repeat;
 pub mod seal;
 pub mod shutdown;
 pub mod sigv4;

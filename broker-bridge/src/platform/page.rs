@@ -4,16 +4,22 @@
 //! meanwhile neither repeat nor shift what follows.
 
 use super::http::ApiError;
+use super::store::{Store, StoreError};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use flotilla_protocol::sha256;
 use serde::Serialize;
+use sqlx::{QueryBuilder, Sqlite};
 use std::ops::RangeInclusive;
 
 /// Longest token that is looked at, in characters.
 const MAXIMUM_TOKEN: usize = 1024;
 /// Bytes of the checksum in a token: it tells mistakes, not attackers; a token opens nothing that its caller may not see.
 const CHECKSUM_BYTES: usize = 8;
+
+/// Entries that a page of such a list looks at, whatever its filters let through: tens of milliseconds of a reader. Smaller fleets see
+/// every page full.
+pub const PART: i64 = 20_000;
 
 /// What a list's tokens are bound to.
 #[derive(Debug, Clone, Copy)]
@@ -77,6 +83,29 @@ pub fn cut<T>(entries: &mut Vec<T>, size: i64, scope: &TokenScope, key: impl Fn(
     }
     entries.truncate(size);
     entries.last().map(|last| scope.token(&key(last)))
+}
+
+/// A list whose filters no index serves looks at a part of its table with each page: up to the entry that this finds, and to the end
+/// where it finds none. The part is examined whole, so a page can be short or empty and still have a next one.
+///
+/// # Errors
+/// What the database says.
+pub async fn part_end(store: &Store, table: &'static str, key: &'static str, after: Option<&str>) -> Result<Option<String>, StoreError> {
+    let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("SELECT ");
+    query.push(key).push(" FROM ").push(table).push(" WHERE ").push(key).push(" > ").push_bind(after.unwrap_or_default().to_owned());
+    query.push(" ORDER BY ").push(key).push(" LIMIT 1 OFFSET ").push_bind(PART - 1);
+    Ok(query.build_query_scalar().fetch_optional(store.reader()).await?)
+}
+
+/// Cuts a part that was read with one entry too many to a page of `size`; the token of the next page, where there is one.
+pub fn cut_part<T>(
+    entries: &mut Vec<T>,
+    size: i64,
+    scope: &TokenScope,
+    part_end: Option<String>,
+    key: impl Fn(&T) -> String,
+) -> Option<String> {
+    cut(entries, size, scope, key).or_else(|| part_end.map(|end| scope.token(&end)))
 }
 
 #[cfg(test)]

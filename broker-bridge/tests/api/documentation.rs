@@ -8,6 +8,7 @@ use flotilla_api::model::{self, Shape, Span};
 use flotilla_api::operations;
 use flotilla_broker_bridge::command::registry;
 use flotilla_broker_bridge::platform::http::{Access, MAXIMUM_BODY_BYTES};
+use flotilla_broker_bridge::platform::repeat::{MAXIMUM_CALLS, REMEMBERED_MS};
 use flotilla_broker_bridge::platform::sigv4::{MAXIMUM_AUTHORIZATION_BYTES, MAXIMUM_SKEW_MS};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -20,7 +21,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
     (
         "CreateActivation",
         "The code is a text of its own form that also names the broker and the trust root: give it to `flotilla-agent register`. \
-         `IamRole` is kept and shown, and means nothing. How far ahead it may expire is a setting.",
+         `IamRole` is kept and shown, and means nothing. How far ahead it may expire is a setting. Safe to repeat: see above.",
     ),
     ("CreateGroup", "Queries are `TAG_FILTERS_1_0` over nodes; a `Configuration` is refused. At most 1,000 groups."),
     ("DescribeInstanceProperties", "`DocumentName` is refused. `LessThan` and `GreaterThan` compare `AgentVersion` only."),
@@ -48,7 +49,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
          `arn:aws:sns:<region>:000000000000:<name>`; another is `InvalidNotificationConfig`. Without `NotificationEvents` all are meant, \
          without `NotificationType` the command. `ServiceRoleArn` is kept and shown, and means nothing. Target keys: `InstanceIds` (`*` is every \
          node), `tag:<key>`, `tag-key`, `resource-groups:Name`, `resource-groups:ResourceTypeFilters`; a group that does not exist is \
-         `InvalidTarget`. The targets are frozen when the command is sent.",
+         `InvalidTarget`. The targets are frozen when the command is sent. Safe to repeat: see above.",
     ),
     ("UpdateManagedInstanceRole", "The role is kept and shown as `IamRole`, and means nothing."),
 ];
@@ -81,16 +82,26 @@ fn page() -> String {
          `BadRequestException`.\n\
          - A signature of a call that changes something counts once.\n\
          - There are no session tokens, and no signatures in addresses but in the links that answers hold.\n\
+         - Lists can have short and even empty pages with a `NextToken`, since what a page examines is bounded: follow the token, as the \
+         paginators of the SDKs and the `aws` command do.\n\
+         - `SendCommand` and `CreateActivation` are safe to repeat: attempts of one user with the same header `amz-sdk-invocation-id` \
+         and the same body within {} hours make one command or activation, answered to each of them. The SDKs, boto3 and the `aws` \
+         command send the header by themselves; it counts whether it is signed or not. With another body the answer is \
+         `ValidationException`, since neither operation lists `IdempotentParameterMismatch`.\n\
          - ARNs have the account `000000000000` and the region of the settings.\n\n\
          ## Limits of the bridge\n\n\
          - A request has at most {} bytes, its `Authorization` at most {}.\n\
-         - The clocks of client and bridge differ by at most {} minutes.\n",
+         - The clocks of client and bridge differ by at most {} minutes.\n\
+         - At most {} repeatable calls are remembered; beyond that the oldest is forgotten early. A name of a call has at most 128 \
+         characters; a longer one is none.\n",
         operations::OPERATION_COUNT,
         ssm.len(),
         groups.len(),
+        REMEMBERED_MS / 3_600_000,
         MAXIMUM_BODY_BYTES,
         MAXIMUM_AUTHORIZATION_BYTES,
         MAXIMUM_SKEW_MS / 60_000,
+        MAXIMUM_CALLS,
     );
     for (title, operations, shape_of) in [
         ("Operations of SSM", &ssm, model::of_ssm as fn(&str) -> Option<&'static Shape>),

@@ -10,5 +10,7 @@ mod notifications;
 #[expect(clippy::unwrap_used, reason = "a failing step of a test's set-up ends the test")]
 mod output;
 #[expect(clippy::unwrap_used, reason = "a failing step of a test's set-up ends the test")]
+mod repeated_calls;
+#[expect(clippy::unwrap_used, reason = "a failing step of a test's set-up ends the test")]
 mod support;
 mod wire;

@@ -1,6 +1,7 @@
 //! How long commands are kept: what ended long ago is removed with its invocations and its output.
 
 use crate::fleet::Fleet;
+use crate::platform::repeat;
 use crate::platform::store::StoreError;
 use crate::platform::time::to_column;
 
@@ -24,6 +25,7 @@ pub(super) async fn prune(fleet: &Fleet) -> Result<bool, StoreError> {
     // Command ids begin with their time: the old ones are found without a look at the others.
     let before = uuid::Builder::from_unix_timestamp_millis(before_ms, &[0; 10]).into_uuid().to_string();
     let mut write = fleet.store.write().await?;
+    let forgotten = repeat::forget(&mut write, fleet.clock.now_ms()).await?;
     let command_id: Option<String> = sqlx::query_scalar(
         "SELECT command_id FROM command WHERE command_id < $1 AND expires_ms < $2 AND count_pending + count_sent + count_active = 0 \
          ORDER BY command_id LIMIT 1",
@@ -32,7 +34,10 @@ pub(super) async fn prune(fleet: &Fleet) -> Result<bool, StoreError> {
     .bind(to_column(before_ms))
     .fetch_optional(write.connection())
     .await?;
-    let Some(command_id) = command_id else { return Ok(false) };
+    let Some(command_id) = command_id else {
+        write.commit().await?;
+        return Ok(forgotten);
+    };
     let mut left = BATCH;
     for sql in REMOVE {
         let removed = sqlx::query(sql).bind(&command_id).bind(left).execute(write.connection()).await?.rows_affected();

@@ -147,6 +147,26 @@ pub fn transition(state: InvocationState, guessed: bool, happening: Happening) -
     Some(next)
 }
 
+/// Every status of a command with each of its details, as [`command_words`] gives them.
+pub const COMMAND_WORDS: [Words; 11] = {
+    const fn words(status: &'static str, details: &'static str) -> Words {
+        Words { status, details }
+    }
+    [
+        words("Failed", "No Instances In Tag"),
+        words("Cancelling", "Cancelling"),
+        words("Pending", "Pending"),
+        words("InProgress", "In Progress"),
+        words("Success", "Success"),
+        words("TimedOut", "Execution Timed Out"),
+        words("TimedOut", "Delivery Timed Out"),
+        words("Failed", "Failed"),
+        words("Cancelled", "Canceled"),
+        words("Failed", "Access Denied"),
+        words("Failed", "Incomplete"),
+    ]
+};
+
 /// The command's status from its counts. `cancel_asked`: an operator cancelled the command as a whole.
 ///
 /// `Incomplete` goes with the status `Failed`, so that whoever looks at the status alone never takes it for a success.
@@ -208,6 +228,19 @@ mod tests {
         }
         assert_eq!((Rate::parse_errors("0"), Rate::parse_errors("0%")), (Some(Rate::Number(0)), Some(Rate::Percent(0))));
         assert_eq!((Rate::parse_concurrency("0"), Rate::parse_concurrency("0%")), (None, None));
+    }
+
+    #[test]
+    fn the_list_of_words_is_what_commands_show() {
+        let mut seen = std::collections::BTreeSet::new();
+        for bits in 0..1_u32 << Counts::COLUMNS.len() {
+            let counts = Counts::from_array(std::array::from_fn(|index| i64::from(bits >> index & 1)));
+            for (errors, cancel_asked) in [(0, false), (0, true), (9, false), (9, true)] {
+                let words = command_words(&counts, Limits { concurrency: 1, errors }, cancel_asked);
+                seen.insert((words.status, words.details));
+            }
+        }
+        assert_eq!(seen, COMMAND_WORDS.iter().map(|words| (words.status, words.details)).collect());
     }
 
     #[test]

@@ -51,7 +51,10 @@ async fn a_home_is_whole_private_and_can_be_opened() {
     for name in [
         "AWS_ENDPOINT_URL_SSM=http://127.0.0.1:8474\n",
         "AWS_ENDPOINT_URL_RESOURCE_GROUPS=http://127.0.0.1:8474\n",
-        "AWS_ACCESS_KEY_ID=FL", "AWS_SECRET_ACCESS_KEY=", "AWS_DEFAULT_REGION="] {
+        "AWS_ACCESS_KEY_ID=FL",
+        "AWS_SECRET_ACCESS_KEY=",
+        "AWS_DEFAULT_REGION=",
+    ] {
         assert!(environment.contains(name), "{name}");
     }
     let settings = Settings::load_file(&options.home).unwrap();

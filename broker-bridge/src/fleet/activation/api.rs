@@ -3,7 +3,8 @@
 use super::{SEAL_TABLE, store};
 use crate::fleet::Fleet;
 use crate::platform::http::{Access, ApiError, Caller, Registry};
-use crate::platform::page::{TokenScope, cut, page_size};
+use crate::platform::page::{TokenScope, cut_part, page_size, part_end};
+use crate::platform::repeat;
 use crate::platform::time::to_column;
 use flotilla_api::Timestamp;
 use flotilla_api::activations::{
@@ -111,6 +112,10 @@ pub(crate) async fn create_activation(
     request: CreateActivationRequest,
 ) -> Result<CreateActivationResult, ApiError> {
     let now_ms = fleet.clock.now_ms();
+    let repeated = repeat::find(fleet.store.reader().acquire().await?.as_mut(), caller, now_ms).await?;
+    if let Some(id) = repeated {
+        return answer_again(fleet, caller, &id).await;
+    }
     let (limit, expires_ms) = check(&request, now_ms, fleet.longest_activation_ms())?;
     let mut random = [0; 36];
     getrandom::fill(&mut random).map_err(|error| ApiError::internal(std::io::Error::other(error)))?;
@@ -134,10 +139,29 @@ pub(crate) async fn create_activation(
             .map_err(ApiError::internal)?,
     };
     let mut write = fleet.store.write().await?;
+    // Another attempt may have come first; whoever holds the writer is the only one to look.
+    if let Some(id) = repeat::find(write.connection(), caller, now_ms).await? {
+        drop(write);
+        return answer_again(fleet, caller, &id).await;
+    }
     store::insert(&mut write, &new, now_ms).await?;
+    repeat::remember(&mut write, caller, &id, now_ms).await?;
     write.commit().await?;
     tracing::info!(activation = id, user = caller.user, limit, "an activation was made");
     Ok(CreateActivationResult { activation_id: Some(id), activation_code: Some(activation.to_text()) })
+}
+
+/// The answer to one more attempt of a call: the activation of the first, with the same code.
+async fn answer_again(fleet: &Fleet, caller: &Caller, id: &str) -> Result<CreateActivationResult, ApiError> {
+    let gone = || ApiError::validation(format!("this call made the activation {id}, which is not there any more"));
+    let (_, sealed) = store::standing(fleet.store.reader().acquire().await?.as_mut(), id).await?.ok_or_else(gone)?;
+    let opened = fleet.sealer.open(SEAL_TABLE, id, &sealed).map_err(ApiError::internal)?;
+    let code: [u8; 20] = opened.as_slice().try_into().map_err(ApiError::internal)?;
+    let (host, port) = fleet.claim_address();
+    let activation_id: ActivationId = id.parse().map_err(ApiError::internal)?;
+    let activation = Activation { id: activation_id, code, host, port, root_hash: fleet.signer.root_hash() };
+    tracing::info!(activation = id, user = caller.user, "a call was repeated, and no second activation made");
+    Ok(CreateActivationResult { activation_id: Some(id.to_owned()), activation_code: Some(activation.to_text()) })
 }
 
 #[derive(sqlx::FromRow)]
@@ -211,12 +235,19 @@ pub(crate) async fn describe_activations(
         }
         query.push(")");
     }
-    if let Some(after) = scope.after(request.next_token.as_deref())? {
+    let after = scope.after(request.next_token.as_deref())?;
+    // Ids that are asked for are found without a look at others.
+    let by_id = request.filters.iter().flatten().any(|filter| filter.filter_key.as_deref() == Some("ActivationIds"));
+    let end = if by_id { None } else { part_end(&fleet.store, "activation", "activation_id", after.as_deref()).await? };
+    if let Some(after) = after {
         query.push(" AND activation_id > ").push_bind(after);
+    }
+    if let Some(end) = &end {
+        query.push(" AND activation_id <= ").push_bind(end.clone());
     }
     query.push(" ORDER BY activation_id LIMIT ").push_bind(size + 1);
     let mut rows: Vec<Row> = query.build_query_as().fetch_all(fleet.store.reader()).await?;
-    let next_token = cut(&mut rows, size, &scope, |row| row.activation_id.clone());
+    let next_token = cut_part(&mut rows, size, &scope, end, |row| row.activation_id.clone());
     let now_ms = to_column(fleet.clock.now_ms());
     Ok(DescribeActivationsResult { activation_list: Some(rows.into_iter().map(|row| row.into_listed(now_ms)).collect()), next_token })
 }

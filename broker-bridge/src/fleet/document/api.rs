@@ -1,6 +1,6 @@
 //! The endpoints of documents: make, read, describe, list, delete. Those of their versions are in `version.rs`.
 
-use super::store::{self, Listed, MAXIMUM_DOCUMENTS, NewVersion, StoredDocument};
+use super::store::{self, FindDocumentError, Listed, MAXIMUM_DOCUMENTS, NewVersion, StoredDocument};
 use super::version;
 use crate::fleet::{ACCOUNT, Fleet, tag};
 use crate::platform::http::{Access, ApiError, Caller, Registry};
@@ -193,27 +193,32 @@ async fn list_documents(fleet: &Fleet, _caller: &Caller, request: ListDocumentsR
     let mut entries: Vec<Listed> = store::list(&fleet.store).await?;
     entries.retain(|entry| entry.name > after && filters.iter().all(|filter| matches(filter, entry, &tags)));
     let next_token = cut(&mut entries, size, &scope, |entry| entry.name.clone());
-    let identifiers = entries.into_iter().map(|entry| DocumentIdentifier {
-        owner: Some(store::owner(&entry.name).to_owned()),
-        tags: Some(tags.get(&entry.name).cloned().unwrap_or_default()),
-        name: Some(entry.name),
-        created_date: Some(Timestamp::from_milliseconds(entry.created_ms)),
-        display_name: entry.display_name,
-        version_name: entry.version_name,
-        platform_types: Some(vec![PLATFORM.to_owned()]),
-        document_version: Some(entry.version.to_string()),
-        document_type: Some(COMMAND.to_owned()),
-        schema_version: schema_version(&entry.content, &entry.format),
-        document_format: Some(entry.format),
-        target_type: entry.target_type,
-        ..DocumentIdentifier::default()
-    });
-    Ok(ListDocumentsResult { document_identifiers: Some(identifiers.collect()), next_token })
-}
-
-fn schema_version(content: &str, format: &str) -> Option<String> {
-    let document = Document::parse(content, Format::named(format)?).ok()?;
-    Some(document.schema.name().to_owned())
+    let mut identifiers = Vec::with_capacity(entries.len());
+    for entry in entries {
+        // Texts are read for the page only: those of all documents would be many megabytes.
+        let schema_version = match store::find(&fleet.store, &entry.name, Some(&entry.version.to_string())).await {
+            Ok(stored) => Some(stored.document.schema.name().to_owned()),
+            Err(FindDocumentError::Store(error)) => return Err(error.into()),
+            // It was deleted meanwhile, or is of a version that this bridge cannot read.
+            Err(_) => None,
+        };
+        identifiers.push(DocumentIdentifier {
+            owner: Some(store::owner(&entry.name).to_owned()),
+            tags: Some(tags.get(&entry.name).cloned().unwrap_or_default()),
+            name: Some(entry.name),
+            created_date: Some(Timestamp::from_milliseconds(entry.created_ms)),
+            display_name: entry.display_name,
+            version_name: entry.version_name,
+            platform_types: Some(vec![PLATFORM.to_owned()]),
+            document_version: Some(entry.version.to_string()),
+            document_type: Some(COMMAND.to_owned()),
+            schema_version,
+            document_format: Some(entry.format),
+            target_type: entry.target_type,
+            ..DocumentIdentifier::default()
+        });
+    }
+    Ok(ListDocumentsResult { document_identifiers: Some(identifiers), next_token })
 }
 
 /// Both forms of filters as one, with known keys.

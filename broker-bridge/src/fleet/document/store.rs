@@ -183,7 +183,7 @@ async fn version_named(store: &Store, name: &str, version_name: &str) -> Result<
 /// All documents by name, the built-in ones among them, with what their default versions say of themselves.
 pub(super) async fn list(store: &Store) -> Result<Vec<Listed>, StoreError> {
     let mut listed: Vec<Listed> = sqlx::query_as(
-        "SELECT v.name, v.version, v.format, v.content, v.display_name, v.version_name, v.target_type, v.created_ms \
+        "SELECT v.name, v.version, v.format, v.display_name, v.version_name, v.target_type, v.created_ms \
          FROM document d JOIN document_version v ON v.name = d.name AND v.version = d.default_version",
     )
     .fetch_all(store.reader())
@@ -192,7 +192,6 @@ pub(super) async fn list(store: &Store) -> Result<Vec<Listed>, StoreError> {
         name: builtin.name.to_owned(),
         version: BUILTIN_VERSION,
         format: builtin::FORMAT.name().to_owned(),
-        content: builtin.content.to_owned(),
         display_name: None,
         version_name: None,
         target_type: None,
@@ -327,13 +326,12 @@ pub(super) async fn exists(write: &mut Write<'_>, name: &str) -> Result<bool, St
     Ok(found.is_some() || builtin::find(name).is_some())
 }
 
-/// A document in a list: its default version.
+/// A document in a list: its default version, without its text.
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub(super) struct Listed {
     pub(super) name: String,
     pub(super) version: i64,
     pub(super) format: String,
-    pub(super) content: String,
     pub(super) display_name: Option<String>,
     pub(super) version_name: Option<String>,
     pub(super) target_type: Option<String>,

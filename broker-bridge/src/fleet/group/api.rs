@@ -5,7 +5,7 @@ use super::store::{self, Group, MAXIMUM_GROUPS};
 use crate::fleet::tag::check_new;
 use crate::fleet::{ACCOUNT, Fleet};
 use crate::platform::http::{Access, ApiError, Caller, Registry};
-use crate::platform::page::{TokenScope, cut, page_size};
+use crate::platform::page::{TokenScope, cut, cut_part, page_size, part_end};
 use crate::platform::time::to_column;
 use flotilla_api::groups::{
     self, CreateGroupRequest, CreateGroupResponse, DeleteGroupRequest, Filter, GetGroupQueryRequest, GetGroupQueryResponse,
@@ -208,12 +208,17 @@ impl Page {
         if !wanted {
             query.push(" AND 1 = 0");
         }
-        if let Some(after) = self.scope.after(ours(self.next_token).as_deref())? {
+        let after = self.scope.after(ours(self.next_token).as_deref())?;
+        let end = if wanted { part_end(&fleet.store, "node", "node_id", after.as_deref()).await? } else { None };
+        if let Some(after) = after {
             query.push(" AND node_id > ").push_bind(after);
+        }
+        if let Some(end) = &end {
+            query.push(" AND node_id <= ").push_bind(end.clone());
         }
         query.push(" ORDER BY node_id LIMIT ").push_bind(size + 1);
         let mut ids: Vec<String> = query.build_query_scalar().fetch_all(fleet.store.reader()).await?;
-        let next_token = theirs(cut(&mut ids, size, &self.scope, Clone::clone));
+        let next_token = theirs(cut_part(&mut ids, size, &self.scope, end, Clone::clone));
         let region = &fleet.settings.region;
         let identifier = |id: &String| ResourceIdentifier {
             resource_arn: Some(format!("arn:aws:ssm:{region}:{ACCOUNT}:managed-instance/{id}")),

@@ -3,7 +3,7 @@
 use super::filter::{Filter, Words};
 use crate::fleet::Fleet;
 use crate::platform::http::ApiError;
-use crate::platform::page::{TokenScope, cut};
+use crate::platform::page::{TokenScope, cut_part, part_end};
 use sqlx::QueryBuilder;
 
 /// A node as it is shown. What is not known is empty.
@@ -49,11 +49,18 @@ pub(super) async fn page(
          platform_version, architecture, computer_name, ip_address FROM node WHERE deregistered_ms IS NULL",
     );
     words.apply(&mut query, filters, fleet).await?;
-    if let Some(after) = scope.after(next_token)? {
+    let after = scope.after(next_token)?;
+    // Ids that are asked for are found without a look at others.
+    let by_id = filters.iter().any(Filter::names_nodes);
+    let end = if by_id { None } else { part_end(&fleet.store, "node", "node_id", after.as_deref()).await? };
+    if let Some(after) = after {
         query.push(" AND node_id > ").push_bind(after);
+    }
+    if let Some(end) = &end {
+        query.push(" AND node_id <= ").push_bind(end.clone());
     }
     query.push(" ORDER BY node_id LIMIT ").push_bind(size + 1);
     let mut rows: Vec<Description> = query.build_query_as().fetch_all(fleet.store.reader()).await?;
-    let next_token = cut(&mut rows, size, scope, |row| row.node_id.clone());
+    let next_token = cut_part(&mut rows, size, scope, end, |row| row.node_id.clone());
     Ok((rows, next_token))
 }

@@ -33,6 +33,13 @@ pub(super) struct Filter {
     pub(super) values: Vec<String>,
 }
 
+impl Filter {
+    /// Whether it lets through a few nodes only, by their ids.
+    pub(super) fn names_nodes(&self) -> bool {
+        self.operator == Operator::Equal && matches!(self.key.as_str(), "InstanceIds" | "InstanceId")
+    }
+}
+
 /// How an operation names what is wrong with a filter, and its limits.
 #[derive(Debug)]
 pub(super) struct Words {

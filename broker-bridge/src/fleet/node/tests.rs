@@ -201,3 +201,39 @@ async fn a_role_is_kept_and_shown() {
         assert_eq!(give(id, role).await.unwrap_err(), kind);
     }
 }
+
+#[tokio::test]
+async fn a_large_fleet_is_looked_through_in_parts() {
+    let kit = Kit::new().await;
+    let mut write = kit.fleet.store.write().await.unwrap();
+    sqlx::query(
+        "WITH RECURSIVE number (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM number WHERE n < 44999) \
+         INSERT INTO node (node_id, identity_key, sealing_key, tls_key, activation_id, iam_role, registered_ms, last_seen_ms, \
+         agent_version, platform_name, platform_version, architecture, computer_name, ip_address, deregistered_ms) \
+         SELECT 'mi-' || printf('%017x', n), x'00', x'00', x'00', 'a', CASE n % 15000 WHEN 7 THEN 'rare' ELSE 'common' END, 0, 0, \
+         '', '', '', '', '', '', CASE WHEN n < 25000 AND n <> 7 THEN 1 END FROM number",
+    )
+    .execute(write.connection())
+    .await
+    .unwrap();
+    write.commit().await.unwrap();
+    let page = async |key: &str, value: &str, next_token: Option<String>| {
+        let filter = InstanceInformationStringFilter { key: key.to_owned(), values: vec![value.to_owned()] };
+        let request = DescribeInstanceInformationRequest { filters: Some(vec![filter]), next_token, ..Default::default() };
+        describe_instance_information(&kit.fleet, &Kit::caller(), request).await.unwrap()
+    };
+    let (mut found, mut pages, mut token) = (Vec::new(), 0, None);
+    loop {
+        let answer = page("IamRole", "rare", token).await;
+        found.extend(answer.instance_information_list.unwrap().into_iter().map(|node| node.instance_id.unwrap()));
+        pages += 1;
+        token = answer.next_token;
+        if token.is_none() {
+            break;
+        }
+    }
+    // Removed nodes are looked past, and not for ever.
+    assert_eq!((found, pages), (vec!["mi-00000000000000007".to_owned(), "mi-00000000000007537".to_owned()], 3));
+    let one = page("InstanceIds", "mi-00000000000007537", None).await;
+    assert_eq!((one.instance_information_list.unwrap().len(), one.next_token), (1, None), "an id is found at once");
+}

@@ -81,7 +81,7 @@ impl Identities for Fleet {
         let secret = Zeroizing::new(secret.to_owned());
         // A role that this build does not know gets the least.
         let access = Access::named(&found.role).unwrap_or(Access::Viewer);
-        Ok(Some(Identity { caller: Caller { user: found.user, access, host: String::new() }, secret }))
+        Ok(Some(Identity { caller: Caller { user: found.user, access, host: String::new(), call: None }, secret }))
     }
 
     fn now_ms(&self) -> u64 {

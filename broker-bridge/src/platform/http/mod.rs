@@ -18,6 +18,6 @@ mod validation;
 
 pub use error::ApiError;
 pub use link::{LINK_VALID_S, LinkRefusal, PresentedLink, SignedLinks};
-pub use registry::{Access, Caller, Handler, Registry};
+pub use registry::{Access, CallName, Caller, Handler, Registry};
 pub use server::{Listener, ServeError, TlsFiles};
 pub use service::{Api, Identities, Identity, MAXIMUM_BODY_BYTES};

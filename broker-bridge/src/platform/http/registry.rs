@@ -2,15 +2,20 @@
 
 use super::ApiError;
 use super::validation::Patterns;
+use axum::http::HeaderMap;
 use bytes::Bytes;
 use flotilla_api::Operation;
 use flotilla_api::groups::RestOperation;
 use flotilla_api::model::{self, Shape};
+use flotilla_protocol::sha256;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+
+/// Names a call: the SDKs send the same with every attempt.
+pub(super) const INVOCATION_HEADER: &str = "amz-sdk-invocation-id";
 
 /// What a caller may do; each includes what stands before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,6 +55,36 @@ pub struct Caller {
     pub access: Access,
     /// What the caller called us: the signed `Host` header. Links begin with it where the settings say nothing else.
     pub host: String,
+    /// The name that the client's program gave to the call, the same for all its attempts; nothing where it gave none.
+    pub call: Option<CallName>,
+}
+
+/// Longest name of a call that is taken, in characters: the SDKs' are UUIDs.
+const MAXIMUM_CALL_NAME: usize = 128;
+
+/// The header `amz-sdk-invocation-id`, and what was asked under it.
+///
+/// It counts whether the signature covers it or not: boto3 and the `aws` command send it and do not sign it. Whoever could change
+/// it on its way could as well hold the call back and answer in our place, since answers are not signed; and all that it can do
+/// is keep a user's own call from being done a second time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallName {
+    /// The header.
+    pub name: String,
+    /// The hash of the operation's name and the body.
+    pub request: [u8; 32],
+}
+
+impl CallName {
+    /// The name of a call of this operation with this body. One that is empty, too long or no plain text is none, and so is one of several.
+    pub(super) fn read(headers: &HeaderMap, operation: &str, body: &[u8]) -> Option<Self> {
+        let mut all = headers.get_all(INVOCATION_HEADER).iter();
+        let name = all.next()?.to_str().ok()?.trim();
+        if all.next().is_some() || !(1..=MAXIMUM_CALL_NAME).contains(&name.len()) {
+            return None;
+        }
+        Some(Self { name: name.to_owned(), request: sha256(&[operation.as_bytes(), &[0], body]) })
+    }
 }
 
 /// An operation's handler: `async fn(&S, &Caller, Request) -> Result<Response, ApiError>`. Implemented for such functions;

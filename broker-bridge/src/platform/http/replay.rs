@@ -5,6 +5,9 @@
 //! which somebody who replays could invent. So a signature counts again, under other such headers, only within
 //! [`HONEST_REPEAT_MS`] of its first use; after that, and under the same headers at once, it is refused.
 //!
+//! A twin that is one more attempt of the same call, under the same invocation id, gets in and makes nothing twice: that is
+//! [`crate::platform::repeat`]'s, which outlives the process.
+//!
 //! The memory ends with the process, so what was signed before the process began is refused too: it may have been used.
 
 use super::super::sigv4::{MAXIMUM_SKEW_MS, PresentedSignature};

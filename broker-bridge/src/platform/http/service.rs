@@ -1,6 +1,6 @@
 //! One request, from its first header to its answer.
 
-use super::registry::Endpoint;
+use super::registry::{CallName, Endpoint, INVOCATION_HEADER};
 use super::replay::{Refusal, SeenSignatures};
 use super::{Access, ApiError, Caller, Registry, rest};
 use crate::platform::sigv4::{PresentedSignature, SignedService};
@@ -105,6 +105,9 @@ impl<S: Identities> Api<S> {
         }
         let body = if query.is_empty() { body } else { rest::with_parameters(&body, query, endpoint.query)?.into() };
         self.registry.validate(endpoint, &body)?;
+        if endpoint.access > Access::Viewer {
+            caller.call = CallName::read(&parts.headers, endpoint.name, &body);
+        }
         let call = endpoint.call(Arc::clone(&self.state), caller, body);
         if endpoint.access == Access::Viewer {
             return call.await;
@@ -145,7 +148,7 @@ impl<S: Identities> Api<S> {
     }
 
     fn admit_once(&self, presented: &PresentedSignature, headers: &HeaderMap) -> Result<(), ApiError> {
-        let invocation = format!("{} {}", text(headers, "amz-sdk-invocation-id"), text(headers, "amz-sdk-request"));
+        let invocation = format!("{} {}", text(headers, INVOCATION_HEADER), text(headers, "amz-sdk-request"));
         self.seen.admit(presented, &invocation, self.state.now_ms()).map_err(|refusal| match refusal {
             Refusal::Used => ApiError::new("InvalidSignatureException", "this signature was used already; sign the request anew"),
             Refusal::BeforeStart => ApiError::new(

@@ -1,69 +1,19 @@
-//! ListCommands and ListCommandInvocations: newest first, a page at a time.
+//! ListCommands and ListCommandInvocations: newest first, a page at a time. What a page examines is bounded: see [`super::walk`].
 
-use super::super::model::InvocationState;
 use super::super::output::OutputLinks;
 use super::super::store::{self, NewCommand};
-use super::{detail, parse_command_id};
+use super::detail;
+use super::filter::Filters;
+use super::source::{commands_walk, ids, invocations_walk};
+use super::walk::Key;
 use crate::fleet::Fleet;
-use crate::fleet::node::parse_node_id;
 use crate::platform::http::{ApiError, Caller};
-use crate::platform::page::{TokenScope, cut, page_size};
-use crate::platform::time::from_iso;
+use crate::platform::page::{TokenScope, page_size};
 use flotilla_api::Timestamp;
 use flotilla_api::commands::{
-    Command, CommandFilter, CommandInvocation, ListCommandInvocationsRequest, ListCommandInvocationsResult, ListCommandsRequest,
-    ListCommandsResult,
+    Command, CommandInvocation, ListCommandInvocationsRequest, ListCommandInvocationsResult, ListCommandsRequest, ListCommandsResult,
 };
 use sqlx::{QueryBuilder, Sqlite};
-
-/// Most filters of one request (the model's limit).
-const MAXIMUM_FILTERS: usize = 5;
-
-/// A filter that was understood.
-enum Filter {
-    /// Asked for at this time or later.
-    After(i64),
-    /// Asked for before this time.
-    Before(i64),
-    /// In this status, or with these details written without spaces.
-    Status(String),
-    /// Of this document.
-    Document(String),
-    /// Ended, or not.
-    Complete(bool),
-}
-
-fn parse_filters(filters: Option<&[CommandFilter]>) -> Result<Vec<Filter>, ApiError> {
-    let filters = filters.unwrap_or_default();
-    if filters.len() > MAXIMUM_FILTERS {
-        return Err(ApiError::validation(format!("at most {MAXIMUM_FILTERS} filters are taken")));
-    }
-    filters.iter().map(parse_filter).collect()
-}
-
-fn parse_filter(filter: &CommandFilter) -> Result<Filter, ApiError> {
-    let CommandFilter { key, value } = filter;
-    if !(1..=128).contains(&value.chars().count()) {
-        return Err(ApiError::validation(format!("the value of filter {key} must have 1 to 128 characters")));
-    }
-    let time =
-        || from_iso(value).ok_or_else(|| ApiError::validation(format!("filter {key}: {value:?} is no time such as 2026-07-07T00:00:00Z")));
-    match key.as_str() {
-        "InvokedAfter" => time().map(Filter::After),
-        "InvokedBefore" => time().map(Filter::Before),
-        "Status" => Ok(Filter::Status(value.clone())),
-        "DocumentName" => Ok(Filter::Document(value.clone())),
-        "ExecutionStage" => match value.as_str() {
-            "Executing" => Ok(Filter::Complete(false)),
-            "Complete" => Ok(Filter::Complete(true)),
-            _ => Err(ApiError::validation(format!("filter ExecutionStage is Executing or Complete, not {value:?}"))),
-        },
-        _ => Err(ApiError::new(
-            "InvalidFilterKey",
-            format!("{key:?} is no filter key; use InvokedAfter, InvokedBefore, Status, ExecutionStage or DocumentName"),
-        )),
-    }
-}
 
 #[derive(sqlx::FromRow)]
 struct CommandRow {
@@ -155,61 +105,36 @@ pub(super) fn new_command(new: &NewCommand<'_>) -> Command {
     row.into_command()
 }
 
+/// A command as it stands, if there is one.
+pub(super) async fn command(fleet: &Fleet, command_id: &str) -> Result<Option<Command>, ApiError> {
+    let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("SELECT ");
+    query.push(COMMAND_COLUMNS).push(" FROM command WHERE command_id = ").push_bind(command_id);
+    let row: Option<CommandRow> = query.build_query_as().fetch_optional(fleet.store.reader()).await?;
+    Ok(row.map(CommandRow::into_command))
+}
+
 pub(crate) async fn list_commands(fleet: &Fleet, _caller: &Caller, request: ListCommandsRequest) -> Result<ListCommandsResult, ApiError> {
     let size = page_size(request.max_results, 1..=50)?;
     let scope = TokenScope::new("ListCommands", &(&request.command_id, &request.instance_id, &request.filters));
+    let after = scope.after(request.next_token.as_deref())?.map(|after| Key::of_token(&after));
+    let filters = Filters::parse(request.filters.as_deref())?;
+    let Ok(walk) = commands_walk(&filters, ids(request.command_id.as_deref(), request.instance_id.as_deref())?) else {
+        return Ok(ListCommandsResult { commands: Some(Vec::new()), next_token: None });
+    };
+    // One look at the database for what fits and what is shown of it.
+    let mut snapshot = fleet.store.reader().begin().await?;
+    let found = walk.page(&mut snapshot, after, usize::try_from(size).unwrap_or(usize::MAX)).await?;
     let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("SELECT ");
-    query.push(COMMAND_COLUMNS).push(" FROM command WHERE 1 = 1");
-    if let Some(command_id) = &request.command_id {
-        query.push(" AND command_id = ").push_bind(parse_command_id(command_id)?.to_string());
+    query.push(COMMAND_COLUMNS).push(" FROM command WHERE command_id IN (");
+    let mut separated = query.separated(", ");
+    for key in &found.keys {
+        separated.push_bind(key.command_id.clone());
     }
-    if let Some(node) = &request.instance_id {
-        query.push(" AND EXISTS (SELECT 1 FROM invocation WHERE invocation.command_id = command.command_id AND node_id = ");
-        query.push_bind(parse_node_id(node)?.to_string()).push(")");
-    }
-    for filter in parse_filters(request.filters.as_deref())? {
-        match filter {
-            Filter::After(time_ms) => query.push(" AND requested_ms >= ").push_bind(time_ms),
-            Filter::Before(time_ms) => query.push(" AND requested_ms < ").push_bind(time_ms),
-            Filter::Document(name) => query.push(" AND document_name = ").push_bind(name),
-            Filter::Complete(true) => query.push(" AND status NOT IN ('Pending', 'InProgress', 'Cancelling')"),
-            Filter::Complete(false) => query.push(" AND status IN ('Pending', 'InProgress', 'Cancelling')"),
-            Filter::Status(word) => {
-                query.push(" AND (status = ").push_bind(word.clone()).push(" OR replace(status_details, ' ', '') = ");
-                query.push_bind(word).push(")")
-            }
-        };
-    }
-    // Command ids begin with their time, so their order is the order in time.
-    if let Some(after) = scope.after(request.next_token.as_deref())? {
-        query.push(" AND command_id < ").push_bind(after);
-    }
-    query.push(" ORDER BY command_id DESC LIMIT ").push_bind(size + 1);
-    let mut rows: Vec<CommandRow> = query.build_query_as().fetch_all(fleet.store.reader()).await?;
-    let next_token = cut(&mut rows, size, &scope, |row| row.command_id.clone());
+    query.push(") ORDER BY command_id DESC");
+    let rows: Vec<CommandRow> = query.build_query_as().fetch_all(&mut *snapshot).await?;
+    snapshot.rollback().await?;
+    let next_token = found.next.map(|next| scope.token(&next.to_token()));
     Ok(ListCommandsResult { commands: Some(rows.into_iter().map(CommandRow::into_command).collect()), next_token })
-}
-
-/// Adds the condition that an invocation shows this status, or these details without spaces.
-fn shows(query: &mut QueryBuilder<Sqlite>, word: &str) {
-    let mut any = false;
-    query.push(" AND (");
-    for state in InvocationState::ALL {
-        for cancelling in [false, true] {
-            let words = state.words(cancelling);
-            if words.status != word && words.details.replace(' ', "") != word {
-                continue;
-            }
-            query.push(if any { " OR (state = " } else { "(state = " }).push_bind(state.as_str());
-            query.push(if cancelling {
-                " AND invocation.cancel_asked_ms IS NOT NULL)"
-            } else {
-                " AND invocation.cancel_asked_ms IS NULL)"
-            });
-            any = true;
-        }
-    }
-    query.push(if any { ")" } else { "1 = 0)" });
 }
 
 pub(crate) async fn list_command_invocations(
@@ -220,32 +145,23 @@ pub(crate) async fn list_command_invocations(
     let size = page_size(request.max_results, 1..=50)?;
     let details = request.details.unwrap_or(false);
     let scope = TokenScope::new("ListCommandInvocations", &(&request.command_id, &request.instance_id, &request.filters));
-    let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("SELECT ");
-    query.push(detail::COLUMNS).push(detail::FROM).push(" WHERE 1 = 1");
-    if let Some(command_id) = &request.command_id {
-        query.push(" AND invocation.command_id = ").push_bind(parse_command_id(command_id)?.to_string());
+    let after = scope.after(request.next_token.as_deref())?.map(|after| Key::of_token(&after));
+    let filters = Filters::parse(request.filters.as_deref())?;
+    let Ok(walk) = invocations_walk(&filters, ids(request.command_id.as_deref(), request.instance_id.as_deref())?) else {
+        return Ok(ListCommandInvocationsResult { command_invocations: Some(Vec::new()), next_token: None });
+    };
+    // One look at the database for what fits and what is shown of it. It ends before the steps are read, by way of other readers.
+    let mut snapshot = fleet.store.reader().begin().await?;
+    let found = walk.page(&mut snapshot, after, usize::try_from(size).unwrap_or(usize::MAX)).await?;
+    let mut rows: Vec<detail::Row> = Vec::with_capacity(found.keys.len());
+    for key in found.keys {
+        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("SELECT ");
+        query.push(detail::COLUMNS).push(detail::FROM).push(" WHERE invocation.command_id = ").push_bind(key.command_id);
+        query.push(" AND invocation.node_id = ").push_bind(key.node_id);
+        rows.extend(query.build_query_as::<detail::Row>().fetch_optional(&mut *snapshot).await?);
     }
-    if let Some(node) = &request.instance_id {
-        query.push(" AND invocation.node_id = ").push_bind(parse_node_id(node)?.to_string());
-    }
-    for filter in parse_filters(request.filters.as_deref())? {
-        match filter {
-            Filter::After(time_ms) => drop(query.push(" AND invocation.requested_ms >= ").push_bind(time_ms)),
-            Filter::Before(time_ms) => drop(query.push(" AND invocation.requested_ms < ").push_bind(time_ms)),
-            Filter::Document(name) => drop(query.push(" AND document_name = ").push_bind(name)),
-            Filter::Complete(true) => drop(query.push(" AND state NOT IN ('pending', 'sent', 'accepted', 'running')")),
-            Filter::Complete(false) => drop(query.push(" AND state IN ('pending', 'sent', 'accepted', 'running')")),
-            Filter::Status(word) => shows(&mut query, &word),
-        }
-    }
-    if let Some(after) = scope.after(request.next_token.as_deref())? {
-        let (command_id, node_id) = after.split_once('/').unwrap_or((&after, ""));
-        query.push(" AND (invocation.command_id, invocation.node_id) < (").push_bind(command_id.to_owned());
-        query.push(", ").push_bind(node_id.to_owned()).push(")");
-    }
-    query.push(" ORDER BY invocation.command_id DESC, invocation.node_id DESC LIMIT ").push_bind(size + 1);
-    let mut rows: Vec<detail::Row> = query.build_query_as().fetch_all(fleet.store.reader()).await?;
-    let next_token = cut(&mut rows, size, &scope, |row| format!("{}/{}", row.command_id, row.node_id));
+    snapshot.rollback().await?;
+    let next_token = found.next.map(|next| scope.token(&next.to_token()));
     let links = if details { Some(OutputLinks::of(fleet, caller).await?) } else { None };
     let mut invocations = Vec::with_capacity(rows.len());
     for row in rows {

@@ -2,8 +2,13 @@
 
 pub(crate) mod cancel;
 pub(crate) mod detail;
+mod filter;
 pub(crate) mod list;
 pub(crate) mod send;
+mod source;
+#[cfg(test)]
+mod tests;
+mod walk;
 
 use crate::fleet::Fleet;
 use crate::platform::http::{Access, ApiError, Registry};

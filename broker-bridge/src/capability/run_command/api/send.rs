@@ -9,10 +9,11 @@ use super::super::reconcile::delivery_message;
 use super::super::rules::{self, Limits, Rate, command_words};
 use super::super::store::{self, NewCommand, NewInvocation};
 use super::detail::StepName;
-use super::list::new_command;
+use super::list::{command, new_command};
 use crate::fleet::document::{self, StoredDocument};
 use crate::fleet::{Fleet, target};
 use crate::platform::http::{ApiError, Caller};
+use crate::platform::repeat;
 use crate::platform::time::to_column;
 use flotilla_api::commands::{SendCommandRequest, SendCommandResult};
 use flotilla_protocol::capability::OrderPayload;
@@ -37,6 +38,10 @@ const BACKDATING_MS: u64 = 60_000;
 const SENT_AT_ONCE: usize = 256;
 
 pub(crate) async fn send_command(fleet: &Fleet, caller: &Caller, request: SendCommandRequest) -> Result<SendCommandResult, ApiError> {
+    let repeated = repeat::find(fleet.store.reader().acquire().await?.as_mut(), caller, fleet.clock.now_ms()).await?;
+    if let Some(command_id) = repeated {
+        return answer_again(fleet, caller, &command_id).await;
+    }
     let rates = check(&request)?;
     let notification = notification::check(fleet, request.notification_config.as_ref())?;
     let stored = document::find(&fleet.store, &request.document_name, request.document_version.as_deref()).await?;
@@ -82,6 +87,11 @@ pub(crate) async fn send_command(fleet: &Fleet, caller: &Caller, request: SendCo
     let command_id = id.to_string();
     // Who is online is read where nobody can come or go before this is written.
     let mut write = fleet.store.write().await?;
+    // Another attempt may have come first; whoever holds the writer is the only one to look.
+    if let Some(command_id) = repeat::find(write.connection(), caller, now_ms).await? {
+        drop(write);
+        return answer_again(fleet, caller, &command_id).await;
+    }
     let online = if fleet.publisher.is_connected() {
         store::online_among(&mut write, chosen.iter().take(SENT_AT_ONCE).map(|node| node.id)).await?
     } else {
@@ -128,6 +138,7 @@ pub(crate) async fn send_command(fleet: &Fleet, caller: &Caller, request: SendCo
     };
     store::insert(&mut write, &new, &invocations).await?;
     notification::began(&mut write, &new, now_ms).await?;
+    repeat::remember(&mut write, caller, &command_id, now_ms).await?;
     let command = new_command(&new);
     write.commit().await?;
     // The command is signed and written: whatever happens from here on, it was sent.
@@ -140,6 +151,15 @@ pub(crate) async fn send_command(fleet: &Fleet, caller: &Caller, request: SendCo
     fleet.nudge.dispatch.notify_one();
     tracing::info!(command = command_id, user = caller.user, document = stored.name, targets = total, "a command was sent");
     Ok(SendCommandResult { command: Some(command) })
+}
+
+/// The answer to one more attempt of a call: the command of the first, as it stands now.
+async fn answer_again(fleet: &Fleet, caller: &Caller, command_id: &str) -> Result<SendCommandResult, ApiError> {
+    tracing::info!(command = command_id, user = caller.user, "a call was repeated, and its command not sent again");
+    match command(fleet, command_id).await? {
+        Some(command) => Ok(SendCommandResult { command: Some(command) }),
+        None => Err(ApiError::validation(format!("this call sent the command {command_id}, which is not kept any more"))),
+    }
 }
 
 const DEFAULT_CONCURRENCY: &str = "50";
