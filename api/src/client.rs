@@ -4,6 +4,8 @@
 //! place that the operator did not name. It does not retry: whether a repetition is harmless is the caller's to know.
 
 mod clock;
+mod link;
+mod rest;
 mod settings;
 mod signature;
 
@@ -14,7 +16,8 @@ use std::time::Duration;
 use ureq::tls::{PemItem, RootCerts, TlsConfig};
 
 use crate::error::ErrorBody;
-use crate::operation::{CONTENT_TYPE, Operation, TARGET_HEADER, target_header_value};
+use crate::groups::{self, RestOperation};
+use crate::operation::{CONTENT_TYPE, Operation, SIGNING_SERVICE, TARGET_HEADER, target_header_value};
 
 pub use settings::{ClientSettings, DEFAULT_REGION, SecretAccessKey, SettingsError};
 
@@ -122,51 +125,117 @@ impl Client {
         &self.settings.endpoint
     }
 
+    /// The region that signatures name, and that the bridge's names of things hold.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        &self.settings.region
+    }
+
     /// Makes one call and reads its response.
     ///
     /// # Errors
     /// See [`CallError`].
     pub fn call<Request: Operation>(&self, request: &Request) -> Result<Request::Response, CallError> {
-        let unsendable = |reason: String| CallError::Unsendable { operation: Request::NAME, reason };
-        let body = serde_json::to_vec(request).map_err(|error| unsendable(error.to_string()))?;
+        let body = serde_json::to_vec(request).map_err(|error| unsendable::<Request>(error.to_string()))?;
         let target = target_header_value(Request::NAME);
-        let invocation = invocation_id().map_err(|error| unsendable(error.to_string()))?;
-        let headers = [("content-type", CONTENT_TYPE), (TARGET_HEADER, target.as_str()), (INVOCATION_HEADER, invocation.as_str())];
-        let signed = signature::sign(&self.settings, &headers, &body, clock::now()).map_err(|error| unsendable(error.to_string()))?;
+        let headers = [("content-type", CONTENT_TYPE), (TARGET_HEADER, target.as_str())];
+        let answer = self.send(&Post { url: self.settings.url(), service: SIGNING_SERVICE, headers: &headers, body: &body });
+        let answer = answer.map_err(|failure| self.unanswered(Request::NAME, failure))?;
+        self.understand::<Request>(&answer, || {
+            let error: ErrorBody = serde_json::from_slice(&answer.body).ok()?;
+            Some((error.name().to_owned(), error.message))
+        })
+    }
 
-        let mut post = self.agent.post(self.settings.url());
+    /// Makes one call of an operation with an address of its own and reads its response.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub fn call_rest<Request: RestOperation>(&self, request: &Request) -> Result<Request::Response, CallError> {
+        let (query, body) = rest::parts(request).map_err(|error| unsendable::<Request>(error.to_string()))?;
+        let url = self.settings.url_of(Request::PATH, &query);
+        let headers = [("content-type", groups::CONTENT_TYPE)];
+        let answer = self.send(&Post { url, service: groups::SIGNING_SERVICE, headers: &headers, body: &body });
+        let answer = answer.map_err(|failure| self.unanswered(Request::NAME, failure))?;
+        self.understand::<Request>(&answer, || rest::refusal(answer.error_header.as_deref()?, &answer.body))
+    }
+
+    fn send(&self, post: &Post<'_>) -> Result<Answer, Failure> {
+        let invocation = invocation_id().map_err(|error| Failure::Unsendable(error.to_string()))?;
+        let headers: Vec<(&str, &str)> = post.headers.iter().copied().chain([(INVOCATION_HEADER, invocation.as_str())]).collect();
+        let signed =
+            signature::sign(&self.settings, post, &headers, clock::now()).map_err(|error| Failure::Unsendable(error.to_string()))?;
+        let mut request = self.agent.post(&post.url);
         for (name, value) in headers {
-            post = post.header(name, value);
+            request = request.header(name, value);
         }
         for (name, value) in &signed {
-            post = post.header(name, value);
+            request = request.header(name, value);
         }
-        let mut answer = post.send(&body[..]).map_err(|error| self.unreachable(error))?;
+        let mut answer = request.send(post.body).map_err(|error| Failure::Unreachable(Box::new(error)))?;
         let status = answer.status().as_u16();
-        let read = answer.body_mut().with_config().limit(ANSWER_LIMIT).read_to_vec();
-        match read {
-            Ok(bytes) => self.understand::<Request>(status, &bytes),
-            Err(ureq::Error::BodyExceedsLimit(limit)) => Err(self.malformed(status, format!("the answer is longer than {limit} bytes"))),
-            Err(error) => Err(self.unreachable(error)),
+        let error_header = answer.headers().get(groups::ERROR_HEADER).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        match answer.body_mut().with_config().limit(ANSWER_LIMIT).read_to_vec() {
+            Ok(body) => Ok(Answer { status, error_header, body }),
+            Err(ureq::Error::BodyExceedsLimit(limit)) => Err(Failure::TooLong { status, limit }),
+            Err(error) => Err(Failure::Unreachable(Box::new(error))),
         }
     }
 
-    fn understand<Request: Operation>(&self, status: u16, body: &[u8]) -> Result<Request::Response, CallError> {
-        if (200..300).contains(&status) {
-            return serde_json::from_slice(body).map_err(|error| self.malformed(status, error.to_string()));
+    fn unanswered(&self, operation: &'static str, failure: Failure) -> CallError {
+        match failure {
+            Failure::Unsendable(reason) => CallError::Unsendable { operation, reason },
+            Failure::TooLong { status, limit } => self.malformed(status, format!("the answer is longer than {limit} bytes")),
+            Failure::Unreachable(source) => {
+                CallError::Connect { endpoint: self.settings.endpoint.clone(), hint: connect_hint(&source), source }
+            }
         }
-        let error: ErrorBody =
-            serde_json::from_slice(body).map_err(|_not_json| self.malformed(status, "the answer is no SSM error".to_owned()))?;
-        Err(CallError::Refused { operation: Request::NAME, kind: error.name().to_owned(), message: error.message, status })
+    }
+
+    /// `refusal` finds the name and the words of an error in the answer, each protocol in its own place.
+    fn understand<Request: Operation>(
+        &self,
+        answer: &Answer,
+        refusal: impl FnOnce() -> Option<(String, String)>,
+    ) -> Result<Request::Response, CallError> {
+        let status = answer.status;
+        if (200..300).contains(&status) {
+            return serde_json::from_slice(&answer.body).map_err(|error| self.malformed(status, error.to_string()));
+        }
+        let (kind, message) = refusal().ok_or_else(|| self.malformed(status, "the answer is no error of this API".to_owned()))?;
+        Err(CallError::Refused { operation: Request::NAME, kind, message, status })
     }
 
     fn malformed(&self, status: u16, reason: String) -> CallError {
         CallError::Malformed { endpoint: self.settings.endpoint.clone(), status, reason }
     }
+}
 
-    fn unreachable(&self, error: ureq::Error) -> CallError {
-        CallError::Connect { endpoint: self.settings.endpoint.clone(), hint: connect_hint(&error), source: Box::new(error) }
-    }
+/// A request on its way.
+struct Post<'a> {
+    url: String,
+    /// The service that the signature names.
+    service: &'static str,
+    headers: &'a [(&'a str, &'a str)],
+    body: &'a [u8],
+}
+
+struct Answer {
+    status: u16,
+    /// The name of the error, for services that put it into a header.
+    error_header: Option<String>,
+    body: Vec<u8>,
+}
+
+/// Why there is no answer.
+enum Failure {
+    Unsendable(String),
+    Unreachable(Box<ureq::Error>),
+    TooLong { status: u16, limit: u64 },
+}
+
+fn unsendable<Request: Operation>(reason: String) -> CallError {
+    CallError::Unsendable { operation: Request::NAME, reason }
 }
 
 fn connect_hint(error: &ureq::Error) -> &'static str {

@@ -12,12 +12,13 @@ const GLOBAL: &str = "Global options";
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0    done; for `run`: the command succeeded on every node
-  1    the command ran, and on at least one node it did not succeed; for `documents diff`: there is a difference
+  0    done; for `run` and `wait`: the command succeeded on every node
+  1    the command ran, and on at least one node it did not succeed; for `documents diff`: there is a difference; for \
+`documents lint`: there are errors
   2    wrong usage or settings
   3    the bridge refused the request
   4    the bridge cannot be reached
-  5    waiting took longer than --wait-timeout; the command goes on
+  5    waiting took longer than --wait-timeout of `run` or --timeout of `wait`; the command goes on
   6    the output could not be written
   130  interrupted while waiting; the command goes on
 
@@ -27,7 +28,8 @@ AWS_CA_BUNDLE) or from operator.env in the folder that --home names; never from 
 Examples:
   flotilla --home DIR nodes
   flotilla activation create --name gateway
-  flotilla run --all -- uptime";
+  flotilla run --all -- uptime
+  flotilla documents lint disk-report.yaml";
 
 /// Runs commands on a fleet of devices and looks at the results.
 #[derive(Debug, Parser)]

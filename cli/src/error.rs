@@ -34,7 +34,7 @@ pub(crate) enum CliError {
     #[error("the bridge gave an answer that makes no sense: {0}")]
     Senseless(String),
     /// Waiting ended before the command did.
-    #[error("the command has not ended in the time given by --wait-timeout; it goes on")]
+    #[error("the command has not ended in the given time; it goes on")]
     TimedOut {
         /// How to look at it and stop it.
         hint: String,
@@ -125,6 +125,8 @@ fn refusal_hint(kind: &str) -> Option<&'static str> {
         "InvalidInstanceId" => "`flotilla nodes` lists the nodes",
         "InvalidCommandId" | "InvocationDoesNotExist" => "`flotilla commands` lists the commands",
         "InvalidActivationId" | "InvalidActivation" => "`flotilla activation list` lists the activations",
+        "NotFoundException" => "`flotilla groups` lists the groups",
+        "InvalidDocument" => "`flotilla documents list` lists the documents",
         "ThrottlingException" => "wait a moment and try again",
         _ => return None,
     })

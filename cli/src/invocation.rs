@@ -17,6 +17,9 @@ pub(crate) struct Outcome {
     pub(crate) command: Command,
     /// One for each step of each node.
     pub(crate) invocations: Vec<GetCommandInvocationResult>,
+    /// Whether it is that of one node only, and the others do not count.
+    #[serde(skip)]
+    is_of_one_node: bool,
 }
 
 /// The command of this id.
@@ -29,11 +32,17 @@ pub(crate) fn command(client: &Client, command_id: &str) -> Result<Command, CliE
         .ok_or_else(|| CliError::Usage(format!("there is no command {command_id}; `flotilla commands` lists them")))
 }
 
-/// The invocations of a command, all pages; with `details` their steps too.
-pub(crate) fn invocations(client: &Client, command_id: &str, details: bool) -> Result<Vec<CommandInvocation>, CliError> {
+/// The invocations of a command, or that on one node, all pages; with `details` their steps too.
+pub(crate) fn invocations(
+    client: &Client,
+    command_id: &str,
+    node: Option<&str>,
+    details: bool,
+) -> Result<Vec<CommandInvocation>, CliError> {
     paging::read(usize::MAX, |next_token| {
         let page = client.call(&ListCommandInvocationsRequest {
             command_id: Some(command_id.to_owned()),
+            instance_id: node.map(str::to_owned),
             details: Some(details),
             max_results: Some(PAGE_SIZE),
             next_token,
@@ -43,11 +52,11 @@ pub(crate) fn invocations(client: &Client, command_id: &str, details: bool) -> R
     })
 }
 
-/// A command with everything that its nodes said. One call a node, since a list cuts the output shorter.
-pub(crate) fn outcome(client: &Client, command: Command) -> Result<Outcome, CliError> {
+/// A command with everything that its nodes said, or one of them. One call a node, since a list cuts the output shorter.
+pub(crate) fn outcome(client: &Client, command: Command, node: Option<&str>) -> Result<Outcome, CliError> {
     let command_id = command.command_id.clone().unwrap_or_default();
     let mut results = Vec::new();
-    for invocation in invocations(client, &command_id, true)? {
+    for invocation in invocations(client, &command_id, node, true)? {
         let steps: Vec<String> = invocation.command_plugins.unwrap_or_default().into_iter().filter_map(|step| step.name).collect();
         let mut read = |plugin_name: Option<String>| -> Result<(), CliError> {
             results.push(client.call(&GetCommandInvocationRequest {
@@ -63,15 +72,31 @@ pub(crate) fn outcome(client: &Client, command: Command) -> Result<Outcome, CliE
             several => several.iter().try_for_each(|name| read(Some(name.clone())))?,
         }
     }
-    Ok(Outcome { command, invocations: results })
+    Ok(Outcome { command, invocations: results, is_of_one_node: node.is_some() })
 }
 
 impl Outcome {
+    /// Puts the whole output, as far as the bridge keeps it, in place of what calls cut. Bytes that are no text become �.
+    pub(crate) fn fetch_whole(&mut self, client: &Client) -> Result<(), CliError> {
+        for invocation in &mut self.invocations {
+            let streams = [
+                (&invocation.standard_output_url, &mut invocation.standard_output_content),
+                (&invocation.standard_error_url, &mut invocation.standard_error_content),
+            ];
+            for (link, content) in streams {
+                if let Some(link) = link.as_deref().filter(|link| !link.is_empty()) {
+                    *content = Some(String::from_utf8_lossy(&client.fetch_link(link)?).into_owned());
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The exit code that tells the worst result: success only when it succeeded on every node, and there was one.
     pub(crate) fn exit_code(&self) -> u8 {
         let good = |status: &Option<String>| status.as_deref() == Some("Success");
         let all = self.invocations.iter().all(|invocation| good(&invocation.status));
-        if good(&self.command.status) && all && !self.invocations.is_empty() { SUCCESS } else { NODE_FAILED }
+        if (self.is_of_one_node || good(&self.command.status)) && all && !self.invocations.is_empty() { SUCCESS } else { NODE_FAILED }
     }
 
     /// Prints the outcome: as JSON, or for people.
@@ -145,7 +170,7 @@ mod tests {
             ..GetCommandInvocationResult::default()
         });
         let command = Command { status: some(command), ..Command::default() };
-        Outcome { command, invocations: invocations.collect() }
+        Outcome { command, invocations: invocations.collect(), is_of_one_node: false }
     }
 
     #[test]
@@ -155,6 +180,8 @@ mod tests {
         assert_eq!(outcome("Success", &[good, ("mi-2", "Failed", 1, "", "")]).exit_code(), NODE_FAILED);
         assert_eq!(outcome("Cancelled", &[good]).exit_code(), NODE_FAILED);
         assert_eq!(outcome("Success", &[]).exit_code(), NODE_FAILED, "nothing ran anywhere");
+        let of_one = |node| Outcome { is_of_one_node: true, ..outcome("InProgress", &[node]) };
+        assert_eq!((of_one(good).exit_code(), of_one(("mi-2", "Failed", 1, "", "")).exit_code()), (SUCCESS, NODE_FAILED));
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod output;
 mod paging;
 mod progress;
 mod quoting;
+mod waiting;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;

@@ -56,6 +56,15 @@ impl Output {
         self.print(&text)
     }
 
+    /// Prints what a call that only does something has done: the answer as JSON, a sentence for people, nothing for scripts.
+    pub(crate) fn print_done(self, answer: &impl Serialize, sentence: &str) -> Result<(), CliError> {
+        match self.format {
+            Format::Json => self.print_json(answer),
+            Format::Table => self.print(sentence),
+            Format::Text => Ok(()),
+        }
+    }
+
     /// Prints a list in the wanted form.
     pub(crate) fn print_list<Entry: Serialize>(
         self,

@@ -76,12 +76,20 @@ impl Format {
     }
 
     /// Reads a text as a tree; a key that comes twice is an error.
-    fn read(self, text: &str) -> Result<Value, String> {
+    pub(crate) fn read(self, text: &str) -> Result<Value, String> {
         match self {
             Self::Json => serde_json::from_str::<Unique>(text).map(|unique| unique.0).map_err(|error| error.to_string()),
             Self::Yaml => serde_saphyr::from_str_with_options::<Unique>(text, yaml_options())
                 .map(|unique| unique.0)
                 .map_err(|error| error.to_string()),
+        }
+    }
+
+    /// The line, from 1 on, on which reading a text fails, where the reader knows it.
+    pub(crate) fn failing_line(self, text: &str) -> Option<u64> {
+        match self {
+            Self::Json => u64::try_from(serde_json::from_str::<Unique>(text).err()?.line()).ok(),
+            Self::Yaml => Some(serde_saphyr::from_str_with_options::<Unique>(text, yaml_options()).err()?.location()?.line()),
         }
     }
 
@@ -134,7 +142,11 @@ impl Document {
 
     fn read(text: &str, format: Format) -> Result<Self, ContentError> {
         let content = |message: String| Fault::new(Path::default(), format!("the content is not {}: {message}", format.name()));
-        let value = format.read(text).map_err(content)?;
+        Self::of_value(format.read(text).map_err(content)?)
+    }
+
+    /// Reads a document from a tree; places have no lines yet.
+    pub(crate) fn of_value(value: Value) -> Result<Self, ContentError> {
         let Value::Object(mut members) = value else {
             return Err(Fault::new(Path::default(), "a document is an object with schemaVersion and mainSteps").into());
         };

@@ -10,6 +10,7 @@
 pub mod builtin;
 mod compile;
 mod content;
+mod lint;
 mod model;
 mod parameter;
 mod place;
@@ -18,6 +19,7 @@ mod template;
 
 pub use compile::{CompileError, Compiled, Library, Reference, compile};
 pub use content::{ContentError, Format, MAXIMUM_CONTENT_BYTES};
+pub use lint::{Finding, MAXIMUM_FINDINGS, Severity, lint};
 pub use model::{
     Action, ControlInputs, Document, DocumentInputs, Interpolation, Lines, Number, ParameterDefinition, ParameterType, Schema, ShellInputs,
     Step,

@@ -151,7 +151,7 @@ fn check_count(name: &str, count: usize, what: &str, minimum: Option<usize>, max
 }
 
 /// A pattern speaks of the whole value: a caller must not get past it by adding text around what matches.
-fn compile_pattern(name: &str, pattern: &str) -> Result<Regex, ParameterError> {
+pub(crate) fn compile_pattern(name: &str, pattern: &str) -> Result<Regex, ParameterError> {
     RegexBuilder::new(&format!("\\A(?:{pattern})\\z"))
         .size_limit(MAXIMUM_PATTERN_BYTES)
         .build()

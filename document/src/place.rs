@@ -11,7 +11,7 @@ pub(crate) struct Path(Vec<Key>);
 
 /// One step of the way.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Key {
+pub(crate) enum Key {
     Member(String),
     Element(usize),
 }
@@ -40,6 +40,11 @@ impl Path {
             Segment::Map { key } => path.member(key),
             Segment::Enum { .. } | Segment::Unknown => path,
         })
+    }
+
+    /// The steps of the way.
+    pub(crate) fn keys(&self) -> &[Key] {
+        &self.0
     }
 
     fn with(&self, key: Key) -> Self {
@@ -82,6 +87,11 @@ impl Fault {
     #[must_use]
     pub fn path(&self) -> String {
         self.path.to_string()
+    }
+
+    /// The way to it.
+    pub(crate) fn place(&self) -> &Path {
+        &self.path
     }
 
     /// What is wrong there.

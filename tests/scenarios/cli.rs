@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 use flotilla_tests::process::{binary, command, output};
+use flotilla_tests::wait::until_true;
 use flotilla_tests::{Broker, Fleet};
 use serde_json::Value;
 
@@ -78,4 +79,111 @@ fn the_operators_command_line() {
     fleet.stop_bridge();
     let away = flotilla(&fleet, &["nodes"]);
     assert_eq!(away.code, 4, "{}", away.errors);
+}
+
+#[test]
+fn nouns_waiting_and_documents_of_a_real_fleet() {
+    let mut fleet = Fleet::start(Broker::Embedded);
+    let made = flotilla(&fleet, &["activation", "create", "--limit", "2", "--output", "text"]);
+    let activation = made.out.trim().split('\t').nth(1).unwrap().to_owned();
+    for _ in 0..2 {
+        let mut node = fleet.new_node();
+        node.register(&activation);
+        node.start();
+        fleet.nodes.push(node);
+    }
+    fleet.await_online();
+    let ids = fleet.node_ids();
+    let (first, second) = (ids[0].as_str(), ids[1].as_str());
+    let out = |arguments: &[&str]| {
+        let done = flotilla(&fleet, arguments);
+        assert_eq!(done.code, 0, "{arguments:?}: {}\n{}", done.out, done.errors);
+        done.out
+    };
+
+    // Tags, and groups of nodes by them.
+    out(&["tags", "add", first, "kind=kiosk", "room=3"]);
+    assert_eq!(out(&["tags", "list", first]), "kind\tkiosk\nroom\t3\n");
+    out(&["tags", "remove", first, "room"]);
+    out(&["groups", "create", "kiosks", "--tag", "kind=kiosk", "--tag", "kind=terminal"]);
+    assert_eq!(out(&["groups"]).split('\t').next(), Some("kiosks"));
+    assert!(out(&["groups", "show", "kiosks"]).contains("kind=kiosk|terminal"));
+    assert_eq!(out(&["groups", "nodes", "kiosks"]), format!("{first}\tAWS::SSM::ManagedInstance\n"));
+    assert_eq!(out(&["groups", "search", "--tag-key", "kind"]), format!("{first}\tAWS::SSM::ManagedInstance\n"));
+    let grouped = out(&["run", "--group", "kiosks", "--", "echo grouped"]);
+    assert!(grouped.contains(first) && !grouped.contains(second), "{grouped}");
+    out(&["groups", "delete", "kiosks"]);
+    let gone = flotilla(&fleet, &["groups", "show", "kiosks"]);
+    assert_eq!(gone.code, 3, "{}", gone.errors);
+    assert!(gone.errors.contains("NotFoundException"), "{}", gone.errors);
+
+    // Nodes, by every filter that can tell one from the other.
+    assert!(out(&["nodes", "--tag-key", "kind", "--status", "Online", "--platform", "Linux"]).starts_with(first));
+    assert_eq!(out(&["nodes", "--node", first, "--node", second]).lines().count(), 2);
+    assert_eq!(out(&["nodes", "--platform", "Windows"]), "");
+    assert_eq!(out(&["nodes", "status", first]), "connected\n");
+    out(&["nodes", "role", first, "kiosk"]);
+    let by_role = out(&["nodes", "properties", "--filter", "IamRole=kiosk"]);
+    assert!(by_role.starts_with(first) && by_role.lines().count() == 1, "{by_role}");
+    assert_eq!(flotilla(&fleet, &["nodes", "properties", "--filter", "Height=3"]).code, 3);
+
+    // Waiting for what goes on, for one node of it, and for too short.
+    let sent = out(&["run", "--all", "--no-wait", "--output", "text", "--", "sleep 2; echo waited"]);
+    let id = sent.trim();
+    let short = flotilla(&fleet, &["wait", id, "--timeout", "0s"]);
+    assert_eq!(short.code, 5, "{}\n{}", short.out, short.errors);
+    let one = out(&["wait", id, "--node", second]);
+    assert!(one.contains(second) && !one.contains(first) && one.contains("waited"), "{one}");
+    assert_eq!(out(&["wait", id]).matches("waited").count(), 2);
+    let failing = out(&["run", "--all", "--no-wait", "--output", "text", "--", "exit 3"]);
+    assert_eq!(flotilla(&fleet, &["wait", failing.trim()]).code, 1);
+    assert!(out(&["commands", "list", "--status", "Failed"]).contains(failing.trim()));
+
+    // The whole output is more than a call gives, and comes by a link.
+    let long = out(&["run", "--node", first, "--no-wait", "--output", "text", "--", "seq 1 20000"]);
+    let cut = out(&["wait", long.trim()]);
+    let show = ["commands", "show", long.trim(), "--node", first, "--whole"];
+    assert!(!cut.contains("\n20000\n"), "a call cuts the output");
+    // A little of it may come after the result.
+    until_true(std::time::Duration::from_secs(30), "the whole output is shown", || {
+        let shown = out(&show);
+        shown.contains("\n1\n2\n3\n") && shown.contains("\n19999\n20000\n")
+    });
+    let nobody = flotilla(&fleet, &["run", "--all", "--notify", "nobody", "--", "true"]);
+    assert_eq!(nobody.code, 3, "{}", nobody.errors);
+    assert!(nobody.errors.contains("InvalidNotificationConfig") && nobody.errors.contains(":nobody"), "{}", nobody.errors);
+
+    // What lint finds without a bridge is what the bridge refuses.
+    let file = |name: &str, text: &str| {
+        let path = fleet.folder().join(name);
+        std::io::Write::write_all(&mut std::fs::File::create(&path).unwrap(), text.as_bytes()).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let text = |timeout: u32| {
+        format!(
+            "schemaVersion: \"2.2\"\nmainSteps:\n  - action: aws:runShellScript\n    name: one\n    inputs:\n      timeoutSeconds: {timeout}\n      \
+             runCommand: [\"echo {timeout}\"]\n"
+        )
+    };
+    let (wrong, good, better) = (file("wrong.yaml", &text(1)), file("good.yaml", &text(60)), file("better.yaml", &text(61)));
+    let linted = flotilla(&fleet, &["documents", "lint", &wrong]);
+    let refused = flotilla(&fleet, &["documents", "create", "Wrong", &wrong]);
+    assert_eq!((linted.code, refused.code), (1, 3), "{}\n{}", linted.out, refused.errors);
+    assert!(linted.out.contains("wrong.yaml:6: error: mainSteps[0].inputs.timeoutSeconds: "), "{}", linted.out);
+    assert!(refused.errors.contains("line 6, mainSteps[0].inputs.timeoutSeconds"), "{}", refused.errors);
+    assert_eq!(out(&["documents", "lint", "--strict", &good, &better]), "");
+    out(&["documents", "create", "Good", &good, "--tag", "team=a"]);
+    out(&["documents", "update", "Good", &better]);
+    assert!(out(&["documents", "list", "--own", "--tag", "team=a", "--keyword", "goo"]).starts_with("Good\t"));
+    let described = json(&flotilla(&fleet, &["documents", "describe", "Good", "--version", "2", "--output", "json"]));
+    let hash = described["Hash"].as_str().unwrap();
+    let versioned = ["run", "--node", first, "--document", "Good", "--document-version", "2", "--document-hash", hash];
+    assert!(out(&versioned).contains("61"));
+    let other = "0".repeat(64);
+    assert_eq!(flotilla(&fleet, &["run", "--node", first, "--document", "Good", "--document-hash", &other]).code, 3);
+    out(&["documents", "default", "Good", "2"]);
+    assert!(out(&["run", "--node", first, "--document", "Good"]).contains("61"));
+
+    out(&["nodes", "deregister", second]);
+    assert!(!out(&["nodes"]).contains(second));
 }

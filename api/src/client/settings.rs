@@ -181,9 +181,15 @@ impl ClientSettings {
     pub(super) fn url(&self) -> String {
         format!("{}/", self.endpoint.trim_end_matches('/'))
     }
+
+    /// The address of an operation with a path, which begins with a slash, and a query, which may be empty.
+    pub(super) fn url_of(&self, path: &str, query: &str) -> String {
+        let mark = if query.is_empty() { "" } else { "?" };
+        format!("{}{path}{mark}{query}", self.endpoint.trim_end_matches('/'))
+    }
 }
 
-fn is_this_machine(host: &str) -> bool {
+pub(super) fn is_this_machine(host: &str) -> bool {
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     host.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

@@ -6,8 +6,8 @@ use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign as sign_request};
 use aws_sigv4::sign::v4;
 
+use super::Post;
 use super::settings::ClientSettings;
-use crate::operation::SIGNING_SERVICE;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SigningFailure {
@@ -17,11 +17,11 @@ pub(super) enum SigningFailure {
     Request(#[from] aws_sigv4::http_request::SigningError),
 }
 
-/// The headers to add to a `POST` with these headers and this body: `x-amz-date` and `authorization`.
+/// The headers to add to a `POST` that is sent with these headers, which may be more than its own: `x-amz-date` and `authorization`.
 pub(super) fn sign(
     settings: &ClientSettings,
+    post: &Post<'_>,
     headers: &[(&str, &str)],
-    body: &[u8],
     time: SystemTime,
 ) -> Result<Vec<(String, String)>, SigningFailure> {
     let identity =
@@ -29,13 +29,13 @@ pub(super) fn sign(
     let parameters = v4::SigningParams::builder()
         .identity(&identity)
         .region(&settings.region)
-        .name(SIGNING_SERVICE)
+        .name(post.service)
         .time(time)
         .settings(SigningSettings::default())
         .build()
         .map_err(SigningFailure::Parameters)?
         .into();
-    let signable = SignableRequest::new("POST", settings.url(), headers.iter().copied(), SignableBody::Bytes(body))?;
+    let signable = SignableRequest::new("POST", &post.url, headers.iter().copied(), SignableBody::Bytes(post.body))?;
     let (instructions, _signature) = sign_request(signable, &parameters)?.into_parts();
     Ok(instructions.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
@@ -46,7 +46,7 @@ mod tests {
 
     use super::*;
     use crate::client::SecretAccessKey;
-    use crate::operation::CONTENT_TYPE;
+    use crate::operation::{CONTENT_TYPE, SIGNING_SERVICE};
 
     /// The expected signature was computed by botocore's `SigV4Auth` for the same request, key and time.
     #[test]
@@ -60,7 +60,8 @@ mod tests {
         };
         let headers = [("content-type", CONTENT_TYPE), ("X-Amz-Target", "AmazonSSM.ListCommands")];
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_763_764_000);
-        let signed = sign(&settings, &headers, br#"{"MaxResults":5}"#, time).unwrap();
+        let post = Post { url: settings.url(), service: SIGNING_SERVICE, headers: &headers, body: br#"{"MaxResults":5}"# };
+        let signed = sign(&settings, &post, &headers, time).unwrap();
         let header = |wanted: &str| signed.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.as_str());
         assert_eq!(header("x-amz-date"), Some("20251121T222640Z"));
         assert_eq!(

@@ -1,7 +1,7 @@
 //! `flotilla commands`: what was sent, how it went, and stopping it.
 
 use clap::{Args, Subcommand};
-use flotilla_api::commands::{CancelCommandRequest, Command, ListCommandsRequest};
+use flotilla_api::commands::{CancelCommandRequest, Command, CommandFilter, ListCommandsRequest};
 
 use super::date;
 use crate::connection::Connection;
@@ -14,6 +14,7 @@ const EXAMPLES: &str = "\
 Examples:
   flotilla commands
   flotilla commands list --limit 100 --node mi-0123456789abcdef0
+  flotilla commands list --status Failed --after 2026-11-21T08:00:00Z
   flotilla commands show 0198c0de-0000-7000-8000-000000000000
   flotilla commands cancel 0198c0de-0000-7000-8000-000000000000";
 
@@ -33,11 +34,19 @@ enum CommandsCommand {
     #[command(after_help = EXAMPLES)]
     List(ListArguments),
     /// Show a command on every node, with output.
-    #[command(after_help = "Example:\n  flotilla commands show 0198c0de-0000-7000-8000-000000000000 --output json")]
+    #[command(
+        after_help = "Example:\n  flotilla commands show 0198c0de-0000-7000-8000-000000000000 --node mi-0123456789abcdef0 --output json"
+    )]
     Show {
         /// Id of the command.
         #[arg(value_name = "ID")]
         command_id: String,
+        /// Only on this node.
+        #[arg(long, value_name = "ID")]
+        node: Option<String>,
+        /// The whole output that the bridge keeps, not only its beginning as calls give it.
+        #[arg(long)]
+        whole: bool,
     },
     /// Ask that a command be stopped; what has ended stays as it is.
     #[command(after_help = "\
@@ -59,6 +68,21 @@ struct ListArguments {
     /// Only commands to this node.
     #[arg(long, value_name = "ID")]
     node: Option<String>,
+    /// Only commands in this state, such as Success, Failed or InProgress.
+    #[arg(long, value_name = "STATUS")]
+    status: Option<String>,
+    /// Only commands in this stage: Executing or Complete.
+    #[arg(long, value_name = "STAGE")]
+    stage: Option<String>,
+    /// Only commands that ran this document.
+    #[arg(long, value_name = "NAME")]
+    document: Option<String>,
+    /// Only commands that were sent after this time, such as 2026-11-21T08:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    after: Option<String>,
+    /// Only commands that were sent before this time.
+    #[arg(long, value_name = "TIME")]
+    before: Option<String>,
     /// How many to list at most.
     #[arg(long, default_value_t = 20)]
     limit: usize,
@@ -68,13 +92,17 @@ pub(crate) fn run(connection: &Connection, output: Output, arguments: &CommandsA
     match &arguments.command {
         None => list(connection, output, &arguments.list)?,
         Some(CommandsCommand::List(arguments)) => list(connection, output, arguments)?,
-        Some(CommandsCommand::Show { command_id }) => {
+        Some(CommandsCommand::Show { command_id, node, whole }) => {
             let command = invocation::command(&connection.client, command_id)?;
             if output.format == Format::Table {
                 output.print(&crate::output::table(&HEADER, &[row(&command)]))?;
                 output.print("\n")?;
             }
-            invocation::outcome(&connection.client, command)?.print(output)?;
+            let mut outcome = invocation::outcome(&connection.client, command, node.as_deref())?;
+            if *whole {
+                outcome.fetch_whole(&connection.client)?;
+            }
+            outcome.print(output)?;
         }
         Some(CommandsCommand::Cancel { command_id, nodes }) => {
             let answer = connection.client.call(&CancelCommandRequest {
@@ -99,6 +127,7 @@ fn list(connection: &Connection, output: Output, arguments: &ListArguments) -> R
     let commands = paging::read(arguments.limit, |next_token| {
         let page = connection.client.call(&ListCommandsRequest {
             instance_id: arguments.node.clone(),
+            filters: filters(arguments),
             max_results: Some(page_size),
             next_token,
             ..ListCommandsRequest::default()
@@ -106,6 +135,18 @@ fn list(connection: &Connection, output: Output, arguments: &ListArguments) -> R
         Ok((page.commands, page.next_token))
     })?;
     output.print_list(&commands, &HEADER, row)
+}
+
+fn filters(arguments: &ListArguments) -> Option<Vec<CommandFilter>> {
+    let all = [
+        ("Status", &arguments.status),
+        ("ExecutionStage", &arguments.stage),
+        ("DocumentName", &arguments.document),
+        ("InvokedAfter", &arguments.after),
+        ("InvokedBefore", &arguments.before),
+    ];
+    let given = all.into_iter().filter_map(|(key, value)| Some(CommandFilter { key: key.to_owned(), value: value.clone()? }));
+    Some(given.collect::<Vec<_>>()).filter(|filters| !filters.is_empty())
 }
 
 const HEADER: [&str; 7] = ["COMMAND", "REQUESTED", "DOCUMENT", "STATUS", "ENDED", "ERRORS", "COMMENT"];

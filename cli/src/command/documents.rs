@@ -1,15 +1,19 @@
 //! `flotilla documents`: what commands run, by name and version.
 
+mod lint;
+mod table;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use flotilla_api::client::SettingsError;
 use flotilla_api::documents::{
-    CreateDocumentRequest, DeleteDocumentRequest, DocumentDescription, DocumentIdentifier, DocumentKeyValuesFilter, DocumentVersionInfo,
-    GetDocumentRequest, ListDocumentVersionsRequest, ListDocumentsRequest, UpdateDocumentDefaultVersionRequest, UpdateDocumentRequest,
+    CreateDocumentRequest, DeleteDocumentRequest, DescribeDocumentRequest, DocumentKeyValuesFilter, GetDocumentRequest,
+    ListDocumentVersionsRequest, ListDocumentsRequest, UpdateDocumentDefaultVersionRequest, UpdateDocumentRequest,
 };
 use flotilla_api::tags::Tag;
 
-use super::date;
+use self::table::{HEADER, VERSIONS_HEADER, description_rows, print_description, row, version_row};
 use crate::arguments::{NameValue, name_value};
 use crate::connection::Connection;
 use crate::difference::difference;
@@ -24,6 +28,7 @@ const LATEST: &str = "$LATEST";
 const EXAMPLES: &str = "\
 Examples:
   flotilla documents list --own
+  flotilla documents lint disk-report.yaml
   flotilla documents create Disk-Report disk-report.yaml
   flotilla documents update Disk-Report disk-report.yaml --make-default
   flotilla documents diff Disk-Report disk-report.yaml";
@@ -38,8 +43,16 @@ pub(crate) struct DocumentsArguments {
 
 #[derive(Debug, Subcommand)]
 enum DocumentsCommand {
+    Lint(lint::LintArguments),
+    #[command(flatten)]
+    OfFleet(FleetCommand),
+}
+
+/// What is asked of the bridge.
+#[derive(Debug, Subcommand)]
+enum FleetCommand {
     /// List documents.
-    #[command(after_help = "Examples:\n  flotilla documents list\n  flotilla documents list --own --name Disk")]
+    #[command(after_help = "Examples:\n  flotilla documents list\n  flotilla documents list --own --name Disk --tag team=a")]
     List {
         /// Only those that operators of this fleet made.
         #[arg(long)]
@@ -47,6 +60,31 @@ enum DocumentsCommand {
         /// Only those whose names begin so.
         #[arg(long)]
         name: Option<String>,
+        /// Only those with this text in their names.
+        #[arg(long, value_name = "TEXT")]
+        keyword: Option<String>,
+        /// Only those with this tag; may be given several times, all must hold.
+        #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = name_value)]
+        tags: Vec<NameValue>,
+    },
+    /// Say what is known of a document: its parameters, hash, versions and tags.
+    #[command(
+        after_help = "Examples:\n  flotilla documents describe AWS-RunShellScript\n  flotilla documents describe Disk-Report --version 2"
+    )]
+    Describe {
+        /// Its name.
+        name: String,
+        /// A number, $LATEST or $DEFAULT.
+        #[arg(long)]
+        version: Option<String>,
+    },
+    /// Make a version the default, which commands run from now on.
+    #[command(after_help = "Example:\n  flotilla documents default Disk-Report 2")]
+    Default {
+        /// Its name.
+        name: String,
+        /// Number of the version.
+        version: String,
     },
     /// Print the text of a document, or list its versions.
     #[command(after_help = "Examples:\n  flotilla documents show AWS-RunShellScript\n  flotilla documents show Disk-Report --versions")]
@@ -116,11 +154,23 @@ enum DocumentsCommand {
     },
 }
 
-pub(crate) fn run(connection: &Connection, output: Output, arguments: &DocumentsArguments) -> Result<u8, CliError> {
-    let client = &connection.client;
+/// `open` is asked only for what needs a bridge.
+pub(crate) fn run(
+    open: impl FnOnce() -> Result<Connection, SettingsError>,
+    output: Output,
+    arguments: &DocumentsArguments,
+) -> Result<u8, CliError> {
     match &arguments.command {
-        DocumentsCommand::List { own, name } => {
-            let filters = filters(*own, name.as_deref());
+        DocumentsCommand::Lint(arguments) => lint::run(output, arguments),
+        DocumentsCommand::OfFleet(command) => call(&open()?, output, command),
+    }
+}
+
+fn call(connection: &Connection, output: Output, command: &FleetCommand) -> Result<u8, CliError> {
+    let client = &connection.client;
+    match command {
+        FleetCommand::List { own, name, keyword, tags } => {
+            let filters = filters(*own, name.as_deref(), keyword.as_deref(), tags);
             let documents = paging::read(usize::MAX, |next_token| {
                 let request = ListDocumentsRequest {
                     filters: filters.clone(),
@@ -133,14 +183,14 @@ pub(crate) fn run(connection: &Connection, output: Output, arguments: &Documents
             })?;
             output.print_list(&documents, &HEADER, row)?;
         }
-        DocumentsCommand::Show { name, versions: true, .. } => {
+        FleetCommand::Show { name, versions: true, .. } => {
             let versions = paging::read(usize::MAX, |next_token| {
                 let page = client.call(&ListDocumentVersionsRequest { name: name.clone(), max_results: Some(PAGE_SIZE), next_token })?;
                 Ok((page.document_versions, page.next_token))
             })?;
             output.print_list(&versions, &VERSIONS_HEADER, version_row)?;
         }
-        DocumentsCommand::Show { name, version, .. } => {
+        FleetCommand::Show { name, version, .. } => {
             let request = GetDocumentRequest { name: name.clone(), document_version: version.clone(), ..GetDocumentRequest::default() };
             let document = client.call(&request)?;
             match output.format {
@@ -148,7 +198,21 @@ pub(crate) fn run(connection: &Connection, output: Output, arguments: &Documents
                 Format::Table | Format::Text => output.print(&ended(document.content.as_deref().unwrap_or_default()))?,
             }
         }
-        DocumentsCommand::Create { name, file, version_name, tags } => {
+        FleetCommand::Describe { name, version } => {
+            let request =
+                DescribeDocumentRequest { name: name.clone(), document_version: version.clone(), ..DescribeDocumentRequest::default() };
+            let document = client.call(&request)?.document.unwrap_or_default();
+            match output.format {
+                Format::Json => output.print_json(&document)?,
+                Format::Table | Format::Text => output.print_list(&description_rows(&document), &["WHAT", "VALUE"], Vec::clone)?,
+            }
+        }
+        FleetCommand::Default { name, version } => {
+            let request = UpdateDocumentDefaultVersionRequest { name: name.clone(), document_version: version.clone() };
+            let answer = client.call(&request)?;
+            output.print_done(&answer, &format!("{name} now runs version {version}\n"))?;
+        }
+        FleetCommand::Create { name, file, version_name, tags } => {
             let tags: Vec<_> = tags.iter().map(|tag| Tag { key: tag.name.clone(), value: tag.value.clone() }).collect();
             let made = client.call(&CreateDocumentRequest {
                 name: name.clone(),
@@ -161,7 +225,7 @@ pub(crate) fn run(connection: &Connection, output: Output, arguments: &Documents
             })?;
             print_description(output, made.document_description.unwrap_or_default())?;
         }
-        DocumentsCommand::Update { name, file, version_name, make_default } => {
+        FleetCommand::Update { name, file, version_name, make_default } => {
             let made = client.call(&UpdateDocumentRequest {
                 name: name.clone(),
                 content: read(file)?,
@@ -179,17 +243,13 @@ pub(crate) fn run(connection: &Connection, output: Output, arguments: &Documents
             }
             print_description(output, description)?;
         }
-        DocumentsCommand::Delete { name, version } => {
+        FleetCommand::Delete { name, version } => {
             let request =
                 DeleteDocumentRequest { name: name.clone(), document_version: version.clone(), ..DeleteDocumentRequest::default() };
             let answer = client.call(&request)?;
-            match output.format {
-                Format::Json => output.print_json(&answer)?,
-                Format::Table => output.print(&format!("{name} is deleted\n"))?,
-                Format::Text => {}
-            }
+            output.print_done(&answer, &format!("{name} is deleted\n"))?;
         }
-        DocumentsCommand::Diff { name, file, from, to } => {
+        FleetCommand::Diff { name, file, from, to } => {
             let text_of = |version: &str, format: Option<&str>| -> Result<String, CliError> {
                 let document = client.call(&GetDocumentRequest {
                     name: name.clone(),
@@ -213,10 +273,12 @@ pub(crate) fn run(connection: &Connection, output: Output, arguments: &Documents
     Ok(SUCCESS)
 }
 
-fn filters(own: bool, name: Option<&str>) -> Option<Vec<DocumentKeyValuesFilter>> {
+fn filters(own: bool, name: Option<&str>, keyword: Option<&str>, tags: &[NameValue]) -> Option<Vec<DocumentKeyValuesFilter>> {
     let filter = |key: &str, value: &str| DocumentKeyValuesFilter { key: Some(key.to_owned()), values: Some(vec![value.to_owned()]) };
-    let own = own.then(|| filter("Owner", "Self"));
-    let filters: Vec<_> = own.into_iter().chain(name.map(|name| filter("Name", name))).collect();
+    let single = [("Owner", own.then_some("Self")), ("Name", name), ("SearchKeyword", keyword)];
+    let single = single.into_iter().filter_map(|(key, value)| Some(filter(key, value?)));
+    let tags = tags.iter().map(|tag| filter(&format!("tag:{}", tag.name), &tag.value));
+    let filters: Vec<_> = single.chain(tags).collect();
     Some(filters).filter(|filters| !filters.is_empty())
 }
 
@@ -237,73 +299,9 @@ fn ended(text: &str) -> String {
     if text.ends_with('\n') { text.to_owned() } else { format!("{text}\n") }
 }
 
-fn print_description(output: Output, description: DocumentDescription) -> Result<(), CliError> {
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    match output.format {
-        Format::Json => output.print_json(&description),
-        Format::Table | Format::Text => {
-            let row = [&description.name, &description.document_version, &description.default_version].map(text);
-            let header = ["NAME", "VERSION", "DEFAULT"];
-            output.print_list(&[row.to_vec()], &header, Vec::clone)
-        }
-    }
-}
-
-const HEADER: [&str; 7] = ["NAME", "OWNER", "VERSION", "SCHEMA", "FORMAT", "CREATED", "TITLE"];
-
-fn row(document: &DocumentIdentifier) -> Vec<String> {
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    vec![
-        text(&document.name),
-        text(&document.owner),
-        text(&document.document_version),
-        text(&document.schema_version),
-        text(&document.document_format),
-        date(document.created_date),
-        text(&document.display_name),
-    ]
-}
-
-const VERSIONS_HEADER: [&str; 5] = ["VERSION", "NAME", "DEFAULT", "FORMAT", "CREATED"];
-
-fn version_row(version: &DocumentVersionInfo) -> Vec<String> {
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    let default = if version.is_default_version == Some(true) { "yes" } else { "" };
-    vec![
-        text(&version.document_version),
-        text(&version.version_name),
-        default.to_owned(),
-        text(&version.document_format),
-        date(version.created_date),
-    ]
-}
-
 #[cfg(test)]
 mod tests {
-    use flotilla_api::Timestamp;
-
     use super::*;
-    use crate::output::table;
-
-    #[test]
-    fn documents_and_versions_are_lines() {
-        let some = |text: &str| Some(text.to_owned());
-        let document = DocumentIdentifier {
-            name: some("Disk-Report"),
-            owner: some("000000000000"),
-            document_version: some("2"),
-            schema_version: some("2.2"),
-            document_format: some("YAML"),
-            created_date: Some(Timestamp::from_milliseconds(1_763_764_000_999)),
-            ..DocumentIdentifier::default()
-        };
-        insta::assert_snapshot!(table(&HEADER, &[row(&document)]), @r"
-        NAME         OWNER         VERSION  SCHEMA  FORMAT  CREATED               TITLE
-        Disk-Report  000000000000  2        2.2     YAML    2025-11-21T22:26:40Z
-        ");
-        let version = DocumentVersionInfo { document_version: some("2"), is_default_version: Some(true), ..DocumentVersionInfo::default() };
-        assert_eq!(version_row(&version)[..3], ["2", "", "yes"]);
-    }
 
     #[test]
     fn a_file_says_its_format_by_its_name() {
@@ -316,8 +314,9 @@ mod tests {
 
     #[test]
     fn no_options_are_no_filters() {
-        assert_eq!(filters(false, None), None);
-        let keys: Vec<_> = filters(true, Some("Disk")).unwrap().into_iter().map(|filter| filter.key.unwrap()).collect();
-        assert_eq!(keys, ["Owner", "Name"]);
+        assert_eq!(filters(false, None, None, &[]), None);
+        let tag = NameValue { name: "team".to_owned(), value: "a".to_owned() };
+        let keys: Vec<_> = filters(true, Some("Disk"), None, &[tag]).unwrap().into_iter().map(|filter| filter.key.unwrap()).collect();
+        assert_eq!(keys, ["Owner", "Name", "tag:team"]);
     }
 }

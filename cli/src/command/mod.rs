@@ -3,9 +3,14 @@
 
 mod activation;
 mod commands;
+mod completion;
 mod documents;
+mod groups;
+mod man;
 mod nodes;
 mod run;
+mod tags;
+mod wait;
 
 use clap::Subcommand;
 
@@ -17,11 +22,16 @@ use crate::output::Output;
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Nodes(nodes::NodesArguments),
+    Nodes(Box<nodes::NodesArguments>),
     Activation(activation::ActivationArguments),
-    Run(run::RunArguments),
+    Run(Box<run::RunArguments>),
+    Wait(wait::WaitArguments),
     Commands(commands::CommandsArguments),
     Documents(documents::DocumentsArguments),
+    Groups(groups::GroupsArguments),
+    Tags(tags::TagsArguments),
+    Completion(completion::CompletionArguments),
+    Man(man::ManArguments),
 }
 
 /// Does what the arguments say; the result is the exit code.
@@ -37,7 +47,13 @@ pub(crate) fn run(arguments: Arguments) -> Result<u8, CliError> {
             run::run(&open()?, output, &command, &request)
         }
         Command::Commands(command) => commands::run(&open()?, output, &command),
-        Command::Documents(command) => documents::run(&open()?, output, &command),
+        Command::Wait(command) => wait::run(&open()?, output, &command),
+        // One of them needs no bridge.
+        Command::Documents(command) => documents::run(open, output, &command),
+        Command::Groups(command) => groups::run(&open()?, output, &command),
+        Command::Tags(command) => tags::run(&open()?, output, &command),
+        Command::Completion(command) => completion::run(output, &command),
+        Command::Man(command) => man::run(output, &command),
     }
 }
 

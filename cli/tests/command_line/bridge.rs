@@ -17,7 +17,8 @@ pub(crate) struct Bridge {
 }
 
 impl Bridge {
-    /// `answer` gets the operation and the request, and gives the status and the body.
+    /// `answer` gets the operation and the request, and gives the status and the body. An operation with an address of its own is named
+    /// by its path and query.
     pub(crate) fn start(answer: impl Fn(&str, Value) -> (u16, Value) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -57,7 +58,7 @@ pub(crate) fn refuse(kind: &str, message: &str) -> (u16, Value) {
 
 fn serve(mut stream: &TcpStream, answer: &impl Fn(&str, Value) -> (u16, Value)) {
     let mut lines = BufReader::new(stream);
-    let (mut operation, mut length, mut is_signed) = (String::new(), 0, false);
+    let (mut operation, mut length, mut service) = (String::new(), 0, None);
     loop {
         let mut line = String::new();
         if lines.read_line(&mut line).unwrap_or(0) == 0 {
@@ -67,20 +68,40 @@ fn serve(mut stream: &TcpStream, answer: &impl Fn(&str, Value) -> (u16, Value)) 
         if line.is_empty() {
             break;
         }
+        if let Some(address) = line.strip_prefix("POST ").and_then(|rest| rest.strip_suffix(" HTTP/1.1")) {
+            operation = address.to_owned();
+            continue;
+        }
+        // A link: fetched without a signature, and named with its method.
+        if let Some(link) = line.strip_prefix("GET ").and_then(|rest| rest.strip_suffix(" HTTP/1.1")) {
+            operation = format!("GET {link}");
+            continue;
+        }
         let (name, value) = line.split_once(": ").unwrap_or((line, ""));
         match name.to_ascii_lowercase().as_str() {
             "x-amz-target" => operation = value.strip_prefix("AmazonSSM.").unwrap().to_owned(),
             "content-length" => length = value.parse().unwrap(),
-            "authorization" => is_signed = value.starts_with("AWS4-HMAC-SHA256 Credential="),
+            "authorization" => {
+                let credential = value.strip_prefix("AWS4-HMAC-SHA256 Credential=").unwrap();
+                service = credential.split('/').nth(3).map(str::to_owned);
+            }
             _ => {}
         }
     }
-    assert!(is_signed, "{operation} came without a signature");
+    let expected = match operation.get(..1) {
+        _ if operation.starts_with("GET ") => None,
+        Some("/") => Some("resource-groups"),
+        _ => Some("ssm"),
+    };
+    assert_eq!(service.as_deref(), expected, "{operation} is signed for its service");
     let mut body = vec![0; length];
     lines.read_exact(&mut body).unwrap();
-    let (status, body) = answer(&operation, serde_json::from_slice(&body).unwrap());
-    let body = body.to_string();
-    let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+    let (status, body) = answer(&operation, if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() });
+    // Where services with addresses of their own name the error; the others name it in the body only.
+    let error = body["__type"].as_str().filter(|_| operation.starts_with('/')).map(|kind| format!("x-amzn-errortype: {kind}\r\n"));
+    // What a link gives is text.
+    let body = body.as_str().map_or_else(|| body.to_string(), str::to_owned);
+    let head = format!("HTTP/1.1 {status} X\r\n{}content-length: {}\r\nconnection: close\r\n\r\n", error.unwrap_or_default(), body.len());
     // A client that was interrupted may be gone.
     drop(stream.write_all((head + &body).as_bytes()));
 }

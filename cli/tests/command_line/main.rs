@@ -2,6 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bridge;
+mod coverage;
+mod lint;
+mod nouns;
+#[cfg(test)]
+mod shells;
+mod wait;
 
 use std::fs::OpenOptions;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -19,7 +25,7 @@ use crate::bridge::Bridge;
 const COMMAND_ID: &str = "0198c0de-0000-7000-8000-000000000000";
 
 #[expect(clippy::disallowed_methods, reason = "these tests are about a program that is started")]
-fn program(name: &str) -> Command {
+pub(crate) fn program(name: &str) -> Command {
     Command::new(name)
 }
 
