@@ -8,7 +8,7 @@ mod fan_out {
     pub(crate) mod watch;
 }
 
-use fan_out::pages::{self, Page};
+use fan_out::pages;
 use fan_out::plays;
 use fan_out::watch::Watch;
 use flotilla_api::commands::{CancelCommandRequest, Command, SendCommandRequest, Target};
@@ -17,13 +17,18 @@ use flotilla_tests::process::{self, allow_descriptors};
 use flotilla_tests::simulated_fleet::DESCRIPTORS_OF_A_NODE;
 use flotilla_tests::{Broker, Fleet, SimulatedFleet, wait};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 const NODES: usize = 1_000;
-/// Nodes of the second of two rings; the rest is in the first.
-const SECOND_RING: usize = 400;
-const LIMIT: Duration = Duration::from_secs(120);
+/// The nodes have a tag that puts each into one of three rings: these are their indices.
+const FIRST: Range<usize> = 0..600;
+const SECOND: Range<usize> = 600..900;
+const THIRD: Range<usize> = 900..NODES;
+const ALL: &[&str] = &["first", "second", "third"];
+/// No measure: a machine with much else to do is slow.
+const LIMIT: Duration = Duration::from_secs(300);
 /// Those of the nodes, of their claims and of everything else; the bridge needs fewer.
 const DESCRIPTORS: u64 = 1_000 * DESCRIPTORS_OF_A_NODE + 1_000;
 /// What a bridge built for debugging may hold at most with a thousand nodes and their commands.
@@ -35,8 +40,8 @@ const NODES_LIMIT_KIB: u64 = 512 * 1024;
 fn start() -> (Fleet, SimulatedFleet) {
     allow_descriptors(DESCRIPTORS);
     let fleet = Fleet::start(Broker::Embedded);
-    let rings = [("first", NODES - SECOND_RING), ("second", SECOND_RING)];
-    let activations = rings.map(|(ring, count)| (fleet.tagged_activation(count, "ring", ring), count));
+    let rings = [("first", FIRST), ("second", SECOND), ("third", THIRD)];
+    let activations = rings.map(|(ring, nodes)| (fleet.tagged_activation(nodes.len(), "ring", ring), nodes.len()));
     let nodes = SimulatedFleet::join(&activations, Arc::new(plays::play));
     say(&nodes, &format!("{NODES} nodes are enrolled"));
     wait::until_true(LIMIT, "all nodes are online", || fleet.online().len() == NODES);
@@ -99,7 +104,7 @@ fn counted(list: &[(&str, usize)]) -> BTreeMap<String, usize> {
 /// Every node fails: once more than 2 % have, no further one begins.
 fn error_budget(fleet: &Fleet, nodes: &SimulatedFleet) {
     let (tolerated, at_once) = (NODES * 2 / 100, NODES * 5 / 100);
-    let command = fleet.send(&to_rings("fail", &["first", "second"], "5%", "2%"));
+    let command = fleet.send(&to_rings("fail", ALL, "5%", "2%"));
     let (ended, details) = at_rest(fleet, nodes, &command, NODES, at_once);
     let failed = details.get("Failed").copied().unwrap_or(0);
     assert!((tolerated + 1..=tolerated + at_once).contains(&failed), "{details:?}");
@@ -112,7 +117,7 @@ fn error_budget(fleet: &Fleet, nodes: &SimulatedFleet) {
 /// A cancel in the middle: what has ended stays, what runs is stopped, and the rest never begins.
 fn cancel_in_the_middle(fleet: &Fleet, nodes: &SimulatedFleet) {
     let at_once = NODES / 10;
-    let command = fleet.send(&to_rings("quarter-for-ever", &["first", "second"], "10%", "0"));
+    let command = fleet.send(&to_rings("quarter-for-ever", ALL, "10%", "0"));
     let before = wait::until(LIMIT, "some nodes have ended it", || {
         Some(completed(&fleet.command(&command))).filter(|completed| *completed >= NODES * 3 / 20)
     });
@@ -137,72 +142,65 @@ fn cancel_in_the_middle(fleet: &Fleet, nodes: &SimulatedFleet) {
 /// Some nodes lose their network while they run, and report when they are back.
 fn network_away_while_running(fleet: &Fleet, nodes: &SimulatedFleet) {
     let command = fleet.send(&to_rings("two-seconds", &["second"], "100%", "0"));
-    wait::until_true(LIMIT, "all nodes of the ring have begun", || {
-        nodes.course(&command).starts.len() == SECOND_RING - plays::absent(NODES - SECOND_RING..NODES).count()
-    });
-    let leaving = || (NODES - SECOND_RING..NODES).filter(|index| index % 20 == 3);
+    wait::until_true(LIMIT, "all nodes of the ring have begun", || nodes.course(&command).starts.len() == SECOND.len());
+    let leaving = || SECOND.filter(|index| index % 20 == 3);
     leaving().for_each(|index| nodes.set_online(index, false));
-    wait::until_true(LIMIT, "those that stayed have ended it", || {
-        completed(&fleet.command(&command)) >= SECOND_RING - leaving().count() - plays::absent(NODES - SECOND_RING..NODES).count()
-    });
+    wait::until_true(LIMIT, "those that stayed have ended it", || completed(&fleet.command(&command)) >= SECOND.len() - leaving().count());
     leaving().for_each(|index| nodes.set_online(index, true));
-    plays::absent(NODES - SECOND_RING..NODES).for_each(|index| nodes.set_online(index, true));
-    let (ended, details) = at_rest(fleet, nodes, &command, SECOND_RING, SECOND_RING);
-    assert_eq!((ended.status.as_deref(), details), (Some("Success"), counted(&[("Success", SECOND_RING)])));
+    let (ended, details) = at_rest(fleet, nodes, &command, SECOND.len(), SECOND.len());
+    assert_eq!((ended.status.as_deref(), details), (Some("Success"), counted(&[("Success", SECOND.len())])));
     say(nodes, &format!("network: {} nodes went away in the midst and reported later", leaving().count()));
 }
 
-/// The ends that the plays of the long command come to.
-fn expected() -> BTreeMap<String, usize> {
-    count((0..NODES).map(|index| plays::details_of_mixed(index).to_owned()))
+/// All ends that there are, on all nodes, at most a tenth of them at once.
+fn mixed(fleet: &Fleet, nodes: &SimulatedFleet) {
+    let (at_once, begun) = (NODES / 10, nodes.age());
+    let command = fleet.send(&to_rings("mixed", ALL, "10%", "100%"));
+    let mut watch = Watch::new(fleet, &command, nodes.ids());
+    watch.until(|command| is_terminal(command.status.as_deref()));
+    let (took, walks) = (nodes.age() - begun, watch.walks());
+    let (ended, details) = at_rest(fleet, nodes, &command, NODES, at_once);
+    assert_eq!(details, count((0..NODES).map(|index| plays::details_of_mixed(index).to_owned())));
+    assert_eq!((ended.status.as_deref(), ended.status_details.as_deref()), (Some("Failed"), Some("Incomplete")));
+    let course = nodes.course(&command);
+    assert_eq!(course.starts.len(), NODES);
+    assert!(course.most_in_flight > at_once / 2, "only {} at once: this tests no limit", course.most_in_flight);
+    let (took, most) = (took.as_secs_f64(), course.most_in_flight);
+    say(
+        nodes,
+        &format!("mixed: done in {took:.1} s, at most {most} at once of {at_once} allowed; {walks} walks over all pages; {details:?}"),
+    );
 }
 
 #[test]
 fn to_a_thousand_nodes() {
     let (fleet, nodes) = start();
     let memory_before = fleet.bridge_memory();
-    plays::absent(0..NODES).for_each(|index| nodes.set_online(index, false));
-    let absent = plays::absent(0..NODES).count();
+    mixed(&fleet, &nodes);
+
+    // The shortest time that a command can be given is long, so that others run meanwhile.
+    plays::absent(THIRD).for_each(|index| nodes.set_online(index, false));
+    let absent = plays::absent(THIRD).count();
     wait::until_true(LIMIT, "the absent nodes are offline", || fleet.online().len() == NODES - absent);
-
-    let at_once = NODES / 10;
-    let begun = nodes.age();
-    let request = SendCommandRequest { timeout_seconds: Some(30), ..to_rings("mixed", &["first", "second"], "10%", "100%") };
-    let mixed = fleet.send(&request);
-    let mut watch = Watch::new(&fleet, &mixed, nodes.ids());
-    let reached = NODES - absent;
-    // All but those that are away, which time out while other commands run.
-    let done = watch.until(|command| completed(command) >= reached);
-    let took = nodes.age() - begun;
-    let course = nodes.course(&mixed);
-    assert_eq!(course.starts.len(), reached);
-    assert!(course.most_in_flight > at_once / 2, "only {} at once: this tests no limit", course.most_in_flight);
-    say(
-        &nodes,
-        &format!(
-            "mixed: {reached} nodes done in {:.1} s, at most {} at once of {at_once} allowed; {} walks over all pages meanwhile; {:?}",
-            took.as_secs_f64(),
-            course.most_in_flight,
-            watch.walks(),
-            done.status_details,
-        ),
-    );
-
+    let request = SendCommandRequest { timeout_seconds: Some(30), ..to_rings("quick", &["third"], "100%", "0") };
+    let away = fleet.send(&request);
+    let mut watch = Watch::new(&fleet, &away, nodes.ids().get(THIRD).unwrap());
+    watch.until(|command| completed(command) == THIRD.len() - absent);
     error_budget(&fleet, &nodes);
     cancel_in_the_middle(&fleet, &nodes);
-
-    watch.until(|command| is_terminal(command.status.as_deref()));
-    let (ended, details) = at_rest(&fleet, &nodes, &mixed, NODES, at_once);
-    assert_eq!(details, expected());
-    assert_eq!((ended.status.as_deref(), ended.status_details.as_deref()), (Some("Failed"), Some("Incomplete")));
-    assert_eq!(nodes.course(&mixed).starts.len(), reached, "who was away did not begin");
     network_away_while_running(&fleet, &nodes);
+    watch.until(|command| is_terminal(command.status.as_deref()));
+    let expected = counted(&[("Delivery Timed Out", absent), ("Success", THIRD.len() - absent)]);
+    assert_eq!(at_rest(&fleet, &nodes, &away, THIRD.len(), THIRD.len()).1, expected);
 
     // What timed out does not begin later, though its nodes are back.
-    plays::absent(0..NODES).for_each(|index| nodes.set_online(index, true));
+    plays::absent(THIRD).for_each(|index| nodes.set_online(index, true));
     wait::until_true(LIMIT, "all nodes are online again", || fleet.online().len() == NODES);
-    let Page { status, .. } = pages::walk(&fleet, &mixed, &[]).remove(&nodes.ids()[plays::absent(0..NODES).next().unwrap()]).unwrap();
-    assert_eq!((status.as_str(), nodes.course(&mixed).starts.len()), ("TimedOut", reached));
+    assert_eq!(nodes.course(&away).starts.len(), THIRD.len() - absent, "who was away did not begin");
+    let late = pages::walk(&fleet, &away, &[("Status", "TimedOut")]);
+    assert_eq!(late.len(), absent);
+    say(&nodes, &format!("away: {absent} nodes are Delivery Timed Out, and did not begin when they came back"));
+
     let memory = fleet.bridge_memory();
     say(
         &nodes,
