@@ -113,6 +113,15 @@ impl FleetId {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct OrderId(pub [u8; 16]);
 
+impl OrderId {
+    /// When whoever signed the order made the id: Unix time in milliseconds; nothing where it is no UUIDv7 (RFC 9562).
+    #[must_use]
+    pub fn made_ms(&self) -> Option<u64> {
+        let [a, b, c, d, e, f, version, ..] = self.0;
+        (version >> 4 == 7).then(|| u64::from_be_bytes([0, 0, a, b, c, d, e, f]))
+    }
+}
+
 /// An activation: a random UUID, SSM's ActivationId.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ActivationId(pub [u8; 16]);
@@ -259,5 +268,7 @@ mod tests {
     fn an_order_id_reads_what_it_writes() {
         let text = "01890a5d-ac96-774b-bcce-b302099a8057";
         assert_eq!(text.parse::<OrderId>().map(|id| id.to_string()), Ok(text.to_string()));
+        assert_eq!(text.parse::<OrderId>().map(|id| id.made_ms()), Ok(Some(0x0189_0a5d_ac96)));
+        assert_eq!(OrderId([1; 16]).made_ms(), None);
     }
 }

@@ -80,6 +80,44 @@ impl Check for Gap {
     }
 }
 
+/// Why a node knows nothing of its past.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LossCause {
+    /// Its journal held something else than was written.
+    Damaged,
+    /// Its journal was gone, or was an older copy.
+    Missing,
+}
+
+impl LossCause {
+    /// A stable lower-case name, for logs and for people.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Damaged => "damaged",
+            Self::Missing => "missing",
+        }
+    }
+}
+
+/// The node has lost its memory: the first report of a chain that begins anew.
+///
+/// The chain goes on at a sequence far above every one before it, and this report is the lowest that the node holds: what lies between is
+/// a gap. Orders of before that have no outcome yet will get none, and are interrupted; the node refuses what it may have taken before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryLost {
+    /// What became of the memory.
+    pub cause: LossCause,
+    /// Orders that may start before this are refused from now on: Unix time in milliseconds.
+    pub barrier_ms: u64,
+}
+
+impl Check for MemoryLost {
+    fn check(&self) -> Result<(), DecodeError> {
+        Ok(())
+    }
+}
+
 /// Which of a step's streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum OutputStream {

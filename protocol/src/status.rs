@@ -48,6 +48,11 @@ pub enum RejectReason {
     TrustExpired,
     /// The agent is older than the trust bundle asks for.
     AgentVersion,
+    /// The node has lost its memory, and the order may have been taken, and even run, before that. It never runs from now on; whether it
+    /// did is not said by this.
+    MemoryLost,
+    /// The node's disk takes no records, or has no room for what the order would leave behind.
+    Storage,
 }
 
 impl RejectReason {
@@ -75,6 +80,8 @@ impl RejectReason {
             Self::Unasked => "unasked",
             Self::TrustExpired => "trust-expired",
             Self::AgentVersion => "agent-version",
+            Self::MemoryLost => "memory-lost",
+            Self::Storage => "storage",
         }
     }
 }

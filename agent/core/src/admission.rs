@@ -4,7 +4,9 @@
 //! Until the target is proven a refusal has no effect but a counter: whoever sent the message may be anybody. After it, the bridge gets
 //! an answer.
 
+use crate::memory::Memory;
 use crate::orders::{MAXIMUM_LANES, Orders};
+use crate::room;
 use flotilla_protocol::capability::OrderPayload;
 use flotilla_protocol::capability::command::CommandOrder;
 use flotilla_protocol::delivery::Delivery;
@@ -65,6 +67,12 @@ pub struct Facts<'a> {
     pub time_ms: Option<u64>,
     /// Whether the spool takes no more.
     pub is_full: bool,
+    /// What the node remembers.
+    pub memory: &'a Memory,
+    /// How many bytes of orders the journal has room for; nothing while it takes no records.
+    pub journal_room: Option<u64>,
+    /// The node has gone by this trust version before: an older one judges nothing.
+    pub least_trust_version: u32,
 }
 
 /// Turns an unreadable envelope into its reason.
@@ -122,6 +130,12 @@ fn check(facts: &Facts<'_>, orders: &Orders, retained: bool, payload: &[u8]) -> 
     }
     let answer = |reason| Ok(Verdict::Answer { order: order.id, not_after_ms: order.not_after_ms, reason });
     let Some(time_ms) = facts.time_ms else { return Ok(Verdict::AwaitTime) };
+    // Whatever the answer is, it must be recorded. The bridge sends again.
+    let Some(journal_room) = facts.journal_room else { return Err(RejectReason::Storage) };
+    // Before the expiry: of an order that may have run it is not known that it expired.
+    if facts.memory.may_have_taken(order.id, order.not_before_ms) {
+        return answer(RejectReason::MemoryLost);
+    }
     if order.not_after_ms <= time_ms {
         return answer(RejectReason::Expired);
     }
@@ -133,7 +147,7 @@ fn check(facts: &Facts<'_>, orders: &Orders, retained: bool, payload: &[u8]) -> 
     if facts.agent_version < bundle.minimum_agent_version {
         return Err(RejectReason::AgentVersion);
     }
-    if order.minimum_trust_version > bundle.version {
+    if order.minimum_trust_version.max(facts.least_trust_version) > bundle.version {
         return Err(RejectReason::TrustVersion);
     }
     if order.epoch != bundle.epoch {
@@ -147,6 +161,9 @@ fn check(facts: &Facts<'_>, orders: &Orders, retained: bool, payload: &[u8]) -> 
     if orders.is_full(envelope.body().len()) || facts.is_full {
         // Not for ever: the bridge sends the order again later.
         return Err(RejectReason::Busy);
+    }
+    if journal_room < room::of_waiting_order(envelope.body().len()) {
+        return Err(RejectReason::Storage);
     }
     if order.lane != 0 {
         match orders.lanes.get(&(order.requester.clone(), order.lane)) {

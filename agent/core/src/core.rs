@@ -3,23 +3,26 @@
 //! Every change that must survive goes through [`Core::record`]: the record is queued as `Persist`, and applied by the same code that
 //! applies it when the journal is read back. So a running core and a recovered one cannot differ.
 
+mod records;
+mod storage;
+
 use crate::admission::{self, Admitted, Facts as AdmissionFacts, Verdict, envelope_reason};
 use crate::interface::{Input, JobEnd, Output, UpMessage};
-use crate::orders::{Lane, Order, Orders, Phase};
+use crate::memory::{Floor, Memory};
+use crate::orders::{Order, Orders, Phase};
 use crate::record::{Record, RecordError};
+use crate::room;
 use crate::spool::{Receipted, Spool};
 use crate::trusted_time::TrustedTime;
 use crate::upload::{StreamId, Uploads};
 use ed25519_dalek::SigningKey;
-use flotilla_protocol::capability::command::{
-    CommandOrder, CommandProgress, CommandResult, RESULT_STDERR_BYTES, RESULT_STDOUT_BYTES, StepResult,
-};
-use flotilla_protocol::capability::{OrderPayload, ReportPayload};
+use flotilla_protocol::capability::ReportPayload;
+use flotilla_protocol::capability::command::{CommandProgress, CommandResult, RESULT_STDERR_BYTES, RESULT_STDOUT_BYTES, StepResult};
 use flotilla_protocol::envelope::{Domain, Envelope, seal};
 use flotilla_protocol::hello::{Facts, HelloBody, MAXIMUM_HELD, WelcomeBody};
 use flotilla_protocol::id::{BootId, NodeId, OrderId};
-use flotilla_protocol::order::{CancelBody, OrderBody};
-use flotilla_protocol::report::{OutputBody, OutputReceiptBody, OutputStream, ReceiptBody, ReportBody};
+use flotilla_protocol::order::{CancelBody, MAXIMUM_VALIDITY_MS};
+use flotilla_protocol::report::{LossCause, OutputBody, OutputReceiptBody, ReceiptBody};
 use flotilla_protocol::status::{Admission, Outcome, RejectReason};
 use flotilla_protocol::topic::{DownKind, Topic, UpKind};
 use flotilla_protocol::trust::{Class, Role, Trust};
@@ -36,6 +39,12 @@ const MAXIMUM_HELLO_PAUSE_MS: u64 = 600_000;
 
 /// A welcome is believed for this long after its hello, in milliseconds: it bounds how wrong the time can be made by holding it back.
 const WELCOME_VALID_MS: u64 = 60_000;
+
+/// Pause between two hellos that are said for the disk's sake, in milliseconds.
+const TROUBLE_PAUSE_MS: u64 = 60_000;
+
+/// Ends of jobs that wait for the disk, at most: more jobs than this never run.
+const MAXIMUM_UNRECORDED_ENDS: usize = 1024;
 
 /// What a core is built with.
 #[derive(Debug)]
@@ -84,6 +93,15 @@ pub struct Core {
     awaiting_time: VecDeque<Vec<u8>>,
     refused: BTreeMap<RejectReason, u32>,
     outputs: VecDeque<Output>,
+    memory: Memory,
+    /// Version and epoch of the newest trust that the node has gone by.
+    least_trust: (u32, u32),
+    /// How many bytes a whole journal may have; nothing while it takes no records.
+    journal_bytes: Option<u64>,
+    /// Jobs that ended while nothing could be recorded: at most as many as run.
+    unrecorded_ends: Vec<(OrderId, JobEnd)>,
+    /// When the bridge was last told, out of turn, that the disk is the trouble.
+    trouble_told_at: Option<u64>,
 }
 
 /// A core that is reading its journal back.
@@ -96,6 +114,8 @@ impl Recovery {
     pub fn new(settings: Settings) -> Self {
         let identity_key = settings.identity.verifying_key().to_bytes();
         let node = NodeId::of_key(&identity_key);
+        let bundle = settings.trust.bundle();
+        let least_trust = (bundle.version, bundle.epoch);
         Self(Core {
             node,
             identity: settings.identity,
@@ -113,7 +133,23 @@ impl Recovery {
             awaiting_time: VecDeque::new(),
             refused: BTreeMap::new(),
             outputs: VecDeque::new(),
+            memory: Memory::default(),
+            least_trust,
+            journal_bytes: Some(u64::MAX),
+            unrecorded_ends: Vec::new(),
+            trouble_told_at: None,
         })
+    }
+
+    /// Raises what must never go back to the copy that is kept beside the journal; with `lost`, nothing but that copy is left.
+    pub fn remember(&mut self, floor: &Floor, lost: Option<LossCause>) {
+        let core = &mut self.0;
+        core.time.raise_floor(floor.time_ms);
+        core.least_trust = core.least_trust.max((floor.trust_version, floor.epoch));
+        core.memory.barrier_ms = core.memory.barrier_ms.max(floor.barrier_ms);
+        if let Some(cause) = lost {
+            core.memory.lost = Some((cause, floor.sequence));
+        }
     }
 
     /// Takes the next record of the journal.
@@ -135,10 +171,7 @@ impl Recovery {
         let outputs: Vec<Output> = starting.map(|(order, command, same_boot)| Output::RecoverJob { order, command, same_boot }).collect();
         core.outputs.extend(outputs);
         // A receipt may have been recorded and what follows from it not.
-        let ended: Vec<OrderId> = core.orders.known.keys().copied().collect();
-        for order in ended {
-            core.forget_if_done(order);
-        }
+        core.forget_what_is_done();
         core
     }
 
@@ -205,6 +238,7 @@ impl Core {
             }
             Input::OutputRead { order, step, stream, offset, bytes } => self.output_read((order, step, stream), offset, bytes),
             Input::Tick => {}
+            Input::Storage { is_writable, room_bytes } => self.storage(is_writable.then_some(room_bytes), now),
         }
         self.go_on(now);
     }
@@ -215,15 +249,15 @@ impl Core {
             && !connection.is_welcomed
             && connection.hello_at + connection.hello_pause_ms <= now
         {
-            connection.nonce = flotilla_protocol::sha256(&[b"next hello", &connection.nonce]);
-            connection.hello_at = now;
             connection.hello_pause_ms = (connection.hello_pause_ms * 2).min(MAXIMUM_HELLO_PAUSE_MS);
-            self.say_hello();
+            self.say_hello_anew(now);
         }
-        if let Some(floor_ms) = self.time.due_floor(now) {
-            self.record(Record::Floor { floor_ms });
+        if self.can_record() {
+            if let Some(floor_ms) = self.time.due_floor(now) {
+                self.record(Record::Floor { floor_ms });
+            }
+            self.start_waiting(now);
         }
-        self.start_waiting(now);
         if self.connection.is_some() {
             for payload in self.spool.due(now) {
                 self.publish(UpKind::Report, payload);
@@ -240,7 +274,12 @@ impl Core {
             self.end(order, Outcome::Expired, "its time ran out before it could start", Vec::new(), now);
         }
         // Nothing starts while the results of what ended have no room, or while the trust that admitted it has run out.
-        while self.orders.running() < self.maximum_jobs && !self.spool.is_full() && time_ms < self.trust.bundle().expires_ms {
+        let may_start = |core: &Self| {
+            core.orders.running() < core.maximum_jobs
+                && !core.spool.is_full()
+                && core.journal_room().is_some_and(|room| room >= room::of_running_job())
+        };
+        while may_start(self) && time_ms < self.trust.bundle().expires_ms {
             let Some(order) = self.orders.next_to_start(time_ms) else { break };
             let report = self.spool.make(&self.identity, Some(time_ms), &ReportPayload::CommandProgress(CommandProgress { order }));
             self.record(Record::Starting { order, boot: self.boot, report: Some(report) });
@@ -263,6 +302,23 @@ impl Core {
         self.connection = None;
         self.spool.disconnected();
         self.uploads.set_connected(false);
+    }
+
+    fn say_hello_anew(&mut self, now: u64) {
+        if let Some(connection) = &mut self.connection {
+            connection.nonce = flotilla_protocol::sha256(&[b"next hello", &connection.nonce]);
+            (connection.hello_at, connection.is_welcomed) = (now, false);
+        }
+        self.say_hello();
+    }
+
+    /// Orders are refused for the disk's sake: the counters in a hello say so, now and not only at the next connection.
+    fn tell_trouble(&mut self, now: u64) {
+        let is_due = self.trouble_told_at.is_none_or(|at| now.saturating_sub(at) >= TROUBLE_PAUSE_MS);
+        if is_due && self.connection.as_ref().is_some_and(|connection| connection.is_welcomed) {
+            self.trouble_told_at = Some(now);
+            self.say_hello_anew(now);
+        }
     }
 
     fn say_hello(&mut self) {
@@ -354,6 +410,9 @@ impl Core {
             floor_ms: self.time.floor_ms(),
             time_ms: self.time.at(now),
             is_full: self.spool.is_full(),
+            memory: &self.memory,
+            journal_room: self.journal_room(),
+            least_trust_version: self.least_trust.0,
         };
         match admission::judge(&facts, &self.orders, retained, payload) {
             Verdict::Accept(admitted) => self.accept(*admitted, now),
@@ -364,7 +423,12 @@ impl Core {
                 self.refuse(RejectReason::Replay);
                 self.repeat(order);
             }
-            Verdict::Drop(reason) => self.refuse(reason),
+            Verdict::Drop(reason) => {
+                self.refuse(reason);
+                if reason == RejectReason::Storage {
+                    self.tell_trouble(now);
+                }
+            }
             Verdict::Answer { order, not_after_ms, reason } => self.reject(order, not_after_ms, reason, now),
         }
     }
@@ -387,7 +451,8 @@ impl Core {
 
     /// Whether no further id can be taken.
     fn is_full(&self) -> bool {
-        self.orders.is_full(0) || self.spool.is_full()
+        let has_room = self.journal_room().is_some_and(|room| room >= room::of_waiting_order(0));
+        self.orders.is_full(0) || self.spool.is_full() || !has_room
     }
 
     /// Sends again what is held about an order.
@@ -415,6 +480,12 @@ impl Core {
         }
         let order = cancel.order;
         let is_full = self.is_full();
+        if !self.can_record() && !matches!(self.orders.known.get(&order).map(|order| &order.phase), Some(Phase::Running { .. })) {
+            return Err(RejectReason::Storage);
+        }
+        // What a cancel says of an order's begin is only this: its end lies at most so much later.
+        let may_have_run =
+            self.memory.may_have_taken(order, order.made_ms().unwrap_or_else(|| cancel.not_after_ms.saturating_sub(MAXIMUM_VALIDITY_MS)));
         match self.orders.known.get(&order).map(|order| &order.phase) {
             Some(Phase::Waiting(_)) => self.end(order, Outcome::Cancelled, "cancelled before it started", Vec::new(), now),
             // Each time, because stopping a job may fail for a while, on a full disk for example.
@@ -422,6 +493,17 @@ impl Core {
             Some(Phase::Ended { .. }) => self.repeat(order),
             None if cancel.not_after_ms <= self.time.floor_ms() => return Err(RejectReason::Expired),
             None if is_full => return Err(RejectReason::Busy),
+            // A job of before the loss may still run. Its outcome is said once reports can be made again: the bridge asks again.
+            None if self.memory.lost.is_some() => {
+                self.outputs.push_back(Output::CancelJob { order });
+                return Err(RejectReason::MemoryLost);
+            }
+            None if may_have_run => {
+                self.outputs.push_back(Output::CancelJob { order });
+                let why = "the node has lost its memory, and whether the command ran before that cannot be known";
+                let report = self.result(order, Outcome::Interrupted, why, Vec::new(), now);
+                self.record(Record::Refused { order, not_after_ms: cancel.not_after_ms, report });
+            }
             None => {
                 let report = self.result(order, Outcome::Cancelled, "cancelled before it came", Vec::new(), now);
                 self.record(Record::Refused { order, not_after_ms: cancel.not_after_ms, report });
@@ -434,6 +516,10 @@ impl Core {
         let receipt: ReceiptBody = self.signed_by(Role::Bridge, Domain::Receipt, retained, payload)?;
         if receipt.node != self.node {
             return Err(RejectReason::Target);
+        }
+        // It comes again, because the reports are sent again.
+        if !self.can_record() {
+            return Ok(());
         }
         match self.spool.receipt(&receipt, now) {
             Receipted::Nothing => Ok(()),
@@ -462,6 +548,7 @@ impl Core {
         self.time.learn(welcome.time_ms, hello_at);
         self.spool.set_pace(welcome.resend_minimum_ms, welcome.resend_maximum_ms);
         self.outputs.push_back(Output::SpreadReconnect { seconds: welcome.reconnect_spread_s });
+        self.regain_memory(now);
         for payload in std::mem::take(&mut self.awaiting_time) {
             self.order(false, &payload, now);
         }
@@ -471,6 +558,12 @@ impl Core {
     // Jobs
 
     fn job_ended(&mut self, order: OrderId, end: JobEnd, now: u64) {
+        if !self.can_record() {
+            if !self.unrecorded_ends.iter().any(|(of, _)| *of == order) && self.unrecorded_ends.len() < MAXIMUM_UNRECORDED_ENDS {
+                self.unrecorded_ends.push((order, end));
+            }
+            return;
+        }
         if matches!(self.orders.known.get(&order).map(|order| &order.phase), Some(Phase::Running { .. })) {
             let steps = end.steps.into_iter().map(|step| self.with_trusted_times(step, now)).collect();
             self.end(order, end.outcome, &end.explanation, steps, now);
@@ -533,134 +626,16 @@ impl Core {
     /// When the bridge has an order's result and all of its output, the job's folder may go, and the id once the floor has passed it.
     fn forget_if_done(&mut self, order: OrderId) {
         let is_ended = matches!(self.orders.known.get(&order).map(|order| &order.phase), Some(Phase::Ended { has_folder: true }));
-        if is_ended && !self.spool.holds_result_of(order) && !self.uploads.concerns(order) {
+        if is_ended && self.can_record() && !self.spool.holds_result_of(order) && !self.uploads.concerns(order) {
             self.record(Record::Forgotten { order });
             self.outputs.push_back(Output::ForgetJob { order });
         }
     }
 
-    // Records
-
-    /// Queues a record and applies it.
-    fn record(&mut self, record: Record) {
-        self.outputs.push_back(Output::Persist(record.clone()));
-        let applied = self.apply(record);
-        debug_assert_eq!(applied, Ok(()), "a record of our own making applies");
-    }
-
-    fn apply(&mut self, record: Record) -> Result<(), RecordError> {
-        match record {
-            Record::Accepted { body, report } => {
-                self.take_report(report)?;
-                let order: OrderBody = decode(&body).map_err(|_| RecordError::Malformed)?;
-                let Ok(OrderPayload::Command(command)) = order.payload() else { return Err(RecordError::Malformed) };
-                let lane = (order.lane != 0).then(|| (order.requester.clone(), order.lane));
-                let (not_before_ms, not_after_ms, sequence) = (order.not_before_ms, order.not_after_ms, order.sequence);
-                let phase = Phase::Waiting(Box::new(command));
-                self.orders.insert(order.id, Order { body, not_before_ms, not_after_ms, lane, sequence, arrival: 0, phase });
-            }
-            Record::Starting { order: id, boot, report } => {
-                self.take_report(report)?;
-                let order = self.orders.known.get_mut(&id).ok_or(RecordError::UnknownOrder(id))?;
-                if let Phase::Waiting(command) = &mut order.phase {
-                    let command = Box::new(std::mem::replace(&mut **command, EMPTY_COMMAND));
-                    order.phase = Phase::Running { command, boot };
-                }
-                self.orders.pass_in_lane(id);
-            }
-            Record::Ended { order: id, report } => {
-                let order = self.orders.known.get_mut(&id).ok_or(RecordError::UnknownOrder(id))?;
-                let has_folder = !matches!(order.phase, Phase::Waiting(_));
-                order.phase = Phase::Ended { has_folder };
-                order.body = Vec::new();
-                order.lane = None;
-                self.plan_uploads(&report);
-                self.uploads.end(id);
-                self.spool.replay(report)?;
-            }
-            Record::Refused { order, not_after_ms, report } => {
-                self.spool.replay(report)?;
-                self.orders.insert_ended(order, not_after_ms, false);
-            }
-            Record::Report { report } => self.spool.replay(report)?,
-            Record::Receipted { up_to } => {
-                self.spool.forget(up_to);
-            }
-            Record::Forgotten { order } => {
-                self.uploads.forget(order);
-                if let Some(Phase::Ended { has_folder }) = self.orders.known.get_mut(&order).map(|order| &mut order.phase) {
-                    *has_folder = false;
-                }
-            }
-            Record::Floor { floor_ms } => {
-                self.time.raise_floor(floor_ms);
-                let spool = &self.spool;
-                self.orders.evict(self.time.floor_ms(), |order| spool.holds_result_of(order));
-            }
-            Record::Chain { sequence, head, receipted } => self.spool.restore(sequence, head, receipted),
-            Record::Known { order, not_after_ms, has_folder } => self.orders.insert_ended(order, not_after_ms, has_folder),
-            Record::Upload { order, step, stream, kept_bytes } => self.uploads.grew((order, step, stream), kept_bytes, true),
-            Record::Lane { requester, lane, sequence, not_after_ms } => {
-                self.orders.lanes.insert((requester, lane), Lane { sequence, not_after_ms });
-            }
+    fn forget_what_is_done(&mut self) {
+        let known: Vec<OrderId> = self.orders.known.keys().copied().collect();
+        for order in known {
+            self.forget_if_done(order);
         }
-        Ok(())
-    }
-
-    fn take_report(&mut self, report: Option<Vec<u8>>) -> Result<(), RecordError> {
-        report.map_or(Ok(()), |report| self.spool.replay(report))
-    }
-
-    /// A result whose output does not fit into it: the rest goes in chunks.
-    fn plan_uploads(&mut self, report: &[u8]) {
-        let body = Envelope::parse(report, Domain::Report).ok().and_then(|envelope| decode::<ReportBody>(envelope.body()).ok());
-        let Some(Ok(ReportPayload::CommandResult(result))) = body.map(|body| ReportPayload::decode(&body.payload)) else { return };
-        for (step, result_of_step) in (0_u16..).zip(&result.steps) {
-            for (stream, captured) in [(OutputStream::Stdout, &result_of_step.stdout), (OutputStream::Stderr, &result_of_step.stderr)] {
-                let id = (result.order, step, stream);
-                if captured.kept_bytes > u64::try_from(captured.head.len()).unwrap_or(u64::MAX) {
-                    self.uploads.grew(id, captured.kept_bytes, true);
-                } else {
-                    self.uploads.give_up(&id);
-                }
-            }
-        }
-    }
-
-    /// The records from which a new journal begins: what the old one comes to.
-    #[must_use]
-    pub fn snapshot(&self) -> Vec<Record> {
-        let (sequence, head, receipted, reports) = self.spool.snapshot();
-        let mut records = vec![Record::Floor { floor_ms: self.time.floor_ms() }, Record::Chain { sequence, head, receipted }];
-        for ((requester, lane), state) in &self.orders.lanes {
-            let (sequence, not_after_ms) = (state.sequence, state.not_after_ms);
-            records.push(Record::Lane { requester: requester.clone(), lane: *lane, sequence, not_after_ms });
-        }
-        let mut known: Vec<(&OrderId, &Order)> = self.orders.known.iter().collect();
-        known.sort_by_key(|(_, order)| order.arrival);
-        for (id, order) in known {
-            match &order.phase {
-                Phase::Waiting(_) => records.push(Record::Accepted { body: order.body.clone(), report: None }),
-                Phase::Running { boot, .. } => {
-                    records.push(Record::Accepted { body: order.body.clone(), report: None });
-                    records.push(Record::Starting { order: *id, boot: *boot, report: None });
-                }
-                Phase::Ended { has_folder } => {
-                    records.push(Record::Known { order: *id, not_after_ms: order.not_after_ms, has_folder: *has_folder });
-                }
-            }
-        }
-        for ((order, step, stream), kept_bytes) in self.uploads.unfinished() {
-            records.push(Record::Upload { order, step, stream, kept_bytes });
-        }
-        records.extend(reports.into_iter().map(|report| Record::Report { report }));
-        records
     }
 }
-
-const EMPTY_COMMAND: CommandOrder = CommandOrder {
-    document: String::new(),
-    document_version: String::new(),
-    parameters: Vec::new(),
-    plan: flotilla_protocol::document::Plan { steps: Vec::new() },
-};

@@ -59,6 +59,14 @@ pub enum Input<'a> {
     },
     /// Time has passed.
     Tick,
+    /// What the journal can take from now on. Before the first of these the core believes in a journal without limits.
+    Storage {
+        /// Whether records can be made durable. While they cannot, the core makes none: it takes no orders, starts nothing, and keeps the
+        /// ends of jobs until it can record them.
+        is_writable: bool,
+        /// How many bytes a whole journal may have.
+        room_bytes: u64,
+    },
 }
 
 /// How a job ended, as the shell saw it.

@@ -12,13 +12,16 @@
 pub mod admission;
 mod core;
 mod interface;
+mod memory;
 mod orders;
 mod record;
+mod room;
 mod spool;
 mod trusted_time;
 mod upload;
 
 pub use crate::core::{Core, Recovery, Settings};
 pub use interface::{Input, JobEnd, Output, UpMessage};
+pub use memory::{Floor, Memory};
 pub use orders::MAXIMUM_ORDERS;
 pub use record::{Record, RecordError};

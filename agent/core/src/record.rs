@@ -3,7 +3,7 @@
 //! Variants are only appended and never changed: an agent reads the journal of the release before it.
 
 use flotilla_protocol::id::{BootId, OrderId};
-use flotilla_protocol::report::OutputStream;
+use flotilla_protocol::report::{LossCause, OutputStream};
 use serde::{Deserialize, Serialize};
 
 /// One entry of the journal.
@@ -100,6 +100,34 @@ pub enum Record {
         stream: OutputStream,
         /// How many bytes are kept.
         kept_bytes: u64,
+    },
+    /// The journal before this one was lost, and no welcome came since.
+    MemoryLost {
+        /// Why.
+        cause: LossCause,
+        /// The last sequence of the chain that is known to have been used.
+        sequence: u64,
+    },
+    /// The first welcome after the loss came.
+    MemoryRegained {
+        /// Orders that may start before this are refused: Unix milliseconds.
+        barrier_ms: u64,
+        /// The chain begins anew after this sequence.
+        sequence: u64,
+        /// The signed report of the loss, the first of the chain.
+        report: Vec<u8>,
+    },
+    /// Snapshot: the barrier of a loss in the past.
+    Barrier {
+        /// Orders that may start before this are refused: Unix milliseconds.
+        barrier_ms: u64,
+    },
+    /// The trust that the node has gone by; it never goes by an older one.
+    Trust {
+        /// The version of the bundle.
+        version: u32,
+        /// Its epoch.
+        epoch: u32,
     },
 }
 

@@ -107,13 +107,30 @@ impl Spool {
             Ok(ReportPayload::Admission(Admission::Accepted { order } | Admission::Rejected { order, .. })) => (Some(order), false),
             Ok(ReportPayload::CommandProgress(progress)) => (Some(progress.order), false),
             Ok(ReportPayload::CommandResult(result)) => (Some(result.order), true),
-            Ok(ReportPayload::Gap(_) | ReportPayload::Unsupported(_)) | Err(_) => (None, false),
+            Ok(ReportPayload::Gap(_) | ReportPayload::MemoryLost(_) | ReportPayload::Unsupported(_)) | Err(_) => (None, false),
         };
         self.sequence = body.sequence;
         self.head = hash;
         self.held_bytes += bytes.len();
         self.held.push_back(Held { sequence: body.sequence, hash, boot: body.boot, order, is_result, bytes });
         Ok(())
+    }
+
+    /// Begins the chain anew after this sequence.
+    pub(crate) fn begin_anew(&mut self, sequence: u64) {
+        self.restore(sequence, [0; 32], sequence);
+        self.held.clear();
+        (self.held_bytes, self.sent_up_to, self.resend_at) = (0, self.sent_up_to.map(|_| sequence), None);
+    }
+
+    /// How many reports are held, and their bytes.
+    pub(crate) fn held(&self) -> (usize, usize) {
+        (self.held.len(), self.held_bytes)
+    }
+
+    /// The last sequence of the chain.
+    pub(crate) fn sequence(&self) -> u64 {
+        self.sequence
     }
 
     /// Sets the chain as a snapshot has it; the held reports follow with [`Spool::replay`].

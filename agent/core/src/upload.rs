@@ -110,6 +110,11 @@ impl Uploads {
         self.cursors.iter().filter(|(_, cursor)| cursor.is_final).map(|(id, cursor)| (*id, cursor.kept))
     }
 
+    /// How many streams are on their way.
+    pub(crate) fn count(&self) -> usize {
+        self.cursors.len()
+    }
+
     /// The reads to ask for now, each with its offset.
     pub(crate) fn due(&mut self, now: u64) -> Vec<(StreamId, u64)> {
         if !self.is_connected {

@@ -21,6 +21,8 @@ use crate::process;
 
 /// How often a job that is not our child is looked at: one that was started before exec was.
 const LOOK: Duration = Duration::from_millis(200);
+/// Longest pause between two looks at a folder that cannot be used, on a full disk for example.
+const LONGEST_LOOK: Duration = Duration::from_secs(10);
 /// Piece in which output of a lost job is read to hash it.
 const READ_BYTES: usize = 64 * 1024;
 
@@ -51,7 +53,9 @@ impl Jobs {
         Self { folder, output_limit_bytes, job_user, boot, ended, running: BTreeMap::new() }
     }
 
-    /// Removes the folders of orders that nobody needs any more, unless their job still runs.
+    /// Removes the folders of orders that nobody needs any more. After a loss of memory these are the folders of all orders that were taken
+    /// before. A job that still runs is left to its end, or its time-out: what it does is half done. It can still be cancelled, and its folder
+    /// goes when it has ended. A job that has not begun is kept from it.
     pub fn remove_unneeded(&self, is_needed: impl Fn(OrderId) -> bool) {
         let orders = JobFolder::list(&self.folder).unwrap_or_else(|error| {
             tracing::warn!(%error, "the folder of jobs cannot be listed");
@@ -59,8 +63,14 @@ impl Jobs {
         });
         for order in orders.into_iter().filter(|order| !is_needed(*order)) {
             let folder = self.of(order);
-            if !matches!(folder.state(), Ok(JobState::Running { .. })) {
-                warn_of(order, folder.remove());
+            match folder.state() {
+                Ok(JobState::Running { .. }) => drop(tokio::spawn(remove_when_ended(order, folder))),
+                Ok(JobState::NotStarted) => {
+                    // A job process may be on its way: without the start it runs nothing, and without the folder it gets none.
+                    warn_of(order, folder.forbid_start().map(|_| ()));
+                    warn_of(order, folder.remove());
+                }
+                Ok(JobState::Ended(_) | JobState::Lost { .. }) | Err(_) => warn_of(order, folder.remove()),
             }
         }
     }
@@ -190,14 +200,19 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 /// Waits until the job in `folder` is over. A folder that cannot be read for a moment (no descriptors, a disk error) is looked at again: a
 /// job that may be alive is never reported as over.
 async fn end_of(folder: &JobFolder, names: &[String]) -> JobEnd {
+    let mut pause = LOOK;
     loop {
         match folder.state() {
-            Ok(JobState::Running { .. }) => {}
+            Ok(JobState::Running { .. }) => pause = LOOK,
             Ok(JobState::Ended(report)) => return with_output(folder, report),
+            // The folder could not be made, on a full disk for example: nothing can be linked in it, and nobody else makes it.
+            Ok(JobState::NotStarted) if matches!(folder.path().try_exists(), Ok(false)) => {
+                return not_started("the job's folder cannot be made, and nothing was started".to_owned());
+            }
             Ok(JobState::NotStarted) => match folder.forbid_start() {
                 Ok(true) => return not_started("the job's process ended before it started anything".to_owned()),
-                Ok(false) => {}
-                Err(error) => tracing::warn!(error = %with_causes(&error), "a job's start cannot be taken"),
+                Ok(false) => pause = LOOK,
+                Err(error) => pause = next_look(pause, &error),
             },
             Ok(JobState::Lost { .. }) => {
                 match folder.kill_leftovers() {
@@ -212,10 +227,25 @@ async fn end_of(folder: &JobFolder, names: &[String]) -> JobEnd {
                 let why = format!("the job's folder is damaged: {}", with_causes(&error));
                 return interrupted(folder.clone(), names.to_vec(), why).await;
             }
-            Err(error) => tracing::warn!(error = %with_causes(&error), "a job's folder cannot be read; it is tried again"),
+            Err(error) => pause = next_look(pause, &error),
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(pause).await;
     }
+}
+
+/// The pause after a failure; the first of a row is logged.
+fn next_look(pause: Duration, error: &FolderError) -> Duration {
+    if pause == LOOK {
+        tracing::warn!(error = %with_causes(error), "a job's folder cannot be used; it is tried again");
+    }
+    (pause * 2).min(LONGEST_LOOK)
+}
+
+async fn remove_when_ended(order: OrderId, folder: JobFolder) {
+    while matches!(folder.state(), Ok(JobState::Running { .. })) {
+        tokio::time::sleep(LONGEST_LOOK).await;
+    }
+    warn_of(order, folder.remove());
 }
 
 fn not_started(explanation: String) -> JobEnd {

@@ -1,21 +1,22 @@
 //! Exec: the half that owns the keys and the journal, verifies, decides and starts jobs. It has no network.
 //!
 //! Everything it decides is `flotilla-agent-core`'s; here is the shell around it: the [`journal`] file, the socket to the link, the [`jobs`],
-//! the clock. It keeps the core's one rule: a record that is not lazy is on disk before the next output of another kind is taken. When the
-//! journal cannot be written, exec ends; the supervisor starts it again, and until the disk takes records nothing is accepted.
+//! the clock. It keeps the core's one rule: a record that is not lazy is on disk before the next output of another kind is taken. While the
+//! disk takes no records, exec lives on and does what needs none, see `storage.rs`.
 
 pub mod jobs;
 pub mod journal;
 mod peer_link;
+mod storage;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use flotilla_agent_core::{Core, Input, Output, Recovery, Settings as CoreSettings};
-use flotilla_protocol::id::FleetId;
-use flotilla_protocol::report::MAXIMUM_CHUNK_BYTES;
+use flotilla_agent_core::{Core, Input, Output, Record, RecordError, Recovery, Settings as CoreSettings};
+use flotilla_protocol::id::{FleetId, OrderId};
+use flotilla_protocol::report::{LossCause, MAXIMUM_CHUNK_BYTES};
 use flotilla_protocol::status::RejectReason;
-use flotilla_protocol::topic::Topic;
+use flotilla_protocol::topic::{Topic, UpKind};
 use flotilla_protocol::trust::{Trust, TrustError};
 use thiserror::Error;
 use tokio::net::UnixListener;
@@ -27,8 +28,9 @@ use crate::settings::Settings;
 use crate::state::{ExecState, StateError};
 use crate::{clock, facts};
 use jobs::{Ended, Jobs};
-use journal::{Journal, JournalError};
+use journal::{Journal, JournalError, Opened};
 use peer_link::PeerLink;
+use storage::Storage;
 
 /// How often the growth of running jobs' output is looked at: short commands end before the first look and cost nothing.
 const OUTPUT_LOOK: Duration = Duration::from_secs(1);
@@ -77,28 +79,41 @@ pub async fn run(settings: Settings) -> Result<(), ExecError> {
     let state = ExecState::load(&settings)?;
     let boot = clock::boot_id().map_err(|source| ExecError::System { what: "the boot id", source })?;
     let trust = Trust::from_pinned(&state.root_hash, state.bundles.iter().map(Vec::as_slice)).map_err(ExecError::Trust)?;
-    let (mut journal, records) = Journal::open(&state.layout.exec("journal"))?;
-    let mut recovery = Recovery::new(CoreSettings {
+    let core_settings = || CoreSettings {
         identity: state.identity.clone(),
-        trust,
+        trust: trust.clone(),
         boot,
         facts: facts::gather(&state.broker),
         agent_version: agent_version(),
         maximum_jobs: settings.maximum_jobs,
         first_floor_ms: state.first_floor_ms,
+    };
+    let Opened { mut journal, records, floor, mut loss } = Journal::open(&state.layout.exec(""))?;
+    let mut recovery = replayed(Recovery::new(core_settings()), records).unwrap_or_else(|error| {
+        tracing::error!(%error, "the journal makes no sense");
+        journal.give_up();
+        loss = Some(LossCause::Damaged);
+        Recovery::new(core_settings())
     });
-    for record in records {
-        recovery.replay(record).map_err(|source| JournalError::Inconsistent { source })?;
+    if let Some(cause) = loss {
+        tracing::error!(cause = cause.as_str(), "the journal is lost and is moved aside; orders of before are refused from now on");
     }
-    journal.compact(&recovery.snapshot())?;
+    recovery.remember(&floor, loss);
     let (ended, ends) = mpsc::channel(settings.maximum_jobs.max(1) * 2);
     let core = recovery.finish();
     let jobs = Jobs::new(state.layout.exec("jobs"), settings.output_limit_bytes, settings.job_user.clone(), boot, ended);
-    jobs.remove_unneeded(|order| core.needs_folder(order));
     let listener = listen(&settings)?;
+    let (storage, fleet) = (Storage::new(journal), state.fleet);
+    let mut shell =
+        Shell { core, storage, jobs, fleet, link: None, refusals: BTreeMap::new(), withheld: VecDeque::new(), has_begun: false };
+    shell.try_disk();
     tracing::info!(node = %state.node, fleet = %state.fleet, "exec is ready");
-    let mut shell = Shell { core, journal, jobs, fleet: state.fleet, link: None, refusals: BTreeMap::new() };
     shell.run(listener, ends).await
+}
+
+fn replayed(mut recovery: Recovery, records: Vec<Record>) -> Result<Recovery, RecordError> {
+    records.into_iter().try_for_each(|record| recovery.replay(record))?;
+    Ok(recovery)
 }
 
 /// This build's version: major, minor, patch.
@@ -120,12 +135,16 @@ fn listen(settings: &Settings) -> Result<UnixListener, ExecError> {
 
 struct Shell {
     core: Core,
-    journal: Journal,
+    storage: Storage,
     jobs: Jobs,
     fleet: FleetId,
     link: Option<PeerLink>,
     /// When each reason was last logged, in uptime milliseconds.
     refusals: BTreeMap<RejectReason, u64>,
+    /// What must wait until the disk takes records again, in its order.
+    withheld: VecDeque<Output>,
+    /// Whether what was read from the journal is known to be on disk: only then it is acted on.
+    has_begun: bool,
 }
 
 impl Shell {
@@ -136,10 +155,10 @@ impl Shell {
         let mut look = tokio::time::interval(OUTPUT_LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            self.take_outputs()?;
+            self.take_outputs();
             let now = clock::boottime_ms();
-            let sleep =
-                self.core.next_wakeup(now).map_or(LONGEST_SLEEP, |at| Duration::from_millis(at.saturating_sub(now)).min(LONGEST_SLEEP));
+            let next = [self.core.next_wakeup(now), self.storage.next_try()].into_iter().flatten().min();
+            let sleep = next.map_or(LONGEST_SLEEP, |at| Duration::from_millis(at.saturating_sub(now)).min(LONGEST_SLEEP));
             tokio::select! {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, _)) => self.link_came(stream),
@@ -153,14 +172,31 @@ impl Shell {
                 ended = ends.recv() => if let Some(ended) = ended {
                     self.core.handle(Input::JobEnded { order: ended.order, end: ended.end }, clock::boottime_ms());
                 },
-                () = tokio::time::sleep(sleep) => self.core.handle(Input::Tick, clock::boottime_ms()),
+                () = tokio::time::sleep(sleep) => {
+                    self.try_disk();
+                    self.core.handle(Input::Tick, clock::boottime_ms());
+                }
                 _ = look.tick(), if self.jobs.any_running() => self.look_at_output(),
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
             }
         }
-        self.take_outputs()?;
-        Ok(self.journal.sync()?)
+        self.take_outputs();
+        self.storage.end();
+        Ok(())
+    }
+
+    /// Tries what could not be done on the disk before, when it is time for that.
+    fn try_disk(&mut self) {
+        if !self.storage.try_again(&mut self.core, clock::boottime_ms()) {
+            return;
+        }
+        if !std::mem::replace(&mut self.has_begun, true) {
+            self.jobs.remove_unneeded(|order| self.core.needs_folder(order));
+        }
+        for output in std::mem::take(&mut self.withheld) {
+            self.act(output);
+        }
     }
 
     fn link_came(&mut self, stream: tokio::net::UnixStream) {
@@ -206,44 +242,70 @@ impl Shell {
     }
 
     /// Does what the core wants, in its order.
-    fn take_outputs(&mut self) -> Result<(), ExecError> {
-        while let Some(output) = self.core.poll_output() {
-            if let Output::Persist(record) = output {
-                self.journal.append(&record)?;
-                continue;
+    fn take_outputs(&mut self) {
+        loop {
+            let now = clock::boottime_ms();
+            while let Some(output) = self.core.poll_output() {
+                match output {
+                    Output::Persist(record) => self.storage.persist(&mut self.core, &record, now),
+                    output if self.storage.is_durable(&self.core, now) => self.act(output),
+                    output => self.act_without_disk(output),
+                }
             }
-            self.journal.sync_if_needed()?;
-            match output {
-                Output::Persist(_) => {}
-                Output::Publish(message) => {
-                    let topic = Topic::Up { fleet: self.fleet, node: self.core.node(), kind: message.kind };
-                    self.say(&FromExec::Publish { topic: topic.to_string(), retain: false, payload: message.payload });
-                }
-                Output::RunJob { order, command } => {
-                    tracing::info!(%order, document = %command.document, "a job starts");
-                    self.jobs.start(order, *command);
-                }
-                Output::RecoverJob { order, command, same_boot } => {
-                    tracing::info!(%order, same_boot, "a job is picked up again");
-                    self.jobs.recover(order, *command, same_boot);
-                }
-                Output::CancelJob { order } => {
-                    tracing::info!(%order, "a job is cancelled");
-                    self.jobs.cancel(order);
-                }
-                Output::ForgetJob { order } => self.jobs.forget(order),
-                Output::ReadOutput { order, step, stream, offset } => {
-                    let bytes = self.jobs.read_output(order, step, stream, offset, MAXIMUM_CHUNK_BYTES);
-                    self.core.handle(Input::OutputRead { order, step, stream, offset, bytes }, clock::boottime_ms());
-                }
-                Output::Refused { reason } => self.log_refusal(reason),
-                Output::SpreadReconnect { seconds } => self.say(&FromExec::Configure { reconnect_spread_s: seconds }),
+            // What it has to say may lead to more outputs.
+            let Some(input) = self.storage.settle(&mut self.core, now) else { break };
+            self.core.handle(input, now);
+        }
+    }
+
+    fn act(&mut self, output: Output) {
+        match output {
+            Output::Persist(_) => {}
+            Output::Publish(message) => {
+                let topic = Topic::Up { fleet: self.fleet, node: self.core.node(), kind: message.kind };
+                self.say(&FromExec::Publish { topic: topic.to_string(), retain: false, payload: message.payload });
             }
+            Output::RunJob { order, command } => {
+                tracing::info!(%order, document = %command.document, "a job starts");
+                self.jobs.start(order, *command);
+            }
+            Output::RecoverJob { order, command, same_boot } => {
+                tracing::info!(%order, same_boot, "a job is picked up again");
+                self.jobs.recover(order, *command, same_boot);
+            }
+            Output::CancelJob { order } => {
+                tracing::info!(%order, "a job is cancelled");
+                self.jobs.cancel(order);
+            }
+            Output::ForgetJob { order } => self.jobs.forget(order),
+            Output::ReadOutput { order, step, stream, offset } => {
+                let bytes = self.jobs.read_output(order, step, stream, offset, MAXIMUM_CHUNK_BYTES);
+                self.core.handle(Input::OutputRead { order, step, stream, offset, bytes }, clock::boottime_ms());
+            }
+            Output::Refused { reason } => self.log_refusal(reason),
+            Output::SpreadReconnect { seconds } => self.say(&FromExec::Configure { reconnect_spread_s: seconds }),
         }
-        if self.journal.wants_compaction() {
-            self.journal.compact(&self.core.snapshot())?;
+    }
+
+    /// What may be done although the records before it are not on disk: nothing that starts, forgets or promises.
+    fn act_without_disk(&mut self, output: Output) {
+        let waits_to_start = |order: OrderId| {
+            let is_its_start = |output: &Output| match output {
+                Output::RunJob { order: of, .. } | Output::RecoverJob { order: of, .. } => *of == order,
+                _ => false,
+            };
+            self.withheld.iter().any(is_its_start)
+        };
+        match output {
+            // A hello speaks of no record, and chunks of output are files that are there.
+            Output::Publish(ref message) if message.kind != UpKind::Report => self.act(output),
+            // It is sent again.
+            Output::Publish(_) => {}
+            Output::CancelJob { order } if !waits_to_start(order) => self.act(output),
+            Output::ReadOutput { .. } | Output::Refused { .. } | Output::SpreadReconnect { .. } => self.act(output),
+            // As many as there are orders, at most a few for each: the core makes no records meanwhile, and so no more of these.
+            output => self.withheld.push_back(output),
         }
-        Ok(self.journal.sync_if_needed()?)
     }
 
     fn say(&mut self, frame: &FromExec) {

@@ -29,6 +29,7 @@ pub mod start;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use flotilla_protocol::capability::command::MAXIMUM_EXPLANATION_BYTES;
 use flotilla_protocol::status::{Outcome, StepStatus};
@@ -51,6 +52,12 @@ use start::{Claim, StartError};
 pub const ALREADY_STARTED: u8 = 75;
 /// Exit code: the job could not do its work (`EX_SOFTWARE`).
 pub const COULD_NOT_RUN: u8 = 70;
+
+/// First and longest pause before a report that has no room is written again.
+const FIRST_REPORT_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_REPORT_PAUSE: Duration = Duration::from_secs(10);
+/// After so long on a full disk the report is given up, and the outcome is not known.
+const REPORT_PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
 /// Why a job has no report.
 #[derive(Debug, Error)]
@@ -97,7 +104,27 @@ pub async fn run(folder: &Path) -> Result<(), JobError> {
     };
     let path = folder.report();
     let bytes = crate::record::encode(&report).map_err(|error| JobError::Report { path: path.clone(), source: io::Error::other(error) })?;
-    state::replace_file_for_this_boot(&path, &bytes).map_err(|source| JobError::Report { path, source })
+    write_report(&path, &bytes).await.map_err(|source| JobError::Report { path, source })
+}
+
+/// Writes the report, once there is room for it. While it is tried the lock is held, so that the job counts as running: its outcome is known
+/// to this process alone.
+async fn write_report(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let (mut pause, mut waited) = (FIRST_REPORT_PAUSE, Duration::ZERO);
+    loop {
+        match state::replace_file_for_this_boot(path, bytes) {
+            Err(error) if waited < REPORT_PATIENCE && is_passing(error.kind()) => {
+                tokio::time::sleep(pause).await;
+                waited += pause;
+                pause = (pause * 2).min(LONGEST_REPORT_PAUSE);
+            }
+            done => return done,
+        }
+    }
+}
+
+fn is_passing(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::ReadOnlyFilesystem)
 }
 
 /// Leaves the session of whoever started us, and takes over the signals that could end us.

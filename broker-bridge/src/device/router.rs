@@ -17,6 +17,7 @@ use flotilla_protocol::envelope::{Domain, Envelope};
 use flotilla_protocol::hello::{HelloBody, WelcomeBody};
 use flotilla_protocol::id::{ClaimId, NodeId};
 use flotilla_protocol::report::{OutputBody, OutputReceiptBody, OutputStream, ReceiptBody, ReportBody, Stream};
+use flotilla_protocol::status::RejectReason;
 use flotilla_protocol::topic::{DownKind, Topic, UpKind};
 use flotilla_protocol::wire::{Check, decode};
 use serde::de::DeserializeOwned;
@@ -253,6 +254,9 @@ impl Router {
             Err(reason) => return Ok(Err(reason)),
         };
         let now_ms = self.fleet.clock.now_ms();
+        if let Some((_, count)) = hello.refused.iter().find(|(reason, _)| *reason == RejectReason::Storage) {
+            tracing::warn!(%node, count, "a node refuses orders because its disk takes no records or has no room");
+        }
         let refused: BTreeMap<&str, u32> = hello.refused.iter().map(|(reason, count)| (reason.as_str(), *count)).collect();
         let refused = serde_json::to_string(&refused).unwrap_or_default();
         node_store::greet(write, node, &hello.facts, hello.trust_version, &refused, now_ms).await?;
@@ -307,7 +311,8 @@ impl Router {
                 let detail = format!("{missed} reports before {} are lost", report.sequence);
                 self.note(write, notes, node, "gap", &detail, now_ms).await?;
             }
-            Link::Next => {}
+            // The report itself says what happened.
+            Link::Next | Link::Anew => {}
         }
         // The chain goes on whatever the report says: what cannot be used is set aside and receipted.
         let verdict = self.payload(write, notes, node, &report, now_ms).await?;
@@ -336,6 +341,13 @@ impl Router {
             ReportPayload::CommandResult(result) => run_command::result(write, commands, node, &result, now_ms).await?,
             ReportPayload::Gap(gap) => {
                 self.note(write, notes, node, "dropped", &format!("the node dropped {} reports", gap.dropped), now_ms).await?;
+            }
+            ReportPayload::MemoryLost(loss) => {
+                run_command::memory_lost(write, commands, node, loss.barrier_ms, now_ms).await?;
+                let cause = loss.cause.as_str();
+                let detail =
+                    format!("its journal is {cause}; it refuses orders of before {} ms, and its reports begin anew", loss.barrier_ms);
+                self.note(write, notes, node, "memory-lost", &detail, now_ms).await?;
             }
             ReportPayload::Unsupported(kind) => return Ok(Err(format!("report {}: kind {kind} is not known", report.sequence))),
         }

@@ -60,6 +60,8 @@ payload_list! {
         CommandResult(CommandResult) = 3,
         /// Reports were dropped because the spool was full.
         Gap(crate::report::Gap) = 4,
+        /// The node has lost its memory, and the chain begins anew.
+        MemoryLost(crate::report::MemoryLost) = 5,
     }
 }
 

@@ -12,7 +12,7 @@ use flotilla_protocol::envelope::{Domain, seal};
 use flotilla_protocol::hello::{Facts, HelloBody, WelcomeBody};
 use flotilla_protocol::id::{ActivationId, BootId, FleetId, NodeId, OrderId};
 use flotilla_protocol::order::{CancelBody, OnCrash, OrderBody, Targets};
-use flotilla_protocol::report::{Gap, OutputBody, OutputReceiptBody, OutputStream, ReceiptBody, ReportBody, Stream};
+use flotilla_protocol::report::{Gap, LossCause, MemoryLost, OutputBody, OutputReceiptBody, OutputStream, ReceiptBody, ReportBody, Stream};
 use flotilla_protocol::status::{Admission, Outcome, RejectReason, StepStatus};
 use flotilla_protocol::target::{TargetTree, leaf};
 use flotilla_protocol::trust::{Class, Role, RoleEntry, TrustBundle, TrustKey};
@@ -264,12 +264,13 @@ pub(crate) fn receipt() -> ReceiptBody {
 }
 
 /// What reports say, by the name of their golden message.
-pub(crate) fn payloads() -> [(&'static str, ReportPayload); 5] {
+pub(crate) fn payloads() -> [(&'static str, ReportPayload); 6] {
     [
         ("command/accepted", ReportPayload::Admission(Admission::Accepted { order: order_id() })),
         ("command/rejected", ReportPayload::Admission(Admission::Rejected { order: order_id(), reason: RejectReason::Expired })),
         ("command/progress", ReportPayload::CommandProgress(CommandProgress { order: order_id() })),
         ("command/result", ReportPayload::CommandResult(result())),
         ("report/gap", ReportPayload::Gap(Gap { dropped: 12 })),
+        ("report/memory-lost", ReportPayload::MemoryLost(MemoryLost { cause: LossCause::Damaged, barrier_ms: NOW_MS })),
     ]
 }

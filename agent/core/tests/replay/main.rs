@@ -14,7 +14,7 @@ fn histories() -> u32 {
 }
 
 fn action() -> impl Strategy<Value = Action> {
-    let order = 0..4_u8;
+    let order = 0..6_u8;
     prop_oneof![
         4 => order.clone().prop_map(Action::Deliver),
         3 => order.clone().prop_map(Action::FinishJob),
@@ -33,6 +33,9 @@ fn action() -> impl Strategy<Value = Action> {
         2 => (0..6_u8, 0..4_u8).prop_map(|(outputs, kept)| Action::CutPowerAfterOutputs(outputs, kept)),
         1 => Just(Action::Compact),
         1 => Just(Action::LoseMessages),
+        1 => any::<bool>().prop_map(Action::LoseMemory),
+        2 => Just(Action::RefuseRecords),
+        2 => Just(Action::TakeRecords),
     ]
 }
 
@@ -45,6 +48,50 @@ proptest! {
         for action in actions {
             world.act(action);
         }
+        world.settle();
+        world.check_everything_ended();
+        world.check_nothing_is_left();
+    }
+}
+
+#[test]
+fn an_order_is_taken_and_started_only_when_its_end_has_room() {
+    let mut world = World::new();
+    world.act(Action::Connect);
+    for (room_bytes, refused, accepted, started) in [(10_000, 1, false, false), (25_000, 1, true, false), (200_000, 1, true, true)] {
+        world.set_room(room_bytes);
+        world.act(Action::Deliver(0));
+        assert_eq!((world.refused_for_now(), world.is_accepted(0), world.is_started(0)), (refused, accepted, started), "{room_bytes}");
+    }
+    world.settle();
+    world.check_everything_ended();
+}
+
+#[test]
+fn an_end_that_comes_while_nothing_can_be_recorded_is_kept() {
+    let mut world = World::new();
+    for action in [Action::Connect, Action::Deliver(0), Action::RefuseRecords, Action::FinishJob(0), Action::Deliver(1)] {
+        world.act(action);
+    }
+    assert!(!world.has_result(0) && !world.is_accepted(1));
+    world.act(Action::TakeRecords);
+    assert!(world.has_result(0), "the end is recorded and sent as soon as it can be");
+    world.act(Action::Deliver(1));
+    assert!(world.is_started(1));
+}
+
+#[test]
+fn a_node_that_has_lost_its_memory_takes_only_what_was_made_since() {
+    for keeps_floor in [true, false] {
+        let mut world = World::new();
+        for action in [Action::Connect, Action::Deliver(0), Action::LoseMemory(keeps_floor), Action::Connect, Action::Deliver(0)] {
+            world.act(action);
+        }
+        assert!(world.is_lost(0), "it may have run");
+        // Order 4 is made 90 seconds after the start, and the barrier lies one minute after the recovery.
+        (0..3).for_each(|_| world.act(Action::PassSeconds(31)));
+        world.act(Action::Deliver(4));
+        assert!(world.is_started(4));
         world.settle();
         world.check_everything_ended();
         world.check_nothing_is_left();

@@ -2,7 +2,7 @@
 //! everything it is sent.
 
 use ed25519_dalek::SigningKey;
-use flotilla_agent_core::{Core, Input, JobEnd, Output, Record, Recovery, Settings, UpMessage};
+use flotilla_agent_core::{Core, Floor, Input, JobEnd, Output, Record, Recovery, Settings, UpMessage};
 use flotilla_protocol::capability::command::{Captured, CommandOrder, CommandResult, StepResult};
 use flotilla_protocol::capability::{OrderPayload, ReportPayload};
 use flotilla_protocol::delivery::Delivery;
@@ -11,8 +11,8 @@ use flotilla_protocol::envelope::{Domain, Envelope, seal};
 use flotilla_protocol::hello::{Facts, HelloBody, WelcomeBody};
 use flotilla_protocol::id::{BootId, NodeId, OrderId};
 use flotilla_protocol::order::{CancelBody, OnCrash, OrderBody, Targets};
-use flotilla_protocol::report::{OutputBody, OutputReceiptBody, OutputStream, ReceiptBody, ReportBody, Stream};
-use flotilla_protocol::status::{Admission, Outcome, StepStatus};
+use flotilla_protocol::report::{LossCause, OutputBody, OutputReceiptBody, OutputStream, ReceiptBody, ReportBody, Stream};
+use flotilla_protocol::status::{Admission, Outcome, RejectReason, StepStatus};
 use flotilla_protocol::target;
 use flotilla_protocol::topic::{DownKind, Topic, UpKind};
 use flotilla_protocol::trust::{Class, Role, RoleEntry, Trust, TrustBundle, TrustKey};
@@ -20,7 +20,9 @@ use flotilla_protocol::wire::{decode, encode};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
-const ORDERS: u8 = 4;
+/// Orders 0 to 3 are there from the start; the later ones are made in time, so that a node that has lost its memory takes them again.
+const ORDERS: u8 = 6;
+const OF_THE_START: u8 = 4;
 const START_MS: u64 = 1_800_000_000_000;
 /// Longer than the step of the durable floor, so that the floor moves while orders are valid.
 const VALID_MS: u64 = 3 * 3_600_000;
@@ -45,6 +47,11 @@ pub(crate) enum Action {
     LoseMessages,
     GrowOutput(u8),
     RepeatMessage(u8),
+    /// The journal is gone; whether the second copy of the floor is there.
+    LoseMemory(bool),
+    /// The disk takes no records from now on.
+    RefuseRecords,
+    TakeRecords,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +68,9 @@ struct Bridge {
     rejected: BTreeSet<OrderId>,
     results: BTreeMap<OrderId, CommandResult>,
     output: BTreeMap<(OrderId, u16, OutputStream), u64>,
+    /// Accepted, and then the node lost its memory.
+    lost: BTreeSet<OrderId>,
+    barrier_ms: u64,
 }
 
 pub(crate) struct World {
@@ -85,6 +95,10 @@ pub(crate) struct World {
     kept_by_broker: Vec<(DownKind, Vec<u8>)>,
     /// Jobs that wrote much before they ended.
     grown: BTreeSet<OrderId>,
+    /// What the shell keeps beside the journal.
+    floor: Floor,
+    losses: u32,
+    is_writable: bool,
 }
 
 fn key(seed: u8) -> SigningKey {
@@ -120,7 +134,18 @@ fn node() -> NodeId {
 }
 
 fn order_id(number: u8) -> OrderId {
-    OrderId([number; 16])
+    if number < OF_THE_START {
+        return OrderId([number; 16]);
+    }
+    let [_, _, made_ms @ ..] = made_ms(number).to_be_bytes();
+    let mut id = [0; 16];
+    id[..6].copy_from_slice(&made_ms);
+    (id[6], id[15]) = (0x70, number);
+    OrderId(id)
+}
+
+fn made_ms(number: u8) -> u64 {
+    if number < OF_THE_START { START_MS } else { START_MS + u64::from(number - 3) * 90_000 }
 }
 
 fn recovery(boot: u8) -> Recovery {
@@ -147,10 +172,10 @@ fn make_delivery(number: u8) -> Vec<u8> {
         targets: Targets { count: 1, root: leaf },
         requester: "operator".into(),
         // Orders 2 and 3 share a lane.
-        lane: u16::from(number >= 2),
+        lane: u16::from(number == 2 || number == 3),
         sequence: u64::from(number),
         epoch: 0,
-        not_before_ms: START_MS,
+        not_before_ms: made_ms(number),
         not_after_ms: START_MS + VALID_MS,
         minimum_trust_version: 1,
         on_crash: OnCrash::Never,
@@ -181,13 +206,16 @@ impl World {
             to_node: Vec::new(),
             kept_by_broker: Vec::new(),
             grown: BTreeSet::new(),
+            floor: Floor::default(),
+            losses: 0,
+            is_writable: true,
         }
     }
 
     pub(crate) fn act(&mut self, action: Action) {
         match action {
             Action::Deliver(number) => {
-                if self.connected {
+                if self.connected && self.real_ms >= made_ms(number) {
                     self.delivered.insert(number);
                     self.down(DownKind::Order, &delivery(number));
                 }
@@ -196,14 +224,16 @@ impl World {
             Action::FinishJobWithMuchOutput(number) => self.finish(number, Job::Finished { kept: MUCH_OUTPUT }),
             Action::LoseJob(number) => self.finish(number, Job::Lost),
             Action::Cancel(number) => {
-                if self.connected {
-                    if !self.starts.contains_key(&order_id(number)) && self.stop_after.is_none() {
-                        self.cancelled_before_start.insert(order_id(number));
-                    }
+                if self.connected && self.real_ms >= made_ms(number) {
+                    let comes_in_time = !self.starts.contains_key(&order_id(number)) && self.stop_after.is_none();
+                    let refused_before = self.refused_for_now();
                     let (fleet, not_after_ms) = (trust().fleet(), START_MS + VALID_MS);
                     let cancel = CancelBody { fleet, node: node(), order: order_id(number), not_after_ms };
                     self.delivered.insert(number);
                     self.down(DownKind::Cancel, &seal(Domain::Cancel, &encode(&cancel), &[&key(3)]));
+                    if comes_in_time && self.refused_for_now() == refused_before {
+                        self.cancelled_before_start.insert(order_id(number));
+                    }
                 }
             }
             Action::Connect => self.connect(),
@@ -227,6 +257,9 @@ impl World {
                     self.handle(Input::OutputGrew { order, step: 0, stream: OutputStream::Stdout, kept_bytes: MUCH_OUTPUT });
                 }
             }
+            Action::LoseMemory(keeps_floor) => self.lose_memory(keeps_floor),
+            Action::RefuseRecords => self.set_writable(false),
+            Action::TakeRecords => self.set_writable(true),
             Action::RepeatMessage(number) => {
                 let count = self.kept_by_broker.len();
                 if self.connected && count > 0 {
@@ -236,6 +269,32 @@ impl World {
             }
         }
         assert!(!self.is_spinning(), "the core wants to be woken in the past, for ever");
+    }
+
+    pub(crate) fn set_room(&mut self, room_bytes: u64) {
+        self.handle(Input::Storage { is_writable: true, room_bytes });
+    }
+
+    pub(crate) fn is_accepted(&self, number: u8) -> bool {
+        self.bridge.accepted.contains(&order_id(number))
+    }
+
+    pub(crate) fn is_started(&self, number: u8) -> bool {
+        self.starts.contains_key(&order_id(number))
+    }
+
+    pub(crate) fn has_result(&self, number: u8) -> bool {
+        self.bridge.results.contains_key(&order_id(number))
+    }
+
+    pub(crate) fn is_lost(&self, number: u8) -> bool {
+        self.bridge.lost.contains(&order_id(number))
+    }
+
+    /// How many messages were refused that the bridge sends again.
+    pub(crate) fn refused_for_now(&self) -> u32 {
+        let count = |reason| self.core.refused().get(&reason).copied().unwrap_or(0);
+        count(RejectReason::Storage) + count(RejectReason::MemoryLost)
     }
 
     fn is_spinning(&mut self) -> bool {
@@ -262,12 +321,14 @@ impl World {
     pub(crate) fn settle(&mut self) {
         self.stop_after = None;
         self.loses_messages = false;
+        self.set_writable(true);
         for round in 0..40_u8 {
             if round % 8 == 0 {
                 self.connect();
             }
             for number in self.delivered.clone() {
-                let known = self.bridge.accepted.contains(&order_id(number)) || self.bridge.rejected.contains(&order_id(number));
+                let id = order_id(number);
+                let known = self.bridge.accepted.contains(&id) || self.bridge.rejected.contains(&id) || self.bridge.lost.contains(&id);
                 if !known && !self.bridge.results.contains_key(&order_id(number)) {
                     self.down(DownKind::Order, &delivery(number));
                 }
@@ -286,7 +347,8 @@ impl World {
             let ended = self.bridge.results.contains_key(&id);
             // Behind the floor the node does not answer: the bridge knows that the time is over, and that nothing was accepted.
             let is_over = !self.bridge.accepted.contains(&id) && self.real_ms >= START_MS + VALID_MS && !self.starts.contains_key(&id);
-            assert!(ended || is_over || self.bridge.rejected.contains(&id), "order {number} has no end");
+            let is_lost = self.bridge.lost.contains(&id);
+            assert!(ended || is_over || is_lost || self.bridge.rejected.contains(&id), "order {number} has no end");
         }
         for (id, result) in &self.bridge.results {
             for (index, step) in (0_u16..).zip(&result.steps) {
@@ -376,9 +438,10 @@ impl World {
             }
             let Some(output) = self.core.poll_output() else { return };
             if !matches!(output, Output::Persist(_)) && self.written.iter().any(|record| !record.is_lazy()) {
-                self.durable.append(&mut self.written);
+                self.make_durable();
             }
             match output {
+                Output::Persist(_) if !self.is_writable => panic!("a record is made although the disk takes none"),
                 Output::Persist(record) => self.written.push(Record::from_bytes(&record.to_bytes()).unwrap()),
                 Output::Publish(message) => self.published(&message),
                 Output::RunJob { order, .. } => self.start(order),
@@ -466,8 +529,51 @@ impl World {
         for record in &self.durable {
             recovery.replay(record.clone()).unwrap();
         }
+        recovery.remember(&self.floor, None);
+        self.begin(recovery);
+    }
+
+    /// What the shell does at a start: a new journal, and the floor beside it.
+    fn begin(&mut self, recovery: Recovery) {
+        self.durable = recovery.snapshot();
         self.core = recovery.finish();
+        self.floor = self.core.floor();
+        if !self.is_writable {
+            self.core.handle(Input::Storage { is_writable: false, room_bytes: 0 }, self.now);
+        }
         self.drain();
+    }
+
+    fn make_durable(&mut self) {
+        let raises = |record: &Record| matches!(record, Record::Floor { .. } | Record::Trust { .. } | Record::MemoryRegained { .. });
+        let is_due = self.written.iter().any(raises);
+        self.durable.append(&mut self.written);
+        if is_due {
+            self.floor = self.core.floor();
+        }
+    }
+
+    fn lose_memory(&mut self, keeps_floor: bool) {
+        self.losses += 1;
+        // A second loss comes later than the first: a new chain begins where the time says.
+        self.now += 10;
+        self.real_ms += 10;
+        self.written.clear();
+        self.connected = false;
+        self.to_node.clear();
+        if !keeps_floor {
+            self.floor = Floor::default();
+        }
+        let mut recovery = recovery(self.boot);
+        recovery.remember(&self.floor, Some(LossCause::Damaged));
+        self.begin(recovery);
+    }
+
+    fn set_writable(&mut self, is_writable: bool) {
+        self.is_writable = is_writable;
+        // What was written before is on disk: what cannot be written any more is the shell's to keep back.
+        self.make_durable();
+        self.handle(Input::Storage { is_writable, room_bytes: 1024 * 1024 });
     }
 
     fn compact(&mut self) {
@@ -477,6 +583,7 @@ impl World {
         for record in &snapshot {
             recovery.replay(record.clone()).unwrap();
         }
+        self.floor = self.core.floor();
         // Their order may differ where it does not matter: among orders that have ended.
         let sorted = |records: Vec<Record>| records.iter().map(Record::to_bytes).collect::<BTreeSet<_>>();
         assert!(sorted(recovery.snapshot()) == sorted(snapshot.clone()), "a snapshot does not come to itself");
@@ -493,6 +600,7 @@ impl World {
                     Record::Accepted { report: Some(report), .. }
                     | Record::Starting { report: Some(report), .. }
                     | Record::Ended { report, .. }
+                    | Record::MemoryRegained { report, .. }
                     | Record::Refused { report, .. }
                     | Record::Report { report } => *report == message.payload,
                     _ => false,
@@ -544,13 +652,43 @@ impl World {
         }
         let head = self.bridge.chain.last_key_value().map_or((0, [0; 32]), |(sequence, (hash, _))| (*sequence, *hash));
         if report.sequence != head.0 + 1 {
-            assert!(report.oldest_held <= head.0 + 1, "a gap after {}", head.0);
-            return;
+            let payload = ReportPayload::decode(&report.payload).unwrap();
+            let begins_anew = report.sequence > head.0 && report.oldest_held == report.sequence;
+            if !(begins_anew && matches!(payload, ReportPayload::MemoryLost(_))) {
+                assert!(report.oldest_held <= head.0 + 1 || self.losses > 0, "a gap after {}", head.0);
+                return;
+            }
+        } else {
+            assert_eq!(report.previous, head.1, "the chain is broken at {}", report.sequence);
         }
-        assert_eq!(report.previous, head.1, "the chain is broken at {}", report.sequence);
         self.bridge.chain.insert(report.sequence, (hash, report.boot));
         match ReportPayload::decode(&report.payload).unwrap() {
-            ReportPayload::Admission(Admission::Accepted { order }) => assert!(self.bridge.accepted.insert(order), "accepted twice (C6)"),
+            ReportPayload::Admission(Admission::Accepted { order }) => {
+                assert!(self.bridge.accepted.insert(order), "accepted twice (C6)");
+                assert!(!self.bridge.lost.contains(&order), "{order} is accepted before and after a loss");
+            }
+            ReportPayload::Admission(Admission::Rejected { order, reason: RejectReason::MemoryLost }) => {
+                assert!(self.losses > 0, "nothing was lost");
+                self.bridge.lost.insert(order);
+            }
+            ReportPayload::MemoryLost(loss) => {
+                assert!(self.losses > 0, "nothing was lost");
+                assert!(loss.barrier_ms >= self.bridge.barrier_ms, "the barrier goes back");
+                self.bridge.barrier_ms = loss.barrier_ms;
+                // What was sent before may have been taken, and its reports are lost.
+                for number in self.delivered.iter().filter(|number| made_ms(**number) <= loss.barrier_ms) {
+                    let order = order_id(*number);
+                    if !self.bridge.results.contains_key(&order) && !self.bridge.rejected.contains(&order) {
+                        self.bridge.lost.insert(order);
+                    }
+                }
+            }
+            ReportPayload::CommandResult(result)
+                if self.losses > 0 && result.outcome == Outcome::Interrupted && result.steps.is_empty() =>
+            {
+                // Of what was lost nobody knows more, and an outcome that is there already stays.
+                self.bridge.results.entry(result.order).or_insert(result);
+            }
             ReportPayload::Admission(Admission::Rejected { order, reason }) => {
                 assert!(!self.bridge.results.contains_key(&order), "{order} ended and is refused: {reason:?}");
                 assert!(self.bridge.rejected.insert(order), "{order} is refused twice (C3)");

@@ -66,6 +66,22 @@ pub async fn progress(
     happen(write, notes, node, progress.order, Happening::Started, &Details::default(), now_ms).await
 }
 
+/// A node has lost its memory: of what it had taken, or may have taken, and not ended nobody will know more. Orders that were made after the
+/// barrier are none of these: the node takes them as ever.
+///
+/// # Errors
+/// What the database says.
+pub async fn memory_lost(write: &mut Write<'_>, notes: &mut Notes, node: NodeId, barrier_ms: u64, now_ms: u64) -> Result<(), StoreError> {
+    let details = Details { explanation: "the node lost its memory, and how far the command came cannot be known", result: None };
+    for (command_id, _) in store::open_of_node(write.connection(), &node.to_string()).await? {
+        let order: Option<OrderId> = command_id.parse().ok();
+        if let Some(order) = order.filter(|order| order.made_ms().is_none_or(|made_ms| made_ms <= barrier_ms)) {
+            happen(write, notes, node, order, Happening::MemoryLost, &details, now_ms).await?;
+        }
+    }
+    Ok(())
+}
+
 /// A command has ended on a node.
 ///
 /// # Errors
@@ -92,7 +108,7 @@ async fn happen(
     };
     let moved = store::happen(write, &mut notes.ledger, &invocation, happening, details, now_ms).await?;
     // A place may have become free.
-    notes.wakes_dispatch |= moved && matches!(happening, Happening::Ended(_) | Happening::Rejected(_));
+    notes.wakes_dispatch |= moved && matches!(happening, Happening::Ended(_) | Happening::Rejected(_) | Happening::MemoryLost);
     Ok(())
 }
 

@@ -113,6 +113,8 @@ impl InvocationState {
         match reason {
             RejectReason::Expired => Self::DeliveryTimedOut,
             RejectReason::Cancelled => Self::Cancelled,
+            // It may have run before the node lost its memory: what cannot be known is interrupted.
+            RejectReason::MemoryLost => Self::Interrupted,
             RejectReason::Unsupported | RejectReason::Version => Self::InvalidPlatform,
             _ => Self::AccessDenied,
         }

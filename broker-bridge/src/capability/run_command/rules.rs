@@ -100,6 +100,8 @@ pub enum Happening {
     Ended(Outcome),
     /// The node says that it will not run it.
     Rejected(RejectReason),
+    /// The node says that it has lost its memory, and with it whatever it knew of the run.
+    MemoryLost,
     /// Its delivery time, with the grace for an answer where it was sent, has passed.
     DeliveryTimePassed,
     /// The time in which its run must have ended has passed, and its node is gone or knows nothing of it.
@@ -116,7 +118,7 @@ impl Happening {
     /// Whether a node has signed it.
     #[must_use]
     pub fn is_signed(self) -> bool {
-        matches!(self, Self::Accepted | Self::Started | Self::Ended(_) | Self::Rejected(_))
+        matches!(self, Self::Accepted | Self::Started | Self::Ended(_) | Self::Rejected(_) | Self::MemoryLost)
     }
 }
 
@@ -133,6 +135,10 @@ pub fn transition(state: InvocationState, guessed: bool, happening: Happening) -
         (S::Pending | S::Sent, H::DeliveryTimePassed) => S::DeliveryTimedOut,
         (S::Pending | S::Sent, H::NodeRemoved) => S::Undeliverable,
         (S::Accepted | S::Running, H::NodeRemoved | H::RunTimePassed) => S::Interrupted,
+        // What was sent may have been taken too, and the report of it be lost with the rest.
+        (S::Sent | S::Accepted | S::Running, H::MemoryLost) => S::Interrupted,
+        // It had said that it took the order, and does not know it any more.
+        (S::Accepted | S::Running, H::Rejected(RejectReason::MemoryLost)) => S::Interrupted,
         // A node may answer what the bridge believes unsent when its database was restored from a backup.
         (S::Pending | S::Sent, H::Accepted) => S::Accepted,
         (S::Pending | S::Sent | S::Accepted, H::Started) => S::Running,

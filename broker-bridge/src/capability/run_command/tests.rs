@@ -14,7 +14,7 @@ use flotilla_protocol::delivery::Delivery;
 use flotilla_protocol::envelope::{Domain, Envelope};
 use flotilla_protocol::id::{FleetId, OrderId};
 use flotilla_protocol::order::{CancelBody, OrderBody};
-use flotilla_protocol::report::{OutputReceiptBody, OutputStream};
+use flotilla_protocol::report::{LossCause, MemoryLost, OutputReceiptBody, OutputStream};
 use flotilla_protocol::status::{Admission, Outcome, RejectReason, StepStatus};
 use flotilla_protocol::target::{is_proven, leaf};
 use flotilla_protocol::topic::{DownKind, Topic};
@@ -165,6 +165,41 @@ async fn ends_have_the_words_of_ssm() {
     kit.take([node.report(&ended(order, Outcome::Interrupted))]).await;
     let shown = invocation(&kit, order, &node).await;
     assert_eq!((shown.response_code, shown.standard_error_content.as_deref()), (Some(-1), Some("the device lost power")));
+}
+
+#[tokio::test]
+async fn a_node_that_has_lost_its_memory_interrupts_what_it_had_taken_and_goes_on() {
+    let mut kit = Kit::new().await;
+    let mut node = kit.online_node(20).await;
+    let (taken, done, sent) = (
+        send(&kit, request(&[&node])).await.unwrap(),
+        send(&kit, request(&[&node])).await.unwrap(),
+        send(&kit, request(&[&node])).await.unwrap(),
+    );
+    kit.take([node.report(&accepted(taken)), node.report(&accepted(done)), node.report(&ended(done, Outcome::Succeeded))]).await;
+    let never_arrives = node.report(&ended(taken, Outcome::Succeeded));
+    kit.receipts(node.id);
+    (node.sequence, node.previous, node.oldest_held) = (1_000_000, [0; 32], 1_000_001);
+    let lost = ReportPayload::MemoryLost(MemoryLost { cause: LossCause::Damaged, barrier_ms: NOW_MS });
+    let anew = node.report(&lost);
+    kit.take([anew.clone()]).await;
+    assert_eq!(kit.receipts(node.id), [1_000_001], "the chain goes on from there");
+    assert_eq!(words(&kit, taken, &node).await, pair("Failed", "Failed"), "nobody knows more");
+    assert_eq!(words(&kit, done, &node).await, pair("Success", "Success"));
+    assert_eq!(kit.count("SELECT COUNT(*) FROM node_event WHERE kind = 'memory-lost'").await, 1);
+    assert_eq!(kit.count("SELECT COUNT(*) FROM node_event").await, 1, "neither a gap nor a fork");
+    // What comes late, or again, changes nothing.
+    kit.take([never_arrives, anew]).await;
+    assert_eq!(words(&kit, taken, &node).await, pair("Failed", "Failed"));
+    assert_eq!(words(&kit, sent, &node).await, pair("Failed", "Failed"), "the report that it was taken may be lost");
+    // The node refuses it when it comes again: it may have run.
+    let refusal = |order| ReportPayload::Admission(Admission::Rejected { order, reason: RejectReason::MemoryLost });
+    kit.take([node.report(&refusal(sent)), node.report(&refusal(done))]).await;
+    assert_eq!(kit.receipts(node.id).last(), Some(&1_000_003));
+    let shown = invocation(&kit, sent, &node).await;
+    assert_eq!((shown.status.as_deref(), shown.response_code), (Some("Failed"), Some(-1)));
+    assert_eq!(words(&kit, done, &node).await, pair("Success", "Success"));
+    assert_eq!(kit.count("SELECT COUNT(*) FROM dead_letter").await, 0);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The chain of a node's reports: whether one follows on what is committed.
 
+use flotilla_protocol::capability::ReportPayload;
 use flotilla_protocol::id::BootId;
 use flotilla_protocol::report::ReportBody;
 
@@ -34,6 +35,8 @@ pub enum Link {
     Duplicate,
     /// It contradicts what was committed: two devices with one identity, or a device that lost its memory.
     Fork,
+    /// It follows, and the chain begins anew with it: the node has lost its memory, and with it the reports that had not come.
+    Anew,
     /// It follows, and this many reports before it are lost for good.
     Gap {
         /// How many.
@@ -64,15 +67,21 @@ pub fn judge(head: &Head, report: &ReportBody, hash: &[u8; 32]) -> Link {
         }
         // Only the head's hash is kept, so an older one is taken for what it says it is; it is not applied either way.
         sequence if sequence < head.sequence => Link::Duplicate,
+        sequence if report.oldest_held == sequence && begins_anew(report) => Link::Anew,
         sequence if report.oldest_held > next => Link::Gap { missed: sequence - next },
         _ => Link::Ahead,
     }
 }
 
+/// A chain begins anew far above where it was, so that how many reports are missing cannot be read from the sequence.
+fn begins_anew(report: &ReportBody) -> bool {
+    matches!(ReportPayload::decode(&report.payload), Ok(ReportPayload::MemoryLost(_))) && report.previous == [0; 32]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flotilla_protocol::report::Stream;
+    use flotilla_protocol::report::{LossCause, MemoryLost, Stream};
     use flotilla_protocol::wire::Payload;
 
     fn report(sequence: u64, previous: u8, oldest_held: u64) -> ReportBody {
@@ -105,6 +114,17 @@ mod tests {
         for (report, hash, expected) in cases {
             assert_eq!(judge(&head, &report, &[hash; 32]), expected, "{report:?}");
         }
+        let lost = ReportPayload::MemoryLost(MemoryLost { cause: LossCause::Damaged, barrier_ms: 1 }).encode();
+        let anew = |sequence, previous, oldest_held| ReportBody { payload: lost.clone(), ..report(sequence, previous, oldest_held) };
+        for (report, hash, expected) in [
+            (anew(900, 0, 900), 1, Link::Anew),
+            (anew(900, 0, 7), 1, Link::Gap { missed: 894 }),
+            (anew(900, 1, 900), 1, Link::Gap { missed: 894 }),
+            (anew(3, 0, 3), 1, Link::Duplicate),
+        ] {
+            assert_eq!(judge(&head, &report, &[hash; 32]), expected, "{report:?}");
+        }
+        assert_eq!(judge(&Head::NONE, &anew(900, 0, 900), &[1; 32]), Link::Anew);
         assert_eq!(judge(&Head::NONE, &report(1, 0, 1), &[1; 32]), Link::Next);
         assert_eq!(judge(&Head::NONE, &report(1, 7, 1), &[1; 32]), Link::Fork);
     }

@@ -1,0 +1,158 @@
+//! Records made, applied, and summed up in a snapshot.
+
+use super::Core;
+use crate::interface::Output;
+use crate::orders::{Lane, Order, Phase};
+use crate::record::{Record, RecordError};
+use flotilla_protocol::capability::command::CommandOrder;
+use flotilla_protocol::capability::{OrderPayload, ReportPayload};
+use flotilla_protocol::envelope::{Domain, Envelope};
+use flotilla_protocol::id::OrderId;
+use flotilla_protocol::order::OrderBody;
+use flotilla_protocol::report::{OutputStream, ReportBody};
+use flotilla_protocol::wire::decode;
+
+impl Core {
+    /// Queues a record and applies it.
+    pub(super) fn record(&mut self, record: Record) {
+        self.outputs.push_back(Output::Persist(record.clone()));
+        let applied = self.apply(record);
+        debug_assert_eq!(applied, Ok(()), "a record of our own making applies");
+    }
+
+    pub(super) fn apply(&mut self, record: Record) -> Result<(), RecordError> {
+        match record {
+            Record::Accepted { body, report } => {
+                self.take_report(report)?;
+                let order: OrderBody = decode(&body).map_err(|_| RecordError::Malformed)?;
+                let Ok(OrderPayload::Command(command)) = order.payload() else { return Err(RecordError::Malformed) };
+                let lane = (order.lane != 0).then(|| (order.requester.clone(), order.lane));
+                let (not_before_ms, not_after_ms, sequence) = (order.not_before_ms, order.not_after_ms, order.sequence);
+                let phase = Phase::Waiting(Box::new(command));
+                self.orders.insert(order.id, Order { body, not_before_ms, not_after_ms, lane, sequence, arrival: 0, phase });
+            }
+            Record::Starting { order: id, boot, report } => {
+                self.take_report(report)?;
+                let order = self.orders.known.get_mut(&id).ok_or(RecordError::UnknownOrder(id))?;
+                if let Phase::Waiting(command) = &mut order.phase {
+                    let command = Box::new(std::mem::replace(&mut **command, EMPTY_COMMAND));
+                    order.phase = Phase::Running { command, boot };
+                }
+                self.orders.pass_in_lane(id);
+            }
+            Record::Ended { order: id, report } => {
+                let order = self.orders.known.get_mut(&id).ok_or(RecordError::UnknownOrder(id))?;
+                let has_folder = !matches!(order.phase, Phase::Waiting(_));
+                order.phase = Phase::Ended { has_folder };
+                order.body = Vec::new();
+                order.lane = None;
+                self.plan_uploads(&report);
+                self.uploads.end(id);
+                self.spool.replay(report)?;
+            }
+            Record::Refused { order, not_after_ms, report } => {
+                self.spool.replay(report)?;
+                self.orders.insert_ended(order, not_after_ms, false);
+            }
+            Record::Report { report } => self.spool.replay(report)?,
+            Record::Receipted { up_to } => {
+                self.spool.forget(up_to);
+            }
+            Record::Forgotten { order } => {
+                self.uploads.forget(order);
+                if let Some(Phase::Ended { has_folder }) = self.orders.known.get_mut(&order).map(|order| &mut order.phase) {
+                    *has_folder = false;
+                }
+            }
+            Record::Floor { floor_ms } => {
+                self.time.raise_floor(floor_ms);
+                let spool = &self.spool;
+                self.orders.evict(self.time.floor_ms(), |order| spool.holds_result_of(order));
+            }
+            Record::Chain { sequence, head, receipted } => self.spool.restore(sequence, head, receipted),
+            Record::Known { order, not_after_ms, has_folder } => self.orders.insert_ended(order, not_after_ms, has_folder),
+            Record::Upload { order, step, stream, kept_bytes } => self.uploads.grew((order, step, stream), kept_bytes, true),
+            Record::Lane { requester, lane, sequence, not_after_ms } => {
+                self.orders.lanes.insert((requester, lane), Lane { sequence, not_after_ms });
+            }
+            Record::MemoryLost { cause, sequence } => self.memory.lost = Some((cause, sequence)),
+            Record::MemoryRegained { barrier_ms, sequence, report } => {
+                self.memory.lost = None;
+                self.memory.barrier_ms = self.memory.barrier_ms.max(barrier_ms);
+                self.spool.begin_anew(sequence);
+                self.spool.replay(report)?;
+            }
+            Record::Barrier { barrier_ms } => self.memory.barrier_ms = self.memory.barrier_ms.max(barrier_ms),
+            Record::Trust { version, epoch } => self.least_trust = self.least_trust.max((version, epoch)),
+        }
+        Ok(())
+    }
+
+    fn take_report(&mut self, report: Option<Vec<u8>>) -> Result<(), RecordError> {
+        report.map_or(Ok(()), |report| self.spool.replay(report))
+    }
+
+    /// A result whose output does not fit into it: the rest goes in chunks.
+    fn plan_uploads(&mut self, report: &[u8]) {
+        let body = Envelope::parse(report, Domain::Report).ok().and_then(|envelope| decode::<ReportBody>(envelope.body()).ok());
+        let Some(Ok(ReportPayload::CommandResult(result))) = body.map(|body| ReportPayload::decode(&body.payload)) else { return };
+        for (step, result_of_step) in (0_u16..).zip(&result.steps) {
+            for (stream, captured) in [(OutputStream::Stdout, &result_of_step.stdout), (OutputStream::Stderr, &result_of_step.stderr)] {
+                let id = (result.order, step, stream);
+                if captured.kept_bytes > u64::try_from(captured.head.len()).unwrap_or(u64::MAX) {
+                    self.uploads.grew(id, captured.kept_bytes, true);
+                } else {
+                    self.uploads.give_up(&id);
+                }
+            }
+        }
+    }
+
+    /// The records from which a new journal begins: what the old one comes to.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<Record> {
+        let (sequence, head, receipted, reports) = self.spool.snapshot();
+        let (version, epoch) = self.least_trust;
+        let mut records = vec![
+            Record::Floor { floor_ms: self.time.floor_ms() },
+            Record::Trust { version, epoch },
+            Record::Chain { sequence, head, receipted },
+        ];
+        if self.memory.barrier_ms > 0 {
+            records.push(Record::Barrier { barrier_ms: self.memory.barrier_ms });
+        }
+        if let Some((cause, sequence)) = self.memory.lost {
+            records.push(Record::MemoryLost { cause, sequence });
+        }
+        for ((requester, lane), state) in &self.orders.lanes {
+            let (sequence, not_after_ms) = (state.sequence, state.not_after_ms);
+            records.push(Record::Lane { requester: requester.clone(), lane: *lane, sequence, not_after_ms });
+        }
+        let mut known: Vec<(&OrderId, &Order)> = self.orders.known.iter().collect();
+        known.sort_by_key(|(_, order)| order.arrival);
+        for (id, order) in known {
+            match &order.phase {
+                Phase::Waiting(_) => records.push(Record::Accepted { body: order.body.clone(), report: None }),
+                Phase::Running { boot, .. } => {
+                    records.push(Record::Accepted { body: order.body.clone(), report: None });
+                    records.push(Record::Starting { order: *id, boot: *boot, report: None });
+                }
+                Phase::Ended { has_folder } => {
+                    records.push(Record::Known { order: *id, not_after_ms: order.not_after_ms, has_folder: *has_folder });
+                }
+            }
+        }
+        for ((order, step, stream), kept_bytes) in self.uploads.unfinished() {
+            records.push(Record::Upload { order, step, stream, kept_bytes });
+        }
+        records.extend(reports.into_iter().map(|report| Record::Report { report }));
+        records
+    }
+}
+
+const EMPTY_COMMAND: CommandOrder = CommandOrder {
+    document: String::new(),
+    document_version: String::new(),
+    parameters: Vec::new(),
+    plan: flotilla_protocol::document::Plan { steps: Vec::new() },
+};

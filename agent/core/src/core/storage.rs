@@ -1,0 +1,76 @@
+//! What the core does about a journal that has no room or takes no records, and after one that was lost.
+
+use super::{Core, WELCOME_VALID_MS};
+use crate::interface::Output;
+use crate::memory::{Floor, Memory};
+use crate::orders::{Order, Phase};
+use crate::record::Record;
+use crate::room;
+use flotilla_protocol::capability::ReportPayload;
+use flotilla_protocol::report::MemoryLost;
+
+impl Core {
+    /// What must never go back: the shell keeps it in two copies beside the journal, and writes them before it begins a new journal and
+    /// after each [`Record::Floor`], [`Record::Trust`] and [`Record::MemoryRegained`].
+    #[must_use]
+    pub fn floor(&self) -> Floor {
+        let (trust_version, epoch) = self.least_trust;
+        let sequence = self.memory.lost.map_or_else(|| self.spool.sequence(), |(_, sequence)| sequence);
+        Floor { time_ms: self.time.floor_ms(), trust_version, epoch, barrier_ms: self.memory.barrier_ms, sequence }
+    }
+
+    /// How many bytes a journal must have for what is known and for the ends of what was accepted.
+    #[must_use]
+    pub fn journal_need(&self) -> u64 {
+        let of = |order: &Order| match &order.phase {
+            Phase::Waiting(_) => room::of_waiting_order(order.body.len()),
+            Phase::Running { .. } => room::of_waiting_order(order.body.len()) + room::of_running_job(),
+            Phase::Ended { .. } => 0,
+        };
+        let open: u64 = self.orders.known.values().map(of).sum();
+        open + room::of_the_rest(self.orders.known.len() + self.orders.lanes.len(), self.spool.held(), self.uploads.count())
+    }
+
+    /// As [`Core::snapshot`], in the place of every [`Output::Persist`] that was not taken yet: the snapshot holds what they say.
+    pub fn checkpoint(&mut self) -> Vec<Record> {
+        self.outputs.retain(|output| !matches!(output, Output::Persist(_)));
+        self.snapshot()
+    }
+
+    pub(super) fn can_record(&self) -> bool {
+        self.journal_bytes.is_some()
+    }
+
+    /// How many bytes of the journal are not spoken for.
+    pub(super) fn journal_room(&self) -> Option<u64> {
+        self.journal_bytes.map(|bytes| bytes.saturating_sub(self.journal_need()))
+    }
+
+    /// What had to wait for the disk goes on.
+    pub(super) fn storage(&mut self, journal_bytes: Option<u64>, now: u64) {
+        let was_writable = self.can_record();
+        self.journal_bytes = journal_bytes;
+        if was_writable || !self.can_record() {
+            return;
+        }
+        self.regain_memory(now);
+        for (order, end) in std::mem::take(&mut self.unrecorded_ends) {
+            self.job_ended(order, end, now);
+        }
+        self.forget_what_is_done();
+    }
+
+    /// With the first trusted time after a loss the barrier is drawn and the chain begins anew.
+    pub(super) fn regain_memory(&mut self, now: u64) {
+        let (Some((cause, last_known)), Some(time_ms)) = (self.memory.lost, self.time.at(now)) else { return };
+        if !self.can_record() {
+            return;
+        }
+        // Trusted time may have run ahead of the bridge's by as long as a welcome may take, now and before the loss.
+        let barrier_ms = time_ms.saturating_add(WELCOME_VALID_MS);
+        let sequence = Memory::first_sequence(last_known, time_ms);
+        self.spool.begin_anew(sequence);
+        let report = self.spool.make(&self.identity, Some(time_ms), &ReportPayload::MemoryLost(MemoryLost { cause, barrier_ms }));
+        self.record(Record::MemoryRegained { barrier_ms, sequence, report });
+    }
+}
