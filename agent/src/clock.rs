@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::time::SystemTime;
 
 use flotilla_protocol::id::BootId;
 use nix::time::{ClockId, clock_gettime};
@@ -18,6 +19,13 @@ pub fn boottime_ms() -> u64 {
     let seconds = u64::try_from(time.tv_sec()).unwrap_or(0);
     let nanoseconds = u64::try_from(time.tv_nsec()).unwrap_or(0);
     seconds * 1000 + nanoseconds / 1_000_000
+}
+
+/// What the system takes the time of day to be; nothing of ours is decided by it, but servers judge signatures by theirs.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the time of day")]
+pub fn time_of_day() -> SystemTime {
+    SystemTime::now()
 }
 
 /// The id of this boot.

@@ -24,7 +24,10 @@ fn run(command: Command) -> ExitCode {
     match command {
         Command::Help => print(arguments::HELP),
         Command::Version => print(concat!("flotilla-agent ", env!("CARGO_PKG_VERSION"), "\n")),
-        Command::Step { plan } => failed(&step::shell_process::become_shell(&plan), step::shell_process::CANNOT_RUN),
+        Command::Step { plan } => match step::step_process::run(&plan) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error, error.exit_code()),
+        },
         Command::Job { folder } => with_runtime(async {
             match job::run(&folder).await {
                 Ok(()) => ExitCode::SUCCESS,

@@ -1,11 +1,12 @@
-//! The only place that starts processes. All but the shell itself are this same binary in another role.
+//! The only place that starts processes. All but the programs of steps are this same binary in another role.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
@@ -18,6 +19,9 @@ use crate::job::folder::JobFolder;
 
 /// Variable that names the order in the environment of everything that an order starts.
 pub const ORDER_VARIABLE: &str = "FLOTILLA_ORDER_ID";
+
+/// Any of the three execute bits.
+const EXECUTABLE: u32 = 0o111;
 
 /// The supervisor is gone before its child could bind itself to it.
 #[derive(Debug, Error)]
@@ -81,14 +85,29 @@ pub(crate) fn start_step(plan: &Path, order: &str) -> io::Result<Child> {
     tokio::process::Command::from(command).spawn()
 }
 
-/// Becomes an interpreter with these arguments, a script and exactly this environment. Returns only when that fails.
-pub(crate) fn become_interpreter<'a>(
-    interpreter: &Path,
+/// Becomes a program with these arguments and exactly this environment. Returns only when that fails.
+pub(crate) fn become_program<'a>(
+    program: &Path,
     arguments: &[String],
-    script: &Path,
     environment: impl IntoIterator<Item = (&'a String, &'a String)>,
 ) -> io::Error {
-    new_command(interpreter.as_os_str()).args(arguments).arg(script).env_clear().envs(environment).exec()
+    new_command(program.as_os_str()).args(arguments).env_clear().envs(environment).exec()
+}
+
+/// Runs a program in a folder, with exactly this environment, in the process group of this process, and waits for its end.
+pub(crate) fn run_program(
+    program: &Path,
+    arguments: &[String],
+    environment: &BTreeMap<String, String>,
+    folder: &Path,
+) -> io::Result<ExitStatus> {
+    new_command(program.as_os_str()).args(arguments).env_clear().envs(environment).current_dir(folder).stdin(Stdio::null()).status()
+}
+
+/// A program in the folders of a search path: the first file of its name that may be executed.
+pub(crate) fn find_program(search_path: &str, program: &str) -> Option<PathBuf> {
+    let is_program = |path: &PathBuf| path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & EXECUTABLE != 0);
+    search_path.split(':').map(|folder| Path::new(folder).join(program)).find(is_program)
 }
 
 fn own_binary(role: &str) -> Command {

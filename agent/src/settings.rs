@@ -13,6 +13,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::arguments::{DEFAULT_SETTINGS_FILE, SettingsFile};
+use crate::job::tools::{ObjectStore, Tools};
 
 /// Prefix of every setting in the environment; what follows it is two underscores and the name.
 const ENVIRONMENT_PREFIX: &str = "FLOTILLA_AGENT";
@@ -22,6 +23,8 @@ const MAXIMUM_FILE_BYTES: u64 = 64 * 1024;
 const MAXIMUM_JOBS: RangeInclusive<u64> = 1..=64;
 /// Below it a result's own excerpt would be cut, above it a device's disk fills up.
 const OUTPUT_LIMIT_BYTES: RangeInclusive<u64> = 64 * 1024..=64 * 1024 * 1024;
+/// Below it nothing of use can be downloaded, above it no device has the disk.
+const DOWNLOAD_LIMIT_BYTES: RangeInclusive<u64> = 1024..=1024 * 1024 * 1024 * 1024;
 /// Shorter ones cost wire, longer ones outlive the state of most NATs.
 const KEEP_ALIVE_S: RangeInclusive<u64> = 5..=1200;
 /// Beyond an hour a node that could be back is missing.
@@ -46,6 +49,8 @@ pub struct Settings {
     pub keep_alive_s: u64,
     /// Longest pause between two attempts to connect, in seconds, 1 to 3,600. Default 60.
     pub reconnect_maximum_s: u64,
+    /// What steps are told: `search_path`, `download_limit_bytes`, `certificate_authorities` and `[s3]`.
+    pub tools: Tools,
 }
 
 /// What is wrong with the settings.
@@ -102,6 +107,18 @@ pub enum SettingsError {
     /// An empty name.
     #[error("the setting job_user is empty; leave it out to run steps as the agent's own user")]
     EmptyUser,
+    /// A search path with a folder that is not absolute.
+    #[error("the setting search_path must be absolute paths with \":\" between them, not \"{given}\"")]
+    SearchPath {
+        /// What was given.
+        given: String,
+    },
+    /// The address of an object store.
+    #[error("the setting s3.endpoint must be https://host[:port] or http://host[:port], not \"{given}\"")]
+    Endpoint {
+        /// What was given.
+        given: String,
+    },
 }
 
 /// Settings as one source gives them.
@@ -115,6 +132,20 @@ struct Given {
     job_user: Option<String>,
     keep_alive_s: Option<u64>,
     reconnect_maximum_s: Option<u64>,
+    search_path: Option<String>,
+    download_limit_bytes: Option<u64>,
+    certificate_authorities: Option<PathBuf>,
+    #[serde(default)]
+    s3: GivenObjectStore,
+}
+
+/// `[s3]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GivenObjectStore {
+    endpoint: Option<String>,
+    region: Option<String>,
+    credentials_file: Option<PathBuf>,
 }
 
 impl Settings {
@@ -178,6 +209,14 @@ impl Given {
             job_user: self.job_user.or(lower.job_user),
             keep_alive_s: self.keep_alive_s.or(lower.keep_alive_s),
             reconnect_maximum_s: self.reconnect_maximum_s.or(lower.reconnect_maximum_s),
+            search_path: self.search_path.or(lower.search_path),
+            download_limit_bytes: self.download_limit_bytes.or(lower.download_limit_bytes),
+            certificate_authorities: self.certificate_authorities.or(lower.certificate_authorities),
+            s3: GivenObjectStore {
+                endpoint: self.s3.endpoint.or(lower.s3.endpoint),
+                region: self.s3.region.or(lower.s3.region),
+                credentials_file: self.s3.credentials_file.or(lower.s3.credentials_file),
+            },
         }
     }
 
@@ -190,6 +229,7 @@ impl Given {
         if self.job_user.as_deref() == Some("") {
             return Err(SettingsError::EmptyUser);
         }
+        let tools = check_tools(self.search_path, self.download_limit_bytes, self.certificate_authorities, self.s3)?;
         let maximum_jobs = within("maximum_jobs", self.maximum_jobs.unwrap_or(4), MAXIMUM_JOBS)?;
         Ok(Settings {
             state_folder,
@@ -199,8 +239,44 @@ impl Given {
             job_user: self.job_user,
             keep_alive_s: within("keep_alive_s", self.keep_alive_s.unwrap_or(300), KEEP_ALIVE_S)?,
             reconnect_maximum_s: within("reconnect_maximum_s", self.reconnect_maximum_s.unwrap_or(60), RECONNECT_MAXIMUM_S)?,
+            tools,
         })
     }
+}
+
+fn check_tools(
+    search_path: Option<String>,
+    download_limit_bytes: Option<u64>,
+    certificate_authorities: Option<PathBuf>,
+    s3: GivenObjectStore,
+) -> Result<Tools, SettingsError> {
+    let default = Tools::default();
+    let search_path = search_path.unwrap_or(default.search_path);
+    if !search_path.split(':').all(|folder| Path::new(folder).is_absolute()) {
+        return Err(SettingsError::SearchPath { given: search_path });
+    }
+    if let Some(endpoint) = &s3.endpoint
+        && !is_origin(endpoint)
+    {
+        return Err(SettingsError::Endpoint { given: endpoint.clone() });
+    }
+    let file = |name, file: Option<PathBuf>| file.map(|file| absolute(name, file)).transpose();
+    Ok(Tools {
+        search_path,
+        download_limit_bytes: within(
+            "download_limit_bytes",
+            download_limit_bytes.unwrap_or(default.download_limit_bytes),
+            DOWNLOAD_LIMIT_BYTES,
+        )?,
+        certificate_authorities: file("certificate_authorities", certificate_authorities)?,
+        s3: ObjectStore { endpoint: s3.endpoint, region: s3.region, credentials_file: file("s3.credentials_file", s3.credentials_file)? },
+    })
+}
+
+/// Scheme, host and perhaps a port, and nothing after them.
+fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    host.is_some_and(|host| !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte)))
 }
 
 fn absolute(name: &'static str, given: PathBuf) -> Result<PathBuf, SettingsError> {
@@ -236,6 +312,13 @@ mod tests {
         assert_eq!((settings.keep_alive_s, settings.reconnect_maximum_s), (300, 60));
 
         let variables = [("FLOTILLA_AGENT__STATE_FOLDER", "/b"), ("FLOTILLA_AGENT__MAXIMUM_JOBS", "9")];
+        assert_eq!(settings.tools, Tools::default());
+        let text = "download_limit_bytes = 2048\n[s3]\nendpoint = \"https://storage:9000\"\nregion = \"local\"";
+        let settings = read(text, &[("FLOTILLA_AGENT__S3__REGION", "other"), ("FLOTILLA_AGENT__SEARCH_PATH", "/opt/bin:/bin")]).unwrap();
+        let s3 = ObjectStore { endpoint: Some("https://storage:9000".into()), region: Some("other".into()), credentials_file: None };
+        let expected = Tools { search_path: "/opt/bin:/bin".into(), download_limit_bytes: 2048, s3, ..Tools::default() };
+        assert_eq!(settings.tools, expected);
+
         let settings = read("state_folder = \"/a\"\nkeep_alive_s = 5\njob_user = \"nobody\"", &variables).unwrap();
         assert_eq!(settings.socket, Path::new("/b/agent.sock"));
         assert_eq!((settings.maximum_jobs, settings.keep_alive_s, settings.job_user.as_deref()), (9, 5, Some("nobody")));
@@ -264,6 +347,14 @@ mod tests {
             ("maximum_jobs = -1", "maximum_jobs"),
             ("state_folder = \"a\"", "absolute path"),
             ("job_user = \"\"", "job_user is empty"),
+            ("search_path = \"/bin:usr/bin\"", "search_path must be absolute"),
+            ("search_path = \"\"", "search_path must be absolute"),
+            ("download_limit_bytes = 1", "download_limit_bytes must be from 1024"),
+            ("certificate_authorities = \"ca.pem\"", "certificate_authorities must be an absolute path"),
+            ("[s3]\nendpoint = \"storage\"", "s3.endpoint must be https://host"),
+            ("[s3]\nendpoint = \"https://storage/bucket\"", "s3.endpoint must be"),
+            ("[s3]\ncredentials_file = \"k\"", "s3.credentials_file must be an absolute path"),
+            ("[s3]\nbucket = \"b\"", "bucket"),
             ("maximum_jobs =", "settings file FILE"),
         ] {
             let error = read(text, &[]).unwrap_err();

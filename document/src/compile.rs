@@ -1,6 +1,6 @@
 //! From a document and the values that were given to the plan that is signed and sent.
 
-use super::model::{Action, ControlInputs, Document, DocumentInputs, Interpolation, Schema, ShellInputs, Step};
+use super::model::{Action, ControlInputs, Document, DocumentInputs, Interpolation, Number, Schema, ShellInputs, Step};
 use super::parameter::{self, ParameterError, Resolved};
 use super::plugin;
 use super::template::{Scope, is_plain, plain_text};
@@ -9,8 +9,12 @@ use flotilla_protocol::document::{
     Action as PlanAction, Control, MAXIMUM_DEPTH, MAXIMUM_ENVIRONMENT, MAXIMUM_LINES, MAXIMUM_TEXT_BYTES, OnFailure, Plan, Precondition,
     Refuse, RunShellScript, Segment, Step as PlanStep, TIMEOUT_S, Template, Test,
 };
+use flotilla_protocol::wire::MAXIMUM_MESSAGE_BYTES;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+
+mod docker;
+mod download;
 
 /// How long a script may run where its step does not say, in seconds (AWS: 3600).
 const DEFAULT_TIMEOUT_S: u32 = 3600;
@@ -58,7 +62,7 @@ pub enum CompileError {
 /// # Errors
 /// See [`CompileError`].
 pub fn compile(document: &Document, given: &BTreeMap<String, Vec<String>>, library: &Library) -> Result<Compiled, CompileError> {
-    let mut compiler = Compiler { library, parameters: Vec::new() };
+    let mut compiler = Compiler { library, parameters: Vec::new(), bytes_left: MAXIMUM_MESSAGE_BYTES };
     let plan = compiler.document(document, given, "", 1)?;
     Ok(Compiled { plan, parameters: compiler.parameters })
 }
@@ -66,6 +70,8 @@ pub fn compile(document: &Document, given: &BTreeMap<String, Vec<String>>, libra
 struct Compiler<'a> {
     library: &'a Library,
     parameters: Vec<Parameter>,
+    /// How much an order may still hold: documents that run documents could become far more than was read.
+    bytes_left: usize,
 }
 
 /// What the steps of one document share.
@@ -98,14 +104,27 @@ impl Compiler<'_> {
     fn steps(&mut self, frame: &Frame<'_>, steps: &[Step]) -> Result<Plan, CompileError> {
         let last = steps.len().saturating_sub(1);
         let steps = steps.iter().enumerate().map(|(index, step)| {
+            let action = self.action(frame, step)?;
+            let is_plan = matches!(action, PlanAction::RunPlan(_));
+            let action = action.encode();
+            // What a plan holds was counted step by step.
+            self.take(step, step.name.len() + if is_plan { 1 } else { action.body.len() })?;
             Ok(PlanStep {
                 name: step.name.clone(),
                 preconditions: preconditions(frame, step),
                 control: control(frame, &step.control, index == last, &self.parameters).map_err(|message| of_step(step, message))?,
-                action: self.action(frame, step)?.encode(),
+                action,
             })
         });
         Ok(Plan { steps: steps.collect::<Result<_, CompileError>>()? })
+    }
+
+    fn take(&mut self, step: &Step, bytes: usize) -> Result<(), CompileError> {
+        let left = self.bytes_left.checked_sub(bytes);
+        self.bytes_left = left.ok_or_else(|| {
+            of_step(step, format!("the steps up to it have more than {MAXIMUM_MESSAGE_BYTES} bytes, which no order holds"))
+        })?;
+        Ok(())
     }
 
     fn action(&mut self, frame: &Frame<'_>, step: &Step) -> Result<PlanAction, CompileError> {
@@ -113,6 +132,8 @@ impl Compiler<'_> {
             Action::RunShellScript(inputs) => PlanAction::RunShellScript(self.script(frame, step, inputs)?),
             Action::RunPowerShellScript(inputs) => PlanAction::RunPowerShellScript(self.script(frame, step, inputs)?),
             Action::RunDocument(inputs) => self.run_document(frame, step, inputs)?,
+            Action::DownloadContent(inputs) => PlanAction::DownloadContent(self.download(frame, step, inputs)?),
+            Action::RunDockerAction(inputs) => PlanAction::RunDockerAction(self.docker(frame, step, inputs)?),
             Action::Several(parts) => PlanAction::RunPlan(self.steps(frame, parts)?),
             Action::NotRun(name) => PlanAction::Refuse(Refuse { why: plugin::why(name) }),
         })
@@ -123,7 +144,7 @@ impl Compiler<'_> {
             run_command: inputs.run_command.as_slice().iter().map(|line| frame.scope.split(line)).collect(),
             working_directory: inputs.working_directory.as_deref().map(|text| frame.scope.split(text)),
             environment: environment(frame.document, &frame.scope, frame.first, inputs),
-            timeout_s: timeout_s(&frame.scope, step, inputs, &self.parameters)?,
+            timeout_s: timeout_s(&frame.scope, step, inputs.timeout_seconds.as_ref(), &self.parameters)?,
         };
         self.check_lines(step, &script)?;
         Ok(script)
@@ -131,14 +152,7 @@ impl Compiler<'_> {
 
     /// Lists become lines on the node, so their lengths count too.
     fn check_lines(&self, step: &Step, script: &RunShellScript) -> Result<(), CompileError> {
-        let count = |template: &Template| match template.0.as_slice() {
-            [Segment::Parameter(index)] => {
-                let list = self.parameters.get(usize::from(*index)).and_then(|parameter| parameter.value.list.as_ref());
-                list.map_or(1, Vec::len)
-            }
-            _ => 1,
-        };
-        let lines: usize = script.run_command.iter().map(count).sum();
+        let lines: usize = script.run_command.iter().map(|line| self.count_lines(line)).sum();
         if lines > MAXIMUM_LINES {
             return Err(of_step(step, format!("runCommand becomes {lines} lines; at most {MAXIMUM_LINES} are allowed")).into());
         }
@@ -150,8 +164,8 @@ impl Compiler<'_> {
         match fill(&inputs.document_type).as_str() {
             "SSMDocument" => {}
             "LocalPath" => {
-                let why = "aws:runDocument with documentType LocalPath comes with a later version, together with aws:downloadContent; \
-                           supported: SSMDocument";
+                let why = "aws:runDocument with documentType LocalPath is not run: only what was signed decides what a node does, and a file on \
+                           the node was not; make it a document and use SSMDocument, or run the file with aws:runShellScript";
                 return Ok(PlanAction::Refuse(Refuse { why: why.to_owned() }));
             }
             other => return Err(of_step(step, format!("documentType is {other:?}; it is SSMDocument or LocalPath")).into()),
@@ -162,7 +176,7 @@ impl Compiler<'_> {
         let path = fill(&inputs.document_path);
         let reference = reference(&path).ok_or_else(|| of_step(step, "documentPath is empty".to_owned()))?;
         let Some(document) = self.library.get(&reference) else { return Err(CompileError::Needs(reference)) };
-        let given = fill_tree(frame, &inputs.document_parameters);
+        let given = fill_tree(frame, &frame.scope, &inputs.document_parameters);
         let given = read_parameters(given).map_err(|message| of_step(step, format!("documentParameters: {message}")))?;
         let prefix = format!("{}{}.", frame.prefix, step.name);
         let plan = self.document(document, &given, &prefix, frame.depth + 1).map_err(|error| match error {
@@ -187,11 +201,11 @@ fn reference(path: &str) -> Option<Reference> {
 }
 
 /// Fills parameters into data: alone as their typed value, inside other text as text.
-fn fill_tree(frame: &Frame<'_>, value: &Value) -> Value {
+fn fill_tree(frame: &Frame<'_>, scope: &Scope<'_>, value: &Value) -> Value {
     let value_at = |index: u16| usize::from(index).checked_sub(frame.first).and_then(|index| frame.values.get(index));
     match value {
         Value::String(text) => {
-            let template = frame.scope.split(text);
+            let template = scope.split(text);
             match template.0.as_slice() {
                 [Segment::Parameter(index)] => value_at(*index).map_or(Value::Null, |resolved| resolved.value.clone()),
                 segments => Value::String(
@@ -205,8 +219,8 @@ fn fill_tree(frame: &Frame<'_>, value: &Value) -> Value {
                 ),
             }
         }
-        Value::Array(list) => list.iter().map(|element| fill_tree(frame, element)).collect(),
-        Value::Object(members) => members.iter().map(|(name, member)| (name.clone(), fill_tree(frame, member))).collect(),
+        Value::Array(list) => list.iter().map(|element| fill_tree(frame, scope, element)).collect(),
+        Value::Object(members) => members.iter().map(|(name, member)| (name.clone(), fill_tree(frame, scope, member))).collect(),
         other => other.clone(),
     }
 }
@@ -245,10 +259,6 @@ fn precondition(frame: &Frame<'_>, operator: &str, arguments: &[String]) -> Prec
         return malformed("there is no such operator; there is StringEquals");
     }
     let [left, right] = arguments else { return malformed("it takes exactly 2 arguments") };
-    let is_reference = |text: &String| {
-        let text = text.replace(' ', "");
-        STORE_REFERENCES.iter().any(|reference| text.contains(reference))
-    };
     if left == right {
         return malformed("its arguments cannot be identical");
     }
@@ -268,6 +278,12 @@ fn precondition(frame: &Frame<'_>, operator: &str, arguments: &[String]) -> Prec
         _ => Test::Equal(left_template, right_template),
     };
     Precondition { text: cut(format!("{operator:?}: [{left}, {right}]")), test }
+}
+
+/// Whether a text names a value of the parameter store.
+fn is_reference(text: &str) -> bool {
+    let text = text.replace(' ', "");
+    STORE_REFERENCES.iter().any(|reference| text.contains(reference))
 }
 
 fn cut(mut text: String) -> String {
@@ -314,7 +330,22 @@ pub(crate) fn check(document: &Document, step: &Step) -> Result<(), (&'static st
     written_out(on_failure).map_or(Ok(()), |text| read_on_failure(&text).map(drop)).map_err(|what| ("onFailure", what))?;
     written_out(on_success).map_or(Ok(()), |text| read_on_success(&text).map(drop)).map_err(|what| ("onSuccess", what))?;
     written_out(finally_step).map_or(Ok(()), |text| read_finally(&text).map(drop)).map_err(|what| ("finallyStep", what))?;
-    let (Action::RunShellScript(inputs) | Action::RunPowerShellScript(inputs)) = &step.action else { return Ok(()) };
+    let check_timeout = |timeout: &Option<Number>| {
+        let timeout = timeout.as_ref().map(Number::text);
+        written_out(&timeout).map_or(Ok(()), |text| read_timeout(&text).map(drop)).map_err(|what| ("timeoutSeconds", what))
+    };
+    let inputs = match &step.action {
+        Action::RunShellScript(inputs) | Action::RunPowerShellScript(inputs) => inputs,
+        Action::DownloadContent(inputs) => {
+            download::check(document, inputs)?;
+            return check_timeout(&inputs.timeout_seconds);
+        }
+        Action::RunDockerAction(inputs) => {
+            docker::check(document, inputs)?;
+            return check_timeout(&inputs.timeout_seconds);
+        }
+        Action::RunDocument(_) | Action::Several(_) | Action::NotRun(_) => return Ok(()),
+    };
     let lines = inputs.run_command.as_slice();
     if lines.is_empty() || lines.len() > MAXIMUM_LINES {
         return Err(("runCommand", format!("it has {} lines; 1 to {MAXIMUM_LINES} are allowed", lines.len())));
@@ -326,8 +357,7 @@ pub(crate) fn check(document: &Document, step: &Step) -> Result<(), (&'static st
     if let Some(name) = variables.iter().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
         return Err(("environment", format!("{name:?} is no name of an environment variable")));
     }
-    let timeout = inputs.timeout_seconds.as_ref().map(|timeout| timeout.text());
-    written_out(&timeout).map_or(Ok(()), |text| read_timeout(&text).map(drop)).map_err(|what| ("timeoutSeconds", what))
+    check_timeout(&inputs.timeout_seconds)
 }
 
 fn environment(document: &Document, scope: &Scope<'_>, first: usize, inputs: &ShellInputs) -> BTreeMap<String, Template> {
@@ -344,8 +374,8 @@ fn environment(document: &Document, scope: &Scope<'_>, first: usize, inputs: &Sh
 }
 
 /// The time-out decides what the bridge tells, so it is filled in here and not on the node.
-fn timeout_s(scope: &Scope<'_>, step: &Step, inputs: &ShellInputs, parameters: &[Parameter]) -> Result<u32, ParameterError> {
-    let Some(timeout) = &inputs.timeout_seconds else { return Ok(DEFAULT_TIMEOUT_S) };
+fn timeout_s(scope: &Scope<'_>, step: &Step, timeout: Option<&Number>, parameters: &[Parameter]) -> Result<u32, ParameterError> {
+    let Some(timeout) = timeout else { return Ok(DEFAULT_TIMEOUT_S) };
     let template = scope.split(&timeout.text());
     read_timeout(&template.fill(parameters)).map_err(|message| {
         let named = template.0.iter().find_map(|segment| match segment {

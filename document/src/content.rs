@@ -1,7 +1,9 @@
 //! From the text of a document to a [`Document`], or to a sentence that says what is wrong and where.
 
 use super::compile;
-use super::model::{Action, ControlInputs, Document, DocumentInputs, ParameterDefinition, Schema, ShellInputs, Step};
+use super::model::{
+    Action, ControlInputs, DockerInputs, Document, DocumentInputs, DownloadInputs, ParameterDefinition, Schema, ShellInputs, Step,
+};
 use super::parameter;
 use super::place::{Fault, Path};
 use super::plugin;
@@ -142,11 +144,16 @@ impl Document {
 
     fn read(text: &str, format: Format) -> Result<Self, ContentError> {
         let content = |message: String| Fault::new(Path::default(), format!("the content is not {}: {message}", format.name()));
-        Self::of_value(format.read(text).map_err(content)?)
+        let value = format.read(text).map_err(content)?;
+        let json = match format {
+            Format::Json => text.to_owned(),
+            Format::Yaml => Format::Json.write(&value).map_err(content)?,
+        };
+        Self::of_value(value, json)
     }
 
-    /// Reads a document from a tree; places have no lines yet.
-    pub(crate) fn of_value(value: Value) -> Result<Self, ContentError> {
+    /// Reads a document from a tree; places have no lines yet. `json` is its text as JSON.
+    pub(crate) fn of_value(value: Value, json: String) -> Result<Self, ContentError> {
         let Value::Object(mut members) = value else {
             return Err(Fault::new(Path::default(), "a document is an object with schemaVersion and mainSteps").into());
         };
@@ -169,7 +176,7 @@ impl Document {
         let Some(steps) = steps else {
             return Err(Fault::new(Path::default(), format!("{steps_member} is missing")).into());
         };
-        let mut document = Self { schema, description, parameters, steps: Vec::new() };
+        let mut document = Self { schema, description, parameters, steps: Vec::new(), json };
         document.steps =
             if schema.has_runtime_config() { read_plugins(&document, &path, steps)? } else { read_steps(&document, &path, steps)? };
         Ok(document)
@@ -272,6 +279,8 @@ fn read_action(action_path: &Path, path: &Path, name: &str, inputs: Value) -> Re
         "aws:runShellScript" => Ok(Action::RunShellScript(typed::<ShellInputs>(path, inputs)?)),
         "aws:runPowerShellScript" => Ok(Action::RunPowerShellScript(typed::<ShellInputs>(path, inputs)?)),
         "aws:runDocument" => Ok(Action::RunDocument(typed::<DocumentInputs>(path, inputs)?)),
+        "aws:downloadContent" => Ok(Action::DownloadContent(typed::<DownloadInputs>(path, inputs)?)),
+        "aws:runDockerAction" => Ok(Action::RunDockerAction(typed::<DockerInputs>(path, inputs)?)),
         other => match plugin::not_run(other) {
             Some(name) => Ok(Action::NotRun(name)),
             None => {

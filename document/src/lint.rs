@@ -111,7 +111,7 @@ fn of_error(error: ContentError, text: &str, format: Format) -> Finding {
 fn errors(mut value: Value) -> (Vec<ContentError>, Option<Document>) {
     let mut found = Vec::new();
     while found.len() < MAXIMUM_FINDINGS {
-        match Document::of_value(value.clone()) {
+        match Document::of_value(value.clone(), String::new()) {
             Ok(document) => {
                 let document = found.is_empty().then_some(document);
                 return (found, document);

@@ -65,6 +65,8 @@ pub struct Document {
     pub parameters: BTreeMap<String, ParameterDefinition>,
     /// The steps, at least one.
     pub steps: Vec<Step>,
+    /// The whole document as JSON, for steps that download it: its own text where that is JSON.
+    pub json: String,
 }
 
 /// A parameter as the document declares it.
@@ -175,6 +177,10 @@ pub enum Action {
     RunPowerShellScript(ShellInputs),
     /// `aws:runDocument`
     RunDocument(DocumentInputs),
+    /// `aws:downloadContent`
+    DownloadContent(DownloadInputs),
+    /// `aws:runDockerAction`
+    RunDockerAction(DockerInputs),
     /// A plugin of schema 1.x with several properties: it runs with one after the other.
     Several(Vec<Step>),
     /// A plugin of SSM that nodes do not run.
@@ -192,6 +198,50 @@ pub struct DocumentInputs {
     /// Its parameters: an object, or a text that holds or becomes one.
     #[serde(default)]
     pub document_parameters: Value,
+}
+
+/// The inputs of `aws:downloadContent`; every text may hold `{{ name }}`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DownloadInputs {
+    /// `HTTP`, `Git`, `GitHub`, `S3` or `SSMDocument`.
+    pub source_type: String,
+    /// Where the content is: an object, or a text that holds or becomes one.
+    pub source_info: Value,
+    /// Where it goes.
+    pub destination_path: Option<String>,
+    /// How long it may take, in seconds.
+    pub timeout_seconds: Option<Number>,
+}
+
+/// The inputs of `aws:runDockerAction`; every text may hold `{{ name }}`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DockerInputs {
+    /// What is done: `Run`, `Stop` and so on.
+    pub action: String,
+    /// A container's name or id.
+    pub container: Option<String>,
+    /// An image.
+    pub image: Option<String>,
+    /// What runs in the container.
+    pub cmd: Option<String>,
+    /// The container's memory.
+    pub memory: Option<Number>,
+    /// The container's share of the processor.
+    pub cpu_shares: Option<Number>,
+    /// Mounts.
+    pub volume: Option<Lines>,
+    /// One environment variable: `NAME=value`.
+    pub env: Option<String>,
+    /// Who runs in the container.
+    pub user: Option<Number>,
+    /// Published ports.
+    pub publish: Option<Number>,
+    /// Where `docker` runs.
+    pub working_directory: Option<String>,
+    /// How long it may run, in seconds.
+    pub timeout_seconds: Option<Number>,
 }
 
 /// The inputs of `aws:runShellScript`; every text may hold `{{ name }}`.

@@ -2,28 +2,30 @@
 //! sentence that says what there is. A name that is no plugin at all is refused when the document is made.
 
 /// The plugins that are run.
-pub(crate) const SUPPORTED: [&str; 3] = ["aws:runShellScript", "aws:runPowerShellScript", "aws:runDocument"];
+pub(crate) const SUPPORTED: [&str; 5] =
+    ["aws:runShellScript", "aws:runPowerShellScript", "aws:runDocument", "aws:downloadContent", "aws:runDockerAction"];
 
 /// All others that SSM's agent knows, with what there is to say about each. By name.
-const NOT_RUN: [(&str, &str); 13] = [
+const NOT_RUN: [(&str, &str); 11] = [
     ("aws:applications", WINDOWS),
     ("aws:cloudWatch", AMAZON),
     ("aws:configureDocker", WINDOWS),
-    ("aws:configurePackage", LATER),
+    ("aws:configurePackage", PACKAGES),
     ("aws:domainJoin", AMAZON),
-    ("aws:downloadContent", LATER),
     ("aws:psModule", WINDOWS),
-    ("aws:refreshAssociation", LATER),
-    ("aws:runDockerAction", LATER),
-    ("aws:softwareInventory", LATER),
-    ("aws:updateAgent", WINDOWS),
-    ("aws:updateSSMAgent", LATER),
-    ("aws:updateSsmAgent", LATER),
+    ("aws:refreshAssociation", ASSOCIATIONS),
+    ("aws:softwareInventory", INVENTORY),
+    ("aws:updateAgent", SELF_UPDATE),
+    ("aws:updateSSMAgent", SELF_UPDATE),
+    ("aws:updateSsmAgent", SELF_UPDATE),
 ];
 
 const WINDOWS: &str = "is for Windows, and this node runs Linux";
 const AMAZON: &str = "needs services of Amazon that a fleet does not have";
-const LATER: &str = "comes with a later version";
+const PACKAGES: &str = "comes with packages (Distributor), which are not built yet";
+const ASSOCIATIONS: &str = "comes with associations (State Manager), which are not built yet";
+const INVENTORY: &str = "comes with inventory, which is not built yet";
+const SELF_UPDATE: &str = "comes with the agent's update of itself, which is not built yet; until then update its package on the node";
 
 /// The name of a plugin that is known and not run.
 pub(crate) fn not_run(name: &str) -> Option<&'static str> {
@@ -45,6 +47,15 @@ mod tests {
         assert!(NOT_RUN.is_sorted_by(|left, right| left.0 < right.0));
         assert!(SUPPORTED.iter().all(|name| not_run(name).is_none()));
         assert_eq!(not_run("aws:psModule"), Some("aws:psModule"));
+        for (plugin, with) in [
+            ("aws:configurePackage", "Distributor"),
+            ("aws:updateSsmAgent", "update of itself"),
+            ("aws:updateAgent", "update of itself"),
+            ("aws:softwareInventory", "inventory"),
+            ("aws:refreshAssociation", "State Manager"),
+        ] {
+            assert!(why(plugin).starts_with(&format!("the plugin {plugin} comes with ")) && why(plugin).contains(with), "{}", why(plugin));
+        }
         assert!(why("aws:psModule").starts_with("the plugin aws:psModule is for Windows"));
     }
 }

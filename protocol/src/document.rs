@@ -3,6 +3,11 @@
 //! Text that held `{{ name }}` became a template, a list of segments that name parameters by index, and the node fills the
 //! parameters in. So what was signed shows the document and the values apart, and a value can never become syntax.
 
+pub mod docker;
+pub mod download;
+
+use self::docker::RunDockerAction;
+use self::download::DownloadContent;
 use crate::capability::command::{MAXIMUM_NAME_BYTES, MAXIMUM_STEPS, Parameter};
 use crate::wire::{Check, DecodeError, Payload, decode, encode, limit};
 use alloc::collections::BTreeMap;
@@ -104,6 +109,8 @@ impl Step {
             2 => decode(&self.action.body).map(Action::RunPowerShellScript),
             3 => decode(&self.action.body).map(Action::RunPlan),
             4 => decode(&self.action.body).map(Action::Refuse),
+            5 => decode(&self.action.body).map(Action::DownloadContent),
+            6 => decode(&self.action.body).map(Action::RunDockerAction),
             kind => Ok(Action::Unsupported(kind)),
         }
     }
@@ -120,6 +127,10 @@ pub enum Action {
     RunPlan(Plan),
     /// A plugin that is known and cannot be run: the step fails.
     Refuse(Refuse),
+    /// `aws:downloadContent`
+    DownloadContent(DownloadContent),
+    /// `aws:runDockerAction`
+    RunDockerAction(RunDockerAction),
     /// A kind that this build does not know.
     Unsupported(u16),
 }
@@ -133,6 +144,8 @@ impl Action {
             Self::RunPowerShellScript(script) => Payload { kind: 2, body: encode(script) },
             Self::RunPlan(plan) => Payload { kind: 3, body: encode(plan) },
             Self::Refuse(refuse) => Payload { kind: 4, body: encode(refuse) },
+            Self::DownloadContent(download) => Payload { kind: 5, body: encode(download) },
+            Self::RunDockerAction(docker) => Payload { kind: 6, body: encode(docker) },
             Self::Unsupported(kind) => Payload { kind: *kind, body: Vec::new() },
         }
     }
@@ -291,6 +304,8 @@ impl Plan {
             match step.action()? {
                 Action::RunShellScript(script) | Action::RunPowerShellScript(script) => script.check_parameters(parameters)?,
                 Action::RunPlan(plan) => plan.check_to_depth(parameters, below)?,
+                Action::DownloadContent(download) => download.check_parameters(parameters)?,
+                Action::RunDockerAction(docker) => docker.check_parameters(parameters)?,
                 Action::Refuse(_) | Action::Unsupported(_) => {}
             }
         }

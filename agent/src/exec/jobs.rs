@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 
 use crate::job::folder::{FolderError, JobFolder, JobState};
 use crate::job::spec::{CapturedFile, JobReport, JobSpec, JobStep};
+use crate::job::tools::Tools;
 use crate::process;
 
 /// How often a job that is not our child is looked at: one that was started before exec was.
@@ -42,6 +43,7 @@ pub struct Jobs {
     output_limit_bytes: u64,
     job_user: Option<String>,
     boot: BootId,
+    tools: Tools,
     ended: mpsc::Sender<Ended>,
     running: BTreeMap<OrderId, tokio::task::JoinHandle<()>>,
 }
@@ -50,7 +52,13 @@ impl Jobs {
     /// Jobs in a folder; what ends is sent to `ended`.
     #[must_use]
     pub fn new(folder: PathBuf, output_limit_bytes: u64, job_user: Option<String>, boot: BootId, ended: mpsc::Sender<Ended>) -> Self {
-        Self { folder, output_limit_bytes, job_user, boot, ended, running: BTreeMap::new() }
+        Self { folder, output_limit_bytes, job_user, boot, tools: Tools::default(), ended, running: BTreeMap::new() }
+    }
+
+    /// The same, with what the settings say to steps.
+    #[must_use]
+    pub fn with_tools(self, tools: Tools) -> Self {
+        Self { tools, ..self }
     }
 
     /// Removes the folders of orders that nobody needs any more. After a loss of memory these are the folders of all orders that were taken
@@ -86,6 +94,7 @@ impl Jobs {
             output_limit_bytes: self.output_limit_bytes,
             job_user: self.job_user.clone(),
             boot: self.boot,
+            tools: self.tools.clone(),
         };
         let names = step_names(&spec);
         let started = JobFolder::create(&self.folder, &spec).map_err(|error| error.to_string()).and_then(|folder| {

@@ -101,7 +101,8 @@ pub async fn run(settings: Settings) -> Result<(), ExecError> {
     recovery.remember(&floor, loss);
     let (ended, ends) = mpsc::channel(settings.maximum_jobs.max(1) * 2);
     let core = recovery.finish();
-    let jobs = Jobs::new(state.layout.exec("jobs"), settings.output_limit_bytes, settings.job_user.clone(), boot, ended);
+    let jobs = Jobs::new(state.layout.exec("jobs"), settings.output_limit_bytes, settings.job_user.clone(), boot, ended)
+        .with_tools(settings.tools.clone());
     let listener = listen(&settings)?;
     let (storage, fleet) = (Storage::new(journal), state.fleet);
     let mut shell =

@@ -26,6 +26,7 @@ pub mod folder;
 pub mod host;
 pub mod spec;
 pub mod start;
+pub mod tools;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
 //! What exec tells a job, and what the job tells exec.
 
+use super::tools::Tools;
 use flotilla_protocol::capability::command::Parameter;
 use flotilla_protocol::document::Plan;
 use flotilla_protocol::id::{BootId, OrderId};
@@ -25,6 +26,8 @@ pub struct JobSpec {
     pub job_user: Option<String>,
     /// The boot in which the job may start.
     pub boot: BootId,
+    /// What the node's settings say to steps.
+    pub tools: Tools,
 }
 
 /// What stands in `started`.

@@ -4,10 +4,16 @@
 //! each `match` below. The compiler finds the places once the kind is in `flotilla_protocol::document::Action`.
 
 pub mod control;
+mod download;
+pub mod download_content;
+mod launch;
+pub mod run_docker_action;
 pub mod run_plan;
 pub mod run_power_shell_script;
 pub mod run_shell_script;
-pub mod shell_process;
+pub mod step_process;
+
+pub use download::DownloadError;
 
 use std::io;
 
@@ -64,11 +70,25 @@ pub(crate) async fn run_within(step: &Step, flow: &mut Flow, host: &mut Host<'_>
 async fn act(step: &Step, host: &mut Host<'_>, captures: [Capture; 2]) -> Ending {
     match step.action() {
         Ok(Action::RunShellScript(script)) => run_script(step, &script, &Interpreter::shell(), host, captures).await,
-        Ok(Action::RunPowerShellScript(script)) => match run_power_shell_script::interpreter(run_shell_script::PATH) {
+        Ok(Action::RunPowerShellScript(script)) => match run_power_shell_script::interpreter(&host.spec.tools.search_path) {
             Ok(interpreter) => run_script(step, &script, &interpreter, host, captures).await,
             Err(why) => Ending::not_run(captures, why),
         },
         Ok(Action::RunPlan(plan)) => run_plan::apply(&plan, host, captures).await,
+        Ok(Action::DownloadContent(download)) => match download_content::plan(&download, host.spec) {
+            Ok(plan) => {
+                tracing::info!(step = %step.name, %plan, "a step begins");
+                download_content::apply(plan, host, captures).await
+            }
+            Err(why) => Ending::not_run(captures, why),
+        },
+        Ok(Action::RunDockerAction(docker)) => match run_docker_action::plan(&docker, host.spec) {
+            Ok(plan) => {
+                tracing::info!(step = %step.name, %plan, "a step begins");
+                run_docker_action::apply(&plan, host, captures).await
+            }
+            Err(why) => Ending::not_run(captures, why),
+        },
         Ok(Action::Refuse(refuse)) => Ending::not_run(captures, refuse.why),
         Ok(Action::Unsupported(kind)) => {
             Ending::not_run(captures, format!("this agent does not know steps of kind {kind}; update the agent"))

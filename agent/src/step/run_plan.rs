@@ -5,7 +5,7 @@ use flotilla_protocol::document::Plan;
 use flotilla_protocol::status::{Outcome, StepStatus};
 
 use super::control::Flow;
-use super::{Ending, NO_EXIT_CODE, run_shell_script::STOPPED_EXIT_CODE, run_within};
+use super::{Ending, NO_EXIT_CODE, launch::STOPPED_EXIT_CODE, run_within};
 use crate::job::capture::Capture;
 use crate::job::host::Host;
 use crate::job::{aggregate, explain};

@@ -1,37 +1,29 @@
 //! `aws:runPowerShellScript`: the lines as one script for `pwsh`, where the node has it.
 
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-
 use super::run_shell_script::Interpreter;
+use crate::process::find_program;
 
 /// PowerShell's program on Linux.
 const PROGRAM: &str = "pwsh";
 /// A script is run as it is: no banner, no profile of a user, no questions.
 const ARGUMENTS: [&str; 4] = ["-NoLogo", "-NoProfile", "-NonInteractive", "-File"];
-/// Any of the three execute bits.
-const EXECUTABLE: u32 = 0o111;
 
 /// PowerShell, found in the folders of a search path.
 ///
 /// # Errors
 /// The node has none; the sentence names the plugin and what to install.
 pub(crate) fn interpreter(search_path: &str) -> Result<Interpreter, String> {
-    let program = find(search_path, PROGRAM).ok_or_else(|| {
+    let program = find_program(search_path, PROGRAM).ok_or_else(|| {
         format!("aws:runPowerShellScript needs {PROGRAM}, which this node does not have in {search_path}; install PowerShell there")
     })?;
     Ok(Interpreter { program, arguments: ARGUMENTS.map(str::to_owned).into(), ending: "ps1" })
-}
-
-fn find(search_path: &str, program: &str) -> Option<PathBuf> {
-    let is_program = |path: &PathBuf| path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & EXECUTABLE != 0);
-    search_path.split(':').map(|folder| Path::new(folder).join(program)).find(is_program)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::fs::{File, Permissions, create_dir, set_permissions};
+    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn power_shell_is_the_first_program_of_its_name() {

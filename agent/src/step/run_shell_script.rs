@@ -2,36 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use flotilla_protocol::capability::command::Parameter;
 use flotilla_protocol::document::{RunShellScript, Segment, Template};
-use flotilla_protocol::status::StepStatus;
-use nix::unistd::{User, chown};
 
 use super::Ending;
-use super::shell_process::ShellProcess;
+use super::launch::{Launch, own_variables};
+use super::step_process::Work;
 use crate::job::capture::Capture;
-use crate::job::child::ChildEnd;
 use crate::job::host::Host;
 use crate::job::spec::JobSpec;
-use crate::process::ORDER_VARIABLE;
-use crate::record;
 
-/// Where a script finds programs, whatever the agent itself was started with.
-pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// Variable that names the document.
-const DOCUMENT_VARIABLE: &str = "FLOTILLA_DOCUMENT";
-/// Exit code of a step that we have stopped: SSM's, 128 + SIGKILL.
-pub(crate) const STOPPED_EXIT_CODE: i32 = 137;
 /// Largest script with its environment after the parameters were filled in.
 const MAXIMUM_FILLED_BYTES: usize = 1024 * 1024;
-/// What shells add to the number of the signal that has ended a program.
-const SIGNAL_EXIT_CODE: i32 = 128;
 
 /// What a step will run: the document with the parameters filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,8 +67,7 @@ pub fn plan(script: &RunShellScript, spec: &JobSpec) -> Result<ShellPlan, String
     let mut environment: BTreeMap<String, String> =
         script.environment.iter().map(|(name, value)| (name.clone(), value.fill(parameters))).collect();
     // Last, so that no document can pass for another order: what an order leaves running is found by this.
-    environment.insert(ORDER_VARIABLE.to_owned(), spec.order.to_string());
-    environment.insert(DOCUMENT_VARIABLE.to_owned(), spec.document.clone());
+    environment.extend(own_variables(spec));
     let folder = script.working_directory.as_ref().map(|folder| folder.fill(parameters));
     Ok(ShellPlan {
         script: text,
@@ -126,109 +110,25 @@ impl Interpreter {
 
 /// Runs the script and waits for its end.
 pub(crate) async fn apply(plan: &ShellPlan, interpreter: &Interpreter, host: &mut Host<'_>, captures: [Capture; 2]) -> Ending {
-    if let Some(folder) = &plan.working_directory
-        && !folder.is_dir()
-    {
-        return Ending::not_run(captures, format!("the working directory {} does not exist", folder.display()));
-    }
-    let user = match plan.user.as_deref().map(find_user).transpose() {
-        Ok(user) => user,
-        Err(why) => return Ending::not_run(captures, why),
-    };
-    let file = match prepare(plan, interpreter, host, user.as_ref()) {
-        Ok(file) => file,
-        Err(error) => return Ending::failed(captures, "the script cannot be put into the job's folder", &error),
-    };
-    match host.start(&file) {
-        Ok(child) => {
-            let (end, captured) = host.attend(child, plan.timeout, captures).await;
-            ending(end, plan.timeout, captured)
-        }
-        Err(error) => Ending::failed(captures, "the script cannot be started", &error),
-    }
-}
-
-fn find_user(name: &str) -> Result<User, String> {
-    match User::from_name(name) {
-        Ok(Some(user)) if nix::unistd::geteuid().is_root() || user.uid == nix::unistd::geteuid() => Ok(user),
-        Ok(Some(_)) => Err(format!("the agent is not root and cannot run steps as the user {name}; see its setting job_user")),
-        Ok(None) => Err(format!("there is no user {name}; see the agent's setting job_user")),
-        Err(error) => Err(format!("the user {name} cannot be looked up: {error}")),
-    }
-}
-
-/// Writes the script and what the role step needs to know, and makes the working folder.
-fn prepare(plan: &ShellPlan, interpreter: &Interpreter, host: &Host<'_>, user: Option<&User>) -> io::Result<PathBuf> {
     let script = host.file(interpreter.ending);
-    write_new(&script, plan.script.as_bytes(), 0o700, user)?;
-    let work = host.folder.work();
-    match DirBuilder::new().mode(0o700).create(&work) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => own(&work, user)?,
-    }
-    let home = match user {
-        Some(user) => user.dir.clone(),
-        None => own_home(),
-    };
-    let mut environment: BTreeMap<String, String> =
-        [("PATH", PATH.to_owned()), ("HOME", home.display().to_string()), ("LANG", "C.UTF-8".to_owned())]
-            .map(|(name, value)| (name.to_owned(), value))
-            .into();
-    environment.extend(plan.environment.clone());
-    let process = ShellProcess {
-        job: std::process::id(),
-        interpreter: interpreter.program.clone(),
-        arguments: interpreter.arguments.clone(),
-        script,
-        work,
+    let launch = Launch {
+        files: vec![(script.clone(), plan.script.clone().into_bytes(), 0o700)],
+        work: Work::Script { interpreter: interpreter.program.clone(), arguments: interpreter.arguments.clone(), script },
         working_directory: plan.working_directory.clone(),
-        environment,
-        user: user.map(|user| user.name.clone()),
+        environment: plan.environment.clone(),
+        timeout: plan.timeout,
+        user: plan.user.clone(),
     };
-    let file = host.file("plan");
-    write_new(&file, &record::encode(&process).map_err(io::Error::other)?, 0o600, None)?;
-    Ok(file)
-}
-
-fn own_home() -> PathBuf {
-    let user = User::from_uid(nix::unistd::geteuid()).ok().flatten();
-    user.map_or_else(|| PathBuf::from("/"), |user| user.dir)
-}
-
-fn write_new(path: &Path, bytes: &[u8], mode: u32, user: Option<&User>) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
-    file.write_all(bytes)?;
-    own(path, user)
-}
-
-fn own(path: &Path, user: Option<&User>) -> io::Result<()> {
-    let Some(user) = user else { return Ok(()) };
-    debug_assert!(fs::symlink_metadata(path).is_ok_and(|metadata| !metadata.is_symlink()), "nobody else writes to a job's folder");
-    Ok(chown(path, Some(user.uid), Some(user.gid))?)
-}
-
-fn ending(end: ChildEnd, limit: Duration, captures: Option<[Capture; 2]>) -> Ending {
-    let (status, exit_code, explanation) = match end {
-        ChildEnd::Exited(0) => (StepStatus::Succeeded, 0, None),
-        ChildEnd::Exited(code) => (StepStatus::Failed, code, None),
-        ChildEnd::Signalled(signal) => {
-            let why = format!("ended by signal {signal}; its exit code stands for that");
-            (StepStatus::Failed, SIGNAL_EXIT_CODE.saturating_add(signal), Some(why))
-        }
-        ChildEnd::TimedOut => {
-            (StepStatus::TimedOut, STOPPED_EXIT_CODE, Some(format!("stopped because it ran longer than {} s", limit.as_secs())))
-        }
-        ChildEnd::Cancelled => (StepStatus::Cancelled, STOPPED_EXIT_CODE, Some("stopped by a cancel".to_owned())),
-        ChildEnd::Unknown => (StepStatus::Failed, super::NO_EXIT_CODE, Some("the system does not say how it ended".to_owned())),
-    };
-    Ending { status, exit_code, explanation, captures }
+    launch.run(host, captures).await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::ORDER_VARIABLE;
     use flotilla_protocol::document::{Plan, Value};
     use flotilla_protocol::id::{BootId, OrderId};
+    use std::path::Path;
 
     #[test]
     fn a_plan_has_its_parameters_filled_in_and_prints_no_values() {
@@ -248,6 +148,7 @@ mod tests {
             output_limit_bytes: 1,
             job_user: None,
             boot: BootId([0; 16]),
+            tools: Default::default(),
         };
         let plan = plan(&script, &spec).unwrap();
         assert_eq!(plan.script, "echo begin\none\ntwo\n");

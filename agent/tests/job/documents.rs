@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use flotilla_agent::clock;
 use flotilla_agent::job::spec::JobSpec;
 use flotilla_protocol::capability::command::CommandOrder;
+use flotilla_protocol::document::Value;
 use flotilla_protocol::report::OutputStream::{Stderr, Stdout};
 use flotilla_protocol::wire::decode;
 
 use crate::kit::{Job, of_plan};
+use crate::surroundings::Surroundings;
 
 /// Where the agent finds PowerShell; its result says that there is none.
 const POWER_SHELL: &str = "power-shell";
@@ -24,10 +26,16 @@ fn unhex(text: &str) -> Vec<u8> {
     digits.chunks(2).map(pair).collect()
 }
 
-/// Runs an order and writes down what came of it.
-fn result_of(order: CommandOrder) -> String {
-    let CommandOrder { document, document_version, parameters, plan } = order;
-    let job = Job::new(&JobSpec { document, document_version, parameters, boot: clock::boot_id().unwrap(), ..of_plan(plan) });
+/// Runs an order and writes down what came of it. What a document reaches over the network is put into its parameters.
+fn result_of(order: CommandOrder, surroundings: &Surroundings) -> String {
+    let CommandOrder { document, document_version, mut parameters, plan } = order;
+    for parameter in &mut parameters {
+        if let Some(value) = surroundings.parameters().remove(parameter.name.as_str()) {
+            parameter.value = Value::string(value);
+        }
+    }
+    let (boot, tools) = (clock::boot_id().unwrap(), surroundings.tools());
+    let job = Job::new(&JobSpec { document, document_version, parameters, boot, tools, ..of_plan(plan) });
     let report = job.run();
     let mut text = format!("{:?}\n", report.outcome);
     if !report.explanation.is_empty() {
@@ -40,7 +48,7 @@ fn result_of(order: CommandOrder) -> String {
             job.output(index, stream).lines().for_each(|line| text.push_str(&format!("  {mark} {line}\n")));
         }
     }
-    text
+    surroundings.hide(&text)
 }
 
 #[test]
@@ -50,13 +58,14 @@ fn every_document_has_its_result() {
     let mut plans: Vec<PathBuf> = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).filter(is_plan).collect();
     plans.sort();
     assert!(plans.len() >= 20, "{}", plans.len());
+    let surroundings = Surroundings::new();
     for path in plans {
         let has_power_shell = || ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"].map(Path::new);
         if path.file_stem().is_some_and(|name| name == POWER_SHELL) && has_power_shell().iter().any(|place| place.join("pwsh").exists()) {
             continue;
         }
         let order: CommandOrder = decode(&unhex(&std::fs::read_to_string(&path).unwrap())).unwrap();
-        let result = result_of(order);
+        let result = result_of(order, &surroundings);
         let golden = path.with_extension("result");
         if !golden.exists() && std::env::var_os("FLOTILLA_WRITE_GOLDEN").is_some() {
             std::fs::write(&golden, &result).unwrap();

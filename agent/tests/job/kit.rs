@@ -45,6 +45,7 @@ pub(crate) fn of_plan(plan: Plan) -> JobSpec {
         output_limit_bytes: 1024 * 1024,
         job_user: None,
         boot: clock::boot_id().unwrap(),
+        tools: Default::default(),
     }
 }
 

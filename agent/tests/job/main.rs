@@ -2,8 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod documents;
+mod downloads;
 mod kit;
+mod server;
 mod stopping;
+mod surroundings;
 
 use flotilla_agent::job::folder::{JobFolder, JobState};
 use flotilla_agent::job::spec::CapturedFile;

@@ -1,6 +1,8 @@
 use super::*;
 use crate::builtin;
 use crate::content::Format;
+use flotilla_protocol::document::docker::DockerAction;
+use flotilla_protocol::document::download::{GitVersion, Source};
 
 fn builtin() -> Document {
     Document::parse(builtin::find("AWS-RunShellScript").unwrap().content, builtin::FORMAT).unwrap()
@@ -207,4 +209,148 @@ fn versions_of_documents_are_read_from_paths() {
     assert_eq!(super::reference("A:$LATEST"), Some(reference("A", Some("$LATEST"))));
     assert_eq!(super::reference("arn:aws:ssm:local-1:000000000000:document/A"), Some(reference("A", None)));
     assert_eq!(super::reference(" "), None);
+}
+
+/// One step of a plugin, with these inputs.
+fn one_step(plugin: &str, inputs: &str) -> String {
+    format!(
+        "schemaVersion: '2.2'\nparameters:\n  word: {{type: String, default: w}}\n  secret: {{type: String, default: s, interpolationType: ENV_VAR}}\n  \
+         info: {{type: StringMap, default: {{path: 's3://bucket/{{{{ word }}}}'}}}}\n  infoText: {{type: String, default: '{{\"path\": \"s3://bucket/{{{{ word }}}}\"}}'}}\n  \
+         list: {{type: StringList, default: ['/a:/a', '/b:/b']}}\nmainSteps:\n  - {{action: '{plugin}', name: d, inputs: {{{inputs}}}}}\n"
+    )
+}
+
+fn action_of(plugin: &str, inputs: &str) -> Result<PlanAction, String> {
+    let document = Document::parse(&one_step(plugin, inputs), Format::Yaml).map_err(|error| error.to_string())?;
+    let library = Library::from([(reference("Inner", None), self::document(INNER))]);
+    let compiled = super::compile(&document, &given(&[]), &library).map_err(|error| error.to_string())?;
+    compiled.plan.check(compiled.parameters.len()).unwrap();
+    Ok(compiled.plan.steps[0].action().unwrap())
+}
+
+fn source_of(kind: &str, info: &str) -> Result<Source, String> {
+    match action_of("aws:downloadContent", &format!("sourceType: {kind}, sourceInfo: {info}"))? {
+        PlanAction::DownloadContent(download) => Ok(download.source),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Source: `sourceInfo` in the user guide and in each `parseSourceInfo` of the public agent.
+#[test]
+fn source_info_is_an_object_or_a_text_and_values_stay_data() {
+    let word = || Segment::Parameter(4);
+    let path = |info: &str| match source_of("S3", info).unwrap() {
+        Source::S3(source) => source.path.0,
+        other => panic!("{other:?}"),
+    };
+    let open = vec![Segment::Text("s3://bucket/".into()), word()];
+    assert_eq!(path("{path: 's3://bucket/{{ word }}'}"), open);
+    assert_eq!(path("'{\"path\": \"s3://bucket/{{ word }}\"}'"), open);
+    // Filled in before it was read: what came in is never filled again.
+    let closed = vec![Segment::Text("s3://bucket/{{ word }}".into())];
+    assert_eq!(path("'{{ info }}'"), closed);
+    assert_eq!(path("'{{ infoText }}'"), closed);
+    // ENV_VAR keeps values out of scripts; an address is none.
+    assert_eq!(path("{path: 's3://{{ secret }}/a'}"), [Segment::Text("s3://".into()), Segment::Parameter(3), Segment::Text("/a".into())]);
+}
+
+#[test]
+fn each_source_takes_its_own_members() {
+    let Source::Http(http) =
+        source_of("HTTP", "{url: 'https://a/b', authMethod: Basic, username: u, password: '{{ word }}', allowInsecureDownload: 'True'}")
+            .unwrap()
+    else {
+        panic!("another source")
+    };
+    assert!(http.allow_insecure && http.credentials.is_some() && http.sha256.is_none());
+    let Source::Git(git) =
+        source_of("GitHub", "{owner: '{{ word }}', repository: tools, path: bin, getOptions: 'branch:{{ word }}'}").unwrap()
+    else {
+        panic!("another source")
+    };
+    assert_eq!(
+        git.repository.0,
+        [Segment::Text("https://github.com/".into()), Segment::Parameter(4), Segment::Text("/".into()), Segment::Text("tools".into())]
+    );
+    assert_eq!(git.version, GitVersion::Branch(Template(vec![Segment::Parameter(4)])));
+    let Source::Git(git) = source_of("Git", "{repository: 'https://a/b', getOptions: 'commitID: 00'}").unwrap() else {
+        panic!("another source")
+    };
+    assert_eq!(git.version, GitVersion::Commit(Template::text("00")));
+    let Source::Text(text) = source_of("SSMDocument", "{name: 'arn:aws:ssm:a:0:document/Inner'}").unwrap() else {
+        panic!("another source")
+    };
+    assert_eq!(text.name, "Inner");
+    assert_eq!(Document::parse(&text.content, Format::Json).unwrap().steps, document(INNER).steps);
+}
+
+#[test]
+fn what_is_wrong_with_a_download_is_said() {
+    let hash = "0".repeat(63);
+    for (kind, info, expected) in [
+        ("FTP", "{}", "sourceType: sourceType is \"FTP\"; it is one of HTTP, Git, GitHub, S3, SSMDocument"),
+        ("HTTP", "{}", "url is missing"),
+        ("HTTP", "7", "no object"),
+        ("HTTP", "'no JSON'", "no JSON object"),
+        ("HTTP", "'{\"url\": \"a\", \"url\": \"b\"}'", "no JSON object"),
+        ("HTTP", "{url: a, colour: red}", "colour is no member of sourceInfo for HTTP"),
+        ("HTTP", "{url: a, authMethod: Digest}", "Digest is not built"),
+        ("HTTP", "{url: a, authMethod: Magic}", "it is None or Basic"),
+        ("HTTP", "{url: a, authMethod: Basic}", "username and password are missing"),
+        ("HTTP", "{url: a, allowInsecureDownload: maybe}", "it is true or false"),
+        ("HTTP", &format!("{{url: a, sha256: '{hash}'}}"), "64 hexadecimal digits"),
+        ("HTTP", "{url: a, authMethod: Basic, username: u, password: '{{ssm-secure:p}}'}", "parameter store"),
+        ("Git", "{repository: a, getOptions: 'tag:x'}", "branch:<name> or commitID:<id>"),
+        ("Git", "{repository: a, getOptions: 'branch:'}", "branch:<name> or commitID:<id>"),
+        ("Git", "{repository: a, getOptions: 'branch:a:b'}", "branch:<name> or commitID:<id>"),
+        ("GitHub", "{owner: 'a/b', repository: c}", "no name on GitHub"),
+        ("GitHub", "{owner: a, repository: '..'}", "no name on GitHub"),
+        ("GitHub", "{owner: a, repository: b, tokenInfo: x}", "tokenInfo names the parameter store"),
+        ("S3", "{path: ''}", "path is missing"),
+        ("SSMDocument", "{name: Missing}", "the document Missing was not read"),
+    ] {
+        let error = source_of(kind, info).unwrap_err();
+        assert!(error.contains(expected), "{kind} {info}: {error}");
+    }
+    let error = action_of("aws:downloadContent", "sourceType: S3, sourceInfo: {path: a}, timeoutSeconds: 1").unwrap_err();
+    assert!(error.contains("timeoutSeconds"), "{error}");
+}
+
+#[test]
+fn a_document_that_no_order_holds_is_refused_with_its_size() {
+    let big = one_step("aws:runShellScript", &format!("runCommand: ['{}']", "x".repeat(50_000)));
+    let library = Library::from([(reference("Big", None), document(&big))]);
+    let download = document(&one_step("aws:downloadContent", "sourceType: SSMDocument, sourceInfo: {name: Big}"));
+    let error = super::compile(&download, &given(&[]), &library).unwrap_err().to_string();
+    assert!(error.contains("the document Big has 5") && error.contains("49152"), "{error}");
+}
+
+/// Source: `runCommands` of the public agent's `dockercontainer`.
+#[test]
+fn docker_actions_are_checked_as_far_as_values_are_known() {
+    let docker = |inputs: &str| action_of("aws:runDockerAction", inputs);
+    let Ok(PlanAction::RunDockerAction(run)) =
+        docker("action: Run, image: '{{ word }}', volume: '{{ list }}', cpuShares: 512, env: 'A={{ secret }}'")
+    else {
+        panic!("refused")
+    };
+    assert_eq!(
+        (run.action, run.image, run.cpu_shares),
+        (DockerAction::Run, Some(Template(vec![Segment::Parameter(4)])), Some(Template::text("512")))
+    );
+    assert_eq!(run.env, Some(Template(vec![Segment::Text("A=".into()), Segment::Parameter(3)])));
+    for (inputs, expected) in [
+        ("action: Fly", "action is \"Fly\"; it is one of Create, Start"),
+        ("action: '{{ word }}'", "action is \"w\""),
+        ("action: Run", "the action Run needs the input image"),
+        ("action: Exec, container: a", "the action Exec needs the input cmd"),
+        ("action: Inspect", "container or image"),
+        ("action: Ps, colour: red", "colour"),
+        ("action: Ps, timeoutSeconds: 1", "timeoutSeconds"),
+    ] {
+        let error = docker(inputs).unwrap_err();
+        assert!(error.contains(expected), "{inputs}: {error}");
+    }
+    let many = vec!["'/a:/a'"; 65].join(", ");
+    assert!(docker(&format!("action: Run, image: a, volume: [{many}]")).unwrap_err().contains("65 elements"));
 }

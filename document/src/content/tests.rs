@@ -43,7 +43,11 @@ mainSteps:
       workingDirectory: /tmp
 ";
     let document = Document::parse(json, Format::Json).unwrap();
-    assert_eq!(document, Document::parse(yaml, Format::Yaml).unwrap());
+    assert_eq!(document.json, json, "JSON stays as it was written");
+    let from_yaml = Document::parse(yaml, Format::Yaml).unwrap();
+    assert_eq!(document, Document { json: json.to_owned(), ..from_yaml.clone() });
+    let again = Document::parse(&from_yaml.json, Format::Json).unwrap();
+    assert_eq!(again, from_yaml, "YAML becomes JSON that says the same");
     let Action::RunShellScript(inputs) = &document.steps[0].action else { panic!("another action") };
     assert_eq!(inputs.run_command, Lines::Several(vec!["echo {{ who }}".to_owned()]));
     assert_eq!(inputs.timeout_seconds, Some(Number::Whole(60)));
@@ -179,7 +183,7 @@ fn a_plugin_of_schema_1_runs_each_of_its_properties() {
 /// Source: `allPlugins` of the public agent. What it knows is a document; what it does not is none.
 #[test]
 fn plugins_of_ssm_are_taken_and_others_are_not() {
-    for plugin in ["aws:psModule", "aws:applications", "aws:configurePackage", "aws:softwareInventory", "aws:runDockerAction"] {
+    for plugin in ["aws:psModule", "aws:applications", "aws:configurePackage", "aws:softwareInventory", "aws:updateSsmAgent"] {
         let text = MINIMAL.replacen("aws:runShellScript", plugin, 1);
         let document = Document::parse(&text, Format::Json).unwrap();
         assert_eq!(document.steps[0].action, Action::NotRun(plugin::not_run(plugin).unwrap()));

@@ -8,7 +8,10 @@ use crate::fixture::{files_below, hex, read_or_write, root, unhex};
 use crate::messages;
 use ed25519_dalek::SigningKey;
 use flotilla_protocol::capability::OrderPayload;
+use flotilla_protocol::capability::command::CommandOrder;
 use flotilla_protocol::delivery::Delivery;
+use flotilla_protocol::document::download::{DownloadContent, MAXIMUM_TEXT_CONTENT_BYTES, S3Source, Source, TextSource};
+use flotilla_protocol::document::{Action, Plan, Segment, Step, Template};
 use flotilla_protocol::enrolment::{Activation, ClaimBody};
 use flotilla_protocol::envelope::{Domain, Envelope, seal};
 use flotilla_protocol::hello::{HelloBody, WelcomeBody};
@@ -91,6 +94,12 @@ fn order_signed(keys: &[&SigningKey], change: impl FnOnce(&mut OrderBody)) -> Ve
     delivery(|delivery| delivery.envelope = seal(Domain::Order, &encode(&body), keys))
 }
 
+/// An order of one step.
+fn order_of_step(key: &SigningKey, action: &Action) -> Vec<u8> {
+    let command = CommandOrder { plan: Plan { steps: vec![Step::new("step", action)] }, ..messages::command() };
+    order_signed(&[key], |order| order.payload = OrderPayload::Command(command).encode())
+}
+
 fn changed(mut bytes: Vec<u8>, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     change(&mut bytes);
     bytes
@@ -126,6 +135,32 @@ fn cases() -> Vec<(&'static str, &'static str, &'static str, Vec<u8>)> {
             order_signed(&[&operator], |order| {
                 order.payload = Payload { kind: 1, body: changed(order.payload.body.clone(), |bytes| bytes[0] = 0xff) };
             }),
+        ),
+        (
+            "malformed/a-download-that-names-a-missing-parameter",
+            "order",
+            "BeyondLimit(\"a parameter's index in a template\")",
+            order_of_step(
+                &operator,
+                &Action::DownloadContent(DownloadContent {
+                    source: Source::S3(S3Source { path: Template(vec![Segment::Parameter(9)]), sha256: None }),
+                    destination_path: None,
+                    timeout_s: 60,
+                }),
+            ),
+        ),
+        (
+            "oversized/a-document-in-a-step",
+            "order",
+            "BeyondLimit(\"the text of a document in an order\")",
+            order_of_step(
+                &operator,
+                &Action::DownloadContent(DownloadContent {
+                    source: Source::Text(TextSource { name: "A".into(), content: "x".repeat(MAXIMUM_TEXT_CONTENT_BYTES + 1) }),
+                    destination_path: None,
+                    timeout_s: 60,
+                }),
+            ),
         ),
         ("malformed/report-without-a-sequence", "report", "BeyondLimit(\"the sequence of a report\")", {
             let [(_, payload), ..] = messages::payloads();

@@ -4,6 +4,10 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use flotilla_protocol::capability::command::{Captured, CommandOrder, CommandProgress, CommandResult, Parameter, StepResult};
 use flotilla_protocol::capability::{OrderPayload, ReportPayload};
 use flotilla_protocol::delivery::Delivery;
+use flotilla_protocol::document::docker::{DockerAction, RunDockerAction};
+use flotilla_protocol::document::download::{
+    Credentials, DownloadContent, GitSource, GitVersion, HttpSource, S3Source, Source, TextSource,
+};
 use flotilla_protocol::document::{
     Action, Control, OnFailure, Plan, Precondition, Refuse, RunShellScript, Segment, Step, Template, Test, Value,
 };
@@ -108,6 +112,57 @@ fn steps(action: Action) -> Vec<Step> {
         Step::new("runDocument", &Action::RunPlan(inner)),
         Step { control: last, ..Step::new("psModule", &refuse) },
     ]
+}
+
+/// An order of the kinds of steps that came after the first ones: downloads from everywhere, and `docker`.
+pub(crate) fn downloads() -> OrderBody {
+    let word = || Template(vec![Segment::Parameter(0)]);
+    let login = || Some(Credentials { username: Template::text("admin"), password: word() });
+    let git = |version, private_key| GitSource {
+        repository: Template::text("ssh://git@example.org/tools.git"),
+        version,
+        path: Some(Template::text("bin")),
+        credentials: None,
+        private_key,
+        skip_host_key_check: true,
+        allow_insecure: false,
+    };
+    let sources = [
+        Source::Http(HttpSource {
+            url: Template::text("https://example.org/a"),
+            credentials: login(),
+            allow_insecure: true,
+            sha256: Some([7; 32]),
+        }),
+        Source::Git(git(GitVersion::Default, None)),
+        Source::Git(git(GitVersion::Branch(word()), Some(Template::text("key")))),
+        Source::Git(GitSource { credentials: login(), ..git(GitVersion::Commit(Template::text("00")), None) }),
+        Source::S3(S3Source { path: Template::text("s3://bucket/key"), sha256: None }),
+        Source::Text(TextSource { name: "Inner".into(), content: "{\"schemaVersion\": \"2.2\"}".into() }),
+    ];
+    let download = |(index, source)| {
+        let destination_path = Some(Template::text("tools/"));
+        Step::new(format!("download{index}"), &Action::DownloadContent(DownloadContent { source, destination_path, timeout_s: 60 }))
+    };
+    let mut steps: Vec<Step> = sources.into_iter().enumerate().map(download).collect();
+    let text = |text: &str| Some(Template::text(text));
+    let docker = RunDockerAction {
+        action: DockerAction::Run,
+        container: text("web"),
+        image: Some(word()),
+        cmd: text("serve"),
+        memory: text("64m"),
+        cpu_shares: text("512"),
+        volume: vec![Template::text("/srv:/srv")],
+        env: text("A=b"),
+        user: text("app"),
+        publish: text("80:80"),
+        working_directory: None,
+        timeout_s: 3600,
+    };
+    steps.push(Step::new("docker", &Action::RunDockerAction(docker)));
+    let command = CommandOrder { plan: Plan { steps }, ..command() };
+    OrderBody { payload: OrderPayload::Command(command).encode(), ..order() }
 }
 
 /// The targets: this node and two strangers, and the index of this node among them.

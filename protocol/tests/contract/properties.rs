@@ -44,7 +44,7 @@ fn read_as_everything(bytes: &[u8]) {
         }
     }
     let _read = Trust::from_pinned(&messages::root_hash(), [bytes]);
-    for kind in 0..6 {
+    for kind in 0..8 {
         let payload = Payload { kind, body: bytes.to_vec() };
         let _read = OrderPayload::decode(&payload);
         let _read = ReportPayload::decode(&payload);
@@ -83,9 +83,10 @@ proptest! {
     }
 
     #[test]
-    fn good_messages_with_a_changed_byte_never_panic(index in any::<prop::sample::Index>(), byte in any::<u8>(), which in 0_usize..5) {
+    fn good_messages_with_a_changed_byte_never_panic(index in any::<prop::sample::Index>(), byte in any::<u8>(), which in 0_usize..6) {
         let [enrolled, _] = messages::replies();
         let mut bytes = match which {
+            5 => encode(&messages::downloads()),
             0 => encode(&messages::delivery()),
             1 => encode(&messages::order()),
             2 => encode(&messages::hello()),

@@ -236,6 +236,8 @@ fn time_out_s(step: &flotilla_protocol::document::Step) -> u32 {
     use flotilla_protocol::document::Action;
     match step.action() {
         Ok(Action::RunShellScript(script) | Action::RunPowerShellScript(script)) => script.timeout_s,
+        Ok(Action::DownloadContent(download)) => download.timeout_s,
+        Ok(Action::RunDockerAction(docker)) => docker.timeout_s,
         Ok(Action::RunPlan(plan)) => plan.steps.iter().map(time_out_s).fold(0, u32::saturating_add),
         Ok(Action::Refuse(_)) => 0,
         Ok(Action::Unsupported(_)) | Err(_) => *TIMEOUT_OF_STEP_S.end(),
