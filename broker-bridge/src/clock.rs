@@ -34,6 +34,14 @@ impl Clock {
         }
     }
 
+    /// Sets a fixed clock and all its clones, forwards or backwards, as a person or a time server would. The machine's clock takes no
+    /// notice.
+    pub fn set(&self, to_ms: u64) {
+        if let Source::Fixed(now_ms) = &self.0 {
+            now_ms.store(to_ms, Ordering::SeqCst);
+        }
+    }
+
     /// Unix time in milliseconds; 0 on a machine whose clock stands before 1970.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the clock module")]
@@ -59,6 +67,8 @@ mod tests {
         assert_eq!(other.now_ms(), 1_000);
         clock.advance(Duration::from_secs(2));
         assert_eq!(other.now_ms(), 3_000);
+        clock.set(5);
+        assert_eq!(other.now_ms(), 5);
     }
 
     #[test]

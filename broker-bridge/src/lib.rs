@@ -11,5 +11,6 @@ pub mod command;
 pub mod device;
 pub mod fleet;
 pub mod platform;
+pub mod randomness;
 pub mod schema;
 pub mod settings;

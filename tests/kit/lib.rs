@@ -14,6 +14,7 @@ pub mod clock;
 pub mod effects;
 pub mod fleet;
 pub mod hostile;
+pub mod invariants;
 pub mod node;
 pub mod ports;
 pub mod process;

@@ -295,7 +295,12 @@ fn captured(folder: &JobFolder, step: u16, stream: OutputStream, file: CapturedF
 
 /// The end of a job whose outcome nobody can know, with the output that is there. Reading it may take long and is done aside.
 async fn interrupted(folder: JobFolder, names: Vec<String>, explanation: String) -> JobEnd {
-    let steps = tokio::task::spawn_blocking(move || steps_as_they_are(&folder, &names)).await.unwrap_or_else(|error| {
+    let looked = tokio::task::spawn_blocking(move || {
+        // The result will say how much there is, so no power cut may take any of it away afterwards.
+        folder.sync_output().unwrap_or_else(|error| tracing::warn!(error = %with_causes(&error), "output may not outlast a power cut"));
+        steps_as_they_are(&folder, &names)
+    });
+    let steps = looked.await.unwrap_or_else(|error| {
         tracing::warn!(%error, "the output of an interrupted job cannot be read");
         Vec::new()
     });

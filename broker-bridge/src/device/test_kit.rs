@@ -14,6 +14,7 @@ use crate::platform::mqtt::{Arrival, Inbound, Publisher};
 use crate::platform::pki::FleetCa;
 use crate::platform::seal::Sealer;
 use crate::platform::store::Store;
+use crate::randomness::Randomness;
 use crate::schema::MIGRATIONS;
 use ed25519_dalek::SigningKey;
 use flotilla_link::Publish;
@@ -61,6 +62,7 @@ impl Kit {
         let fleet = Arc::new(Fleet {
             store: Store::open(&folder.path().join("fleet.db"), MIGRATIONS).await.unwrap(),
             clock: clock.clone(),
+            randomness: Randomness::system(),
             sealer: Sealer::new(&[7; 32]),
             settings,
             signer: Arc::new(signer),

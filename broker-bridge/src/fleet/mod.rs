@@ -16,6 +16,7 @@ use crate::platform::http::{Registry, SignedLinks};
 use crate::platform::mqtt::Publisher;
 use crate::platform::seal::{SealError, Sealer};
 use crate::platform::store::{Store, StoreError};
+use crate::randomness::Randomness;
 use crate::schema::MIGRATIONS;
 use crate::settings::Settings;
 use flotilla_protocol::id::FleetId;
@@ -65,6 +66,8 @@ pub struct Fleet {
     pub store: Store,
     /// The time.
     pub clock: Clock,
+    /// The randomness of ids.
+    pub randomness: Randomness,
     /// Seals secrets that lie in the database.
     pub sealer: Sealer,
     /// What the fleet is.
@@ -123,8 +126,8 @@ impl Fleet {
             longest_activation_ms: u64::from(settings.longest_activation_days) * 86_400_000,
             retention_ms: u64::from(settings.retention_days) * 86_400_000,
         };
-        let (nudge, publisher) = (Nudges::default(), Publisher::new());
-        Ok(Arc::new(Self { store, clock, sealer, settings, signer, nudge, publisher, webhooks, links }))
+        let (nudge, publisher, randomness) = (Nudges::default(), Publisher::new(), Randomness::system());
+        Ok(Arc::new(Self { store, clock, randomness, sealer, settings, signer, nudge, publisher, webhooks, links }))
     }
 }
 

@@ -13,7 +13,7 @@ pub mod model;
 mod notification;
 pub mod output;
 pub mod reconcile;
-mod retention;
+pub mod retention;
 pub mod rules;
 mod store;
 #[cfg(test)]

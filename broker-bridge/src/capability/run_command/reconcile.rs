@@ -33,19 +33,17 @@ const COMMANDS: usize = 64;
 
 /// Runs rounds until it is asked to stop, and removes what is old where there is nothing to send.
 pub async fn run(fleet: Arc<Fleet>, mut shutdown: Shutdown) {
-    let mut prune_at_ms = 0;
+    let began = tokio::time::Instant::now();
+    let mut retention = retention::Schedule::default();
+    let mut prunes = false;
     while !shutdown.is_requested() {
         let pause = match round(&fleet).await {
             Ok(Round { more: true, .. }) => continue,
-            Ok(_) if fleet.clock.now_ms() >= prune_at_ms => {
-                match retention::prune(&fleet).await {
-                    Ok(true) => {}
-                    Ok(false) => prune_at_ms = fleet.clock.now_ms().saturating_add(retention::PAUSE_MS),
-                    Err(error) => {
-                        tracing::error!(error = &error as &dyn std::error::Error, "old commands could not be removed");
-                        prune_at_ms = fleet.clock.now_ms().saturating_add(retention::PAUSE_MS);
-                    }
-                }
+            Ok(_) if prunes || retention.is_due(uptime_ms(began), fleet.clock.now_ms()) => {
+                prunes = retention::prune(&fleet).await.unwrap_or_else(|error| {
+                    tracing::error!(error = &error as &dyn std::error::Error, "old commands could not be removed");
+                    false
+                });
                 continue;
             }
             Ok(Round { next_due_ms, .. }) => {
@@ -64,6 +62,11 @@ pub async fn run(fleet: Arc<Fleet>, mut shutdown: Shutdown) {
             () = tokio::time::sleep(pause) => {}
         }
     }
+}
+
+/// How long ago that was, in milliseconds.
+fn uptime_ms(began: tokio::time::Instant) -> u64 {
+    u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What a round leaves.

@@ -8,13 +8,37 @@ use crate::platform::time::to_column;
 /// Most rows that one transaction removes: the writer must soon be free for what is urgent.
 const BATCH: i64 = 256;
 /// The pause after everything old was removed, in milliseconds.
-pub(super) const PAUSE_MS: u64 = 3_600_000;
+pub const PAUSE_MS: u64 = 3_600_000;
+/// How far the machine's clock may move against the time that passes and still count as right, in milliseconds.
+const EVEN_MS: u64 = 300_000;
+
+/// When old commands are removed: once the machine's clock has run evenly for [`PAUSE_MS`], and again after each further pause. A clock
+/// that stands in ten years for a moment, after a boot without a battery for example, must not take the fleet's history with it.
+#[derive(Debug, Default)]
+pub struct Schedule {
+    /// Since when the clock runs evenly: uptime and Unix time, in milliseconds.
+    even_since: Option<(u64, u64)>,
+}
+
+impl Schedule {
+    /// Whether it is time. `uptime_ms` counts from any moment and never jumps; `now_ms` is what the clock says.
+    pub fn is_due(&mut self, uptime_ms: u64, now_ms: u64) -> bool {
+        let (since_ms, began_ms) = *self.even_since.get_or_insert((uptime_ms, now_ms));
+        let passed_ms = uptime_ms.saturating_sub(since_ms);
+        let is_even = now_ms.abs_diff(began_ms.saturating_add(passed_ms)) <= EVEN_MS;
+        let is_due = is_even && passed_ms >= PAUSE_MS;
+        if is_due || !is_even {
+            self.even_since = Some((uptime_ms, now_ms));
+        }
+        is_due
+    }
+}
 
 /// Removes one batch; `true` when there may be more.
 ///
 /// # Errors
 /// What the database says; nothing was removed then.
-pub(super) async fn prune(fleet: &Fleet) -> Result<bool, StoreError> {
+pub async fn prune(fleet: &Fleet) -> Result<bool, StoreError> {
     // Removed in this order, so that what an interrupted removal leaves is found again.
     const REMOVE: [&str; 2] = [
         "DELETE FROM command_output WHERE (command_id, node_id, step, stream, chunk_offset) IN \
@@ -95,6 +119,21 @@ mod tests {
             .await;
         }
         id
+    }
+
+    #[test]
+    fn a_clock_that_jumps_removes_nothing_until_it_has_run_evenly_again() {
+        let (hour, ten_years) = (3_600_000, 10 * 365 * 86_400_000);
+        let mut schedule = Schedule::default();
+        assert!(!schedule.is_due(0, 1_000));
+        assert!(!schedule.is_due(hour - 1, 1_000 + hour - 1));
+        assert!(schedule.is_due(hour, 1_000 + hour + EVEN_MS), "it drifts, or is put right by a little");
+        let right = |uptime_ms: u64| 1_000 + uptime_ms;
+        assert!(!schedule.is_due(2 * hour, right(2 * hour) + ten_years), "in ten years");
+        assert!(!schedule.is_due(2 * hour + hour / 2, right(2 * hour + hour / 2)), "and back");
+        assert!(!schedule.is_due(3 * hour, right(3 * hour)));
+        assert!(schedule.is_due(3 * hour + hour / 2, right(3 * hour + hour / 2)));
+        assert!(!schedule.is_due(5 * hour, 0), "in 1970");
     }
 
     #[tokio::test]

@@ -217,6 +217,23 @@ impl<S: Send + Sync + 'static> Registry<S> {
         self.rest.get(path)
     }
 
+    /// Has `caller`, whose signature somebody else has verified, call an operation of SSM with a request as JSON; returns the response as
+    /// JSON. The way of the simulator, and of whatever else is inside the process: access and the service model's limits are checked as
+    /// for callers from outside.
+    ///
+    /// # Errors
+    /// What the operation answers; `UnknownOperationException` for one that has no endpoint, `AccessDeniedException` for a caller who may
+    /// not call it.
+    pub async fn call(&self, state: Arc<S>, caller: Caller, operation: &str, request: Bytes) -> Result<Vec<u8>, ApiError> {
+        let unknown = || ApiError::new("UnknownOperationException", format!("{operation} is no operation of this bridge"));
+        let endpoint = self.find(operation).ok_or_else(unknown)?;
+        if caller.access < endpoint.access {
+            return Err(ApiError::new("AccessDeniedException", format!("{} needs the role {}", endpoint.name, endpoint.access.name())));
+        }
+        self.validate(endpoint, &request)?;
+        endpoint.call(state, caller, request).await
+    }
+
     /// Checks a request against the service model. What is no JSON is left to the reader of the request's type, which says where.
     pub(super) fn validate(&self, endpoint: &Endpoint<S>, body: &[u8]) -> Result<(), ApiError> {
         let body = if body.is_empty() { b"{}".as_slice() } else { body };

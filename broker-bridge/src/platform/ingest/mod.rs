@@ -92,8 +92,9 @@ impl Presence {
         }
     }
 
-    /// What is kept, in an order in which it can be taken up. Nothing is kept any more.
-    fn release(&mut self) -> Vec<Arrival> {
+    /// What is kept, in an order in which it can be taken up: it comes before the next batch. Nothing is kept any more.
+    #[must_use]
+    pub fn release(&mut self) -> Vec<Arrival> {
         let Self { all_offline, nodes } = std::mem::take(self);
         all_offline.then_some(Arrival::Disconnected).into_iter().chain(nodes.into_values().map(Arrival::Message)).collect()
     }

@@ -125,11 +125,12 @@ impl Publisher {
         Self(Arc::new(shared))
     }
 
-    /// A publisher that counts as connected and puts everything into a channel that the caller holds.
-    #[cfg(test)]
-    pub(crate) fn into_channel(sender: &mpsc::Sender<Publish>) -> Self {
+    /// A publisher that counts as connected and puts everything into a channel that the caller holds: a bridge without a broker, for
+    /// tests and the simulator.
+    #[must_use]
+    pub fn into_channel(sender: &mpsc::Sender<Publish>) -> Self {
         let publisher = Self::new();
-        *publisher.0.sender.lock().unwrap() = Some(sender.downgrade());
+        *publisher.0.sender.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender.downgrade());
         publisher.0.connected.send_replace(true);
         publisher
     }
@@ -153,9 +154,9 @@ impl Publisher {
         self.0.connected.send_replace(since_ms.is_some());
     }
 
-    /// Lets a publisher of a test count as connected since then, or not at all.
-    #[cfg(test)]
-    pub(crate) fn pretend_connected(&self, since_ms: Option<u64>) {
+    /// Lets a publisher without a broker count as connected since then (Unix time in milliseconds), or not at all; for tests and the
+    /// simulator, where [`Publisher::into_channel`] made it.
+    pub fn pretend_connected(&self, since_ms: Option<u64>) {
         self.set_connected(since_ms);
     }
 

@@ -15,6 +15,7 @@ use crate::fleet::{Fleet, target};
 use crate::platform::http::{ApiError, Caller};
 use crate::platform::repeat;
 use crate::platform::time::to_column;
+use crate::randomness::Randomness;
 use flotilla_api::commands::{SendCommandRequest, SendCommandResult};
 use flotilla_protocol::capability::OrderPayload;
 use flotilla_protocol::capability::command::CommandOrder;
@@ -55,7 +56,7 @@ pub(crate) async fn send_command(fleet: &Fleet, caller: &Caller, request: SendCo
     let limits = Limits { concurrency: rates.concurrency.concurrency(total), errors: rates.errors.errors(total) };
 
     let now_ms = fleet.clock.now_ms();
-    let id = order_id(now_ms)?;
+    let id = order_id(&fleet.randomness, now_ms)?;
     let timeout_s = request.timeout_seconds.unwrap_or(DEFAULT_TIMEOUT_S);
     let timeout_ms = u64::try_from(timeout_s).unwrap_or(0) * 1000;
     let expires_ms = now_ms.saturating_add(timeout_ms);
@@ -254,9 +255,8 @@ fn requester(user: &str) -> String {
 }
 
 /// A UUIDv7, whose text sorts by time.
-fn order_id(now_ms: u64) -> Result<OrderId, ApiError> {
-    let mut random = [0; 10];
-    getrandom::fill(&mut random).map_err(|error| ApiError::internal(std::io::Error::other(error)))?;
+fn order_id(randomness: &Randomness, now_ms: u64) -> Result<OrderId, ApiError> {
+    let random = randomness.id_bytes::<10>().map_err(|error| ApiError::internal(std::io::Error::other(error)))?;
     Ok(OrderId(uuid::Builder::from_unix_timestamp_millis(now_ms, &random).into_uuid().into_bytes()))
 }
 
@@ -294,7 +294,8 @@ mod tests {
 
     #[test]
     fn order_ids_sort_by_time() {
-        let (earlier, later) = (order_id(1_000).unwrap(), order_id(1_001).unwrap());
+        let randomness = Randomness::system();
+        let (earlier, later) = (order_id(&randomness, 1_000).unwrap(), order_id(&randomness, 1_001).unwrap());
         assert!(earlier.to_string() < later.to_string());
         assert_eq!(earlier.0[6] >> 4, 7, "version 7");
     }

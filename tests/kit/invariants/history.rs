@@ -1,0 +1,240 @@
+//! What happened, as plain data: what nodes did, in the order in which they did it, and what the bridge's database says.
+
+use crate::effects::Effect;
+use flotilla_broker_bridge::capability::run_command::model::{Counts, InvocationState};
+use flotilla_protocol::status::Outcome;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A history. Nodes and orders go by their ids as text.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    /// What is known of each node.
+    pub nodes: BTreeMap<String, NodeHistory>,
+    /// Each command that the bridge's database holds.
+    pub commands: BTreeMap<String, CommandHistory>,
+    /// What the bridge wrote down about nodes.
+    pub notes: Vec<Note>,
+    /// Every fault is over and there was time for everything to end: what is open now stays open.
+    pub settled: bool,
+    /// The database was replaced by an older copy of itself. What it forgot it may never learn again, and gaps are no surprise.
+    pub restored: bool,
+    /// Messages that no bridge can read, sent as a node's.
+    pub poison_sent: u64,
+    /// Dead letters of the bridge.
+    pub dead_letters: u64,
+}
+
+/// How much of a node's life its entries hold. What is not known is not checked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Knowledge {
+    /// Every record of the journal that became durable is an entry.
+    pub journal: bool,
+    /// Every start is an entry.
+    pub starts: bool,
+    /// Every delivery is an entry.
+    pub deliveries: bool,
+}
+
+impl Knowledge {
+    /// Nothing is left out.
+    pub const WHOLE: Self = Self { journal: true, starts: true, deliveries: true };
+}
+
+/// What a node did.
+#[derive(Debug, Clone, Default)]
+pub struct NodeHistory {
+    /// In the order in which it happened.
+    pub entries: Vec<Entry>,
+    /// What the entries leave out.
+    pub knowledge: Knowledge,
+    /// The highest sequence for which the node took a receipt.
+    pub receipted_up_to: u64,
+    /// The sequence up to which the bridge's database has the node's reports.
+    pub bridge_head: u64,
+}
+
+/// One thing that happened on a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// When, on the test's own clock: milliseconds.
+    pub at_ms: u64,
+    /// To which order.
+    pub order: String,
+    /// What.
+    pub fact: Fact,
+}
+
+/// What happened to an order on a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fact {
+    /// It was delivered. `genuine`: to the node it is for, on its topic, not retained, as it was signed.
+    Delivered {
+        /// Whether the node may take it.
+        genuine: bool,
+    },
+    /// Its acceptance became durable.
+    Accepted,
+    /// That it never starts became durable: it was refused, or cancelled before it came.
+    Refused,
+    /// That it starts became durable.
+    Starting,
+    /// Its outcome became durable.
+    Ended(Outcome),
+    /// It began to run: a side effect. `trusted_ms`: what the trusted time was at least (Unix milliseconds), where that is known.
+    Started {
+        /// A lower bound of trusted time.
+        trusted_ms: Option<u64>,
+    },
+    /// Its processes are gone in good order.
+    JobOver,
+    /// Its run was cut off: nobody can know how far it came.
+    CutOff,
+    /// The node has taken a cancel for it.
+    CancelTaken,
+    /// A signed acceptance left the node.
+    SaidAccepted,
+    /// A signed refusal left the node.
+    SaidRejected,
+    /// A signed start left the node.
+    SaidStarted,
+    /// A signed outcome left the node.
+    SaidEnded(Outcome),
+    /// A message was refused without an answer, and the node did this many things for it all the same.
+    Dropped {
+        /// Records, starts and stops that followed from it.
+        effects: u64,
+    },
+}
+
+/// A command as the bridge has it.
+#[derive(Debug, Clone, Default)]
+pub struct CommandHistory {
+    /// The nodes that were frozen under its signature; where not known, those of its rows.
+    pub targets: BTreeSet<String>,
+    /// When it expires: Unix milliseconds.
+    pub not_after_ms: u64,
+    /// Longest run in milliseconds, where it is known.
+    pub time_out_ms: Option<u64>,
+    /// Lane and sequence, where it has a lane.
+    pub lane: Option<(u16, u64)>,
+    /// How many nodes may be busy at once; 0 where it is not known.
+    pub concurrency: i64,
+    /// The most that were busy at once as far as anybody looked.
+    pub most_in_flight: i64,
+    /// The counts in its row.
+    pub counts: Option<Counts>,
+    /// Its invocations by node.
+    pub invocations: BTreeMap<String, InvocationRow>,
+    /// The output that the bridge has in chunks.
+    pub output: Vec<OutputRows>,
+}
+
+/// Where an invocation stood at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// The state.
+    pub state: InvocationState,
+    /// Whether the node has signed it.
+    pub signed: bool,
+}
+
+/// An invocation as the bridge has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvocationRow {
+    /// Where it stands at the end.
+    pub now: Seen,
+    /// Where it was seen before, in the order of the looks.
+    pub before: Vec<Seen>,
+}
+
+impl InvocationRow {
+    /// A row that was looked at once.
+    #[must_use]
+    pub fn new(state: InvocationState, signed: bool) -> Self {
+        Self { now: Seen { state, signed }, before: Vec::new() }
+    }
+}
+
+/// What the bridge has of one stream of one step: the head of the result, and chunks in the order of their offsets.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OutputRows {
+    /// Whose.
+    pub node: String,
+    /// Of which step.
+    pub step: i64,
+    /// 0 is standard output.
+    pub stream: i64,
+    /// How many of the first bytes the node's result carries itself.
+    pub head: u64,
+    /// From and up to which byte each chunk goes.
+    pub pieces: Vec<(u64, u64)>,
+    /// How many bytes there must be at the end, where that is known.
+    pub wanted: Option<u64>,
+    /// Whether the bytes are those that were written, where that is known.
+    pub is_right: Option<bool>,
+}
+
+/// Something that the bridge wrote down about a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// About which.
+    pub node: String,
+    /// What: `gap`, `fork`, `dropped`.
+    pub kind: String,
+}
+
+impl History {
+    /// The history of a node, which begins when it is first asked for.
+    pub fn node(&mut self, node: &str) -> &mut NodeHistory {
+        self.nodes.entry(node.to_owned()).or_default()
+    }
+
+    /// The history of a command.
+    pub fn command(&mut self, order: &str) -> &mut CommandHistory {
+        self.commands.entry(order.to_owned()).or_default()
+    }
+
+    /// Takes what commands of a real node have written ([`crate::effects`]): `order_of` says which command wrote under a mark.
+    /// From then on the node's starts count as known.
+    pub fn effects<'a>(
+        &mut self,
+        node: &str,
+        effects: impl IntoIterator<Item = (&'a String, &'a Effect)>,
+        order_of: impl Fn(&str) -> Option<String>,
+    ) {
+        let of_node = self.node(node);
+        of_node.knowledge.starts = true;
+        for (mark, effect) in effects {
+            let Some(order) = order_of(mark) else { continue };
+            let starts = effect.starts.iter().map(|at| (*at, Fact::Started { trusted_ms: None }));
+            let ends = effect.ends.iter().map(|at| (*at, Fact::JobOver));
+            for (at_ns, fact) in starts.chain(ends) {
+                of_node.entries.push(Entry { at_ms: at_ns / 1_000_000, order: order.clone(), fact });
+            }
+        }
+        // Stable, so that a start stays before an end of the same millisecond.
+        of_node.entries.sort_by_key(|entry| entry.at_ms);
+    }
+}
+
+impl NodeHistory {
+    /// Adds what happened now.
+    pub fn add(&mut self, at_ms: u64, order: impl Into<String>, fact: Fact) {
+        self.entries.push(Entry { at_ms, order: order.into(), fact });
+    }
+
+    /// The outcome that became durable, or was at least said.
+    #[must_use]
+    pub fn outcome_of(&self, order: &str) -> Option<Outcome> {
+        self.entries.iter().filter(|entry| entry.order == order).find_map(|entry| match entry.fact {
+            Fact::Ended(outcome) | Fact::SaidEnded(outcome) => Some(outcome),
+            _ => None,
+        })
+    }
+
+    /// Whether this was ever so.
+    #[must_use]
+    pub fn has(&self, order: &str, wanted: impl Fn(&Fact) -> bool) -> bool {
+        self.entries.iter().any(|entry| entry.order == order && wanted(&entry.fact))
+    }
+}

@@ -1,0 +1,94 @@
+//! The network between nodes, broker and bridge: it loses, repeats, delays and mixes up; and a broker that keeps what it has seen.
+
+use crate::dice::Dice;
+use crate::fault::Fault;
+use crate::world::{Event, World};
+use flotilla_protocol::topic::Topic;
+
+/// Messages that a hostile broker keeps.
+const KEPT: usize = 400;
+
+#[derive(Debug)]
+pub(crate) struct Network {
+    dice: Dice,
+    /// Of a hundred messages so many are lost, repeated, delayed.
+    loss: u64,
+    duplicates: u64,
+    delays: u64,
+    /// What went by, topic and bytes.
+    pub(crate) kept: Vec<(String, Vec<u8>)>,
+}
+
+impl Network {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { dice: Dice::new(seed, 3), loss: 0, duplicates: 0, delays: 0, kept: Vec::new() }
+    }
+
+    pub(crate) fn spoil(&mut self, loss: u64, duplicates: u64, delays: u64) {
+        (self.loss, self.duplicates, self.delays) = (loss, duplicates, delays);
+    }
+
+    pub(crate) fn heal(&mut self) {
+        self.spoil(0, 0, 0);
+    }
+
+    fn keep(&mut self, topic: &str, payload: &[u8]) {
+        if self.kept.len() < KEPT {
+            self.kept.push((topic.to_owned(), payload.to_vec()));
+        } else {
+            let place = self.dice.index(KEPT);
+            self.kept[place] = (topic.to_owned(), payload.to_vec());
+        }
+    }
+
+    pub(crate) fn pick(&self, pick: usize) -> Option<(String, Vec<u8>)> {
+        self.kept.get(pick % self.kept.len().max(1)).cloned()
+    }
+}
+
+impl World {
+    /// After how many milliseconds copies of a message arrive.
+    fn copies(&mut self) -> Vec<u64> {
+        let network = &mut self.network;
+        let mut copies = vec![network.dice.between(1, 40)];
+        if network.dice.percent(network.loss) {
+            self.faults.add(Fault::Lost);
+            return Vec::new();
+        }
+        if network.dice.percent(network.delays) {
+            copies[0] += network.dice.between(100, 30_000);
+            self.faults.add(Fault::Reordered);
+        }
+        if network.dice.percent(network.duplicates) {
+            copies.push(copies[0] + network.dice.below(20_000));
+            self.faults.add(Fault::Duplicated);
+        }
+        copies
+    }
+
+    /// The bridge has published.
+    pub(crate) fn goes_down(&mut self, topic: String, payload: Vec<u8>) {
+        self.network.keep(&topic, &payload);
+        if let Ok(Topic::Down { node, .. }) = topic.parse::<Topic>()
+            && let Some(node) = self.index.get(&node).copied()
+            && self.broker_is_up
+            && !self.cut_off
+        {
+            let link = self.nodes[node].link;
+            for ms in self.copies() {
+                self.after(ms, Event::ToNode { node, link, topic: topic.clone(), payload: payload.clone() });
+            }
+        }
+    }
+
+    /// A node has published.
+    pub(crate) fn goes_up(&mut self, node: usize, topic: String, payload: Vec<u8>) {
+        self.network.keep(&topic, &payload);
+        if self.nodes[node].connected && !self.nodes[node].hole && self.bridge_is_connected() {
+            let life = self.bridge_life;
+            for ms in self.copies() {
+                self.after(ms, Event::ToBridge { life, topic: topic.clone(), payload: payload.clone() });
+            }
+        }
+    }
+}
