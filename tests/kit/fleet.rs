@@ -42,15 +42,23 @@ impl Fleet {
     /// When it does not come up; the bridge's words are in the message or the log.
     #[must_use]
     pub fn start(broker: Broker) -> Self {
+        Self::start_at(broker, None)
+    }
+
+    /// As [`Fleet::start`], with the bridge's home at a path, such as one on a disk of its own. It must be there until the fleet is dropped.
+    ///
+    /// # Panics
+    /// As [`Fleet::start`].
+    #[must_use]
+    pub fn start_at(broker: Broker, home: Option<&Path>) -> Self {
         let folder = tempfile::Builder::new().prefix("flotilla-").tempdir().expect("a temporary folder can be made");
         let ports = [(); 3].map(|()| Port::free());
         for name in ["logs", "nodes"] {
             std::fs::create_dir(folder.path().join(name)).expect("folders can be made");
         }
-        let home = Home::new(&folder.path().join("home"));
+        let home = home.map_or_else(|| Home::new(&folder.path().join("home")), Home::new);
         init(&home, &ports);
-        let settings = ClientSettings::from_operator_env(&home.operator_environment()).expect("init writes operator.env");
-        let client = Client::new(settings).expect("operator.env names an endpoint");
+        let client = new_client(&home);
         let mut fleet = Self { nodes: Vec::new(), mosquitto: None, client, bridge: None, broker, home, ports, folder };
         if broker == Broker::Mosquitto {
             let [_, listen, claim_listen] = fleet.addresses();
@@ -92,6 +100,13 @@ impl Fleet {
     pub fn kill_bridge(&mut self) {
         if let Some(bridge) = &mut self.bridge {
             bridge.kill();
+        }
+    }
+
+    /// Stops the bridge where it is, as a power cut does: it says nothing more. To be killed then.
+    pub fn freeze_bridge(&self) {
+        if let Some(bridge) = &self.bridge {
+            process::freeze(bridge.pid());
         }
     }
 
@@ -176,6 +191,15 @@ impl Fleet {
         [0, 1, 2].map(|index| self.ports[index].address())
     }
 
+    /// A further client of the operators, for another thread.
+    ///
+    /// # Panics
+    /// When the home cannot be read.
+    #[must_use]
+    pub fn another_client(&self) -> Client {
+        new_client(&self.home)
+    }
+
     /// The folder of the logs.
     #[must_use]
     pub fn logs(&self) -> PathBuf {
@@ -187,6 +211,11 @@ impl Fleet {
     pub fn bridge_log(&self) -> String {
         std::fs::read_to_string(self.logs().join("bridge.log")).unwrap_or_default()
     }
+}
+
+fn new_client(home: &Home) -> Client {
+    let settings = ClientSettings::from_operator_env(&home.operator_environment()).expect("init writes operator.env");
+    Client::new(settings).expect("operator.env names an endpoint")
 }
 
 fn init(home: &Home, ports: &[Port; 3]) {

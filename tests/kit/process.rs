@@ -1,5 +1,6 @@
 //! Children: the one place of the tests that starts processes. Each has a process group and a log of its own.
 
+use crate::clock;
 use crate::wait;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill, killpg};
@@ -157,6 +158,29 @@ pub fn signal(pid: i32, signal: Signal) {
     }
 }
 
+/// Stops all threads of a process where they are (SIGSTOP), and waits until none of them can do anything more but end the call of the
+/// kernel in which it waits for a disk.
+///
+/// # Panics
+/// When they do not stop.
+pub fn freeze(pid: i32) {
+    signal(pid, Signal::SIGSTOP);
+    let deadline = clock::now() + STOP_LIMIT;
+    while !is_frozen(pid) {
+        assert!(clock::now() < deadline, "process {pid} does not stop");
+        std::thread::yield_now();
+    }
+}
+
+/// Whether each thread is stopped, waits for a disk, or is gone.
+fn is_frozen(pid: i32) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return true };
+    threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("stat")).ok()).all(|stat| {
+        let state = stat.rsplit_once(')').and_then(|(_, fields)| fields.split_ascii_whitespace().next().map(str::to_owned));
+        matches!(state.as_deref(), Some("T" | "t" | "D" | "Z" | "X") | None)
+    })
+}
+
 /// A process of this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
@@ -199,18 +223,21 @@ pub fn kill_all_of(folder: &Path) {
 }
 
 /// Prints the end of every log of a folder.
-#[expect(clippy::print_stderr, reason = "a failed test shows what its processes said")]
 pub fn print_logs(folder: &Path) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     paths.sort();
-    for path in paths {
-        let text = std::fs::read(&path).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        let lines: Vec<&str> = text.lines().collect();
-        eprintln!("---- {} ({} lines)", path.display(), lines.len());
-        for line in lines.iter().skip(lines.len().saturating_sub(SHOWN_LINES)) {
-            eprintln!("{line}");
-        }
+    paths.iter().for_each(|path| print_log(path));
+}
+
+/// Prints the end of a log.
+#[expect(clippy::print_stderr, reason = "a failed test shows what its processes said")]
+pub fn print_log(path: &Path) {
+    let text = std::fs::read(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    eprintln!("---- {} ({} lines)", path.display(), lines.len());
+    for line in lines.iter().skip(lines.len().saturating_sub(SHOWN_LINES)) {
+        eprintln!("{line}");
     }
 }

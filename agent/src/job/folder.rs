@@ -175,6 +175,8 @@ impl JobFolder {
         match start::claim(self) {
             Ok(_) => Ok(true),
             Err(StartError::AlreadyStarted) => Ok(false),
+            // No folder: it could not even be made, and a job process needs it before anything else.
+            Err(StartError::Unrecorded { .. }) if matches!(self.path.try_exists(), Ok(false)) => Ok(true),
             Err(StartError::Unrecorded { source, .. }) => Err(failed(&self.path)(source)),
         }
     }

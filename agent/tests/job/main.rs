@@ -216,6 +216,15 @@ fn a_start_that_is_forbidden_never_happens() {
 }
 
 #[test]
+fn a_job_whose_folder_could_not_be_made_has_not_started_and_never_will() {
+    let job = Job::of(&["true"]);
+    job.folder.remove().unwrap();
+    assert_eq!(job.folder.state().unwrap(), JobState::NotStarted);
+    assert!(job.folder.forbid_start().unwrap(), "exec would wait for this job for ever");
+    assert!(!job.start().wait().success(), "a job process that comes too late finds nothing to run");
+}
+
+#[test]
 fn folders_are_private_and_listed() {
     use std::os::unix::fs::PermissionsExt as _;
     let jobs = tempfile::tempdir().unwrap();

@@ -1,0 +1,281 @@
+//! F2 and F3: exec and a job are killed before every call of a command's life, and fail at it; what came of the command is compared with what
+//! it really did.
+//!
+//! Without a broker: the real exec, its journal and the real jobs, and the test as link and bridge. The calls of a life are counted first; then
+//! each trial is one life with one fault, after which exec is started again and everything must settle.
+#![cfg(test)]
+
+use flotilla_protocol::id::OrderId;
+use flotilla_tests::history::{End, History};
+use flotilla_tests::lone::{Lone, Start};
+use flotilla_tests::random::Random;
+use flotilla_tests::strace::{self, DISK_CALLS, Fault, Injection, Point};
+use flotilla_tests::tally::{Broken, Kind, Tally, is_release, skipped, trials};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Within this a job's folder is removed where nothing fails.
+const REMOVAL: Duration = Duration::from_millis(500);
+
+/// Within this a job has begun, if it does.
+const BEGIN: Duration = Duration::from_millis(300);
+
+/// Which of the two is traced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Half {
+    /// Exec, from the moment at which it is ready.
+    Exec,
+    /// The job, with the whole of its short life.
+    Job,
+}
+
+/// What happens in the life that is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scenario {
+    /// A command runs and is good.
+    Plain,
+    /// A command fails with an exit code.
+    Failing,
+    /// A command writes more than its result can carry.
+    MuchOutput,
+    /// A command runs and is cancelled.
+    Cancelled,
+    /// Two commands at once.
+    Two,
+    /// Exec begins anew while a command runs. Where exec is traced, it is the second one, which finds the job again.
+    Recovery,
+}
+
+const RELEASE: [Scenario; 6] =
+    [Scenario::Plain, Scenario::Failing, Scenario::MuchOutput, Scenario::Cancelled, Scenario::Two, Scenario::Recovery];
+
+impl Scenario {
+    fn body(self) -> &'static str {
+        match self {
+            Self::Plain | Self::Two => "true",
+            Self::Failing => "exit 3",
+            Self::MuchOutput => "head -c 60000 /dev/zero",
+            Self::Cancelled => "sleep 30",
+            Self::Recovery => "sleep 0.3",
+        }
+    }
+
+    fn commands(self) -> usize {
+        if self == Self::Two { 2 } else { 1 }
+    }
+
+    /// The end that the command comes to where nothing of it was hit.
+    fn good_end(self) -> End {
+        match self {
+            Self::Plain | Self::MuchOutput | Self::Two | Self::Recovery => End::Succeeded,
+            Self::Failing => End::Failed,
+            Self::Cancelled => End::Cancelled,
+        }
+    }
+}
+
+struct Lives {
+    lone: Lone,
+    scenario: Scenario,
+    half: Half,
+    number: u64,
+}
+
+impl Lives {
+    fn new(scenario: Scenario, half: Half) -> Self {
+        Self { lone: Lone::default(), scenario, half, number: 0 }
+    }
+
+    fn begin(&mut self, injection: Option<&Injection>) {
+        let how = match self.half {
+            Half::Exec => Start::Traced(injection),
+            Half::Job => Start::JobTraced(injection),
+        };
+        self.lone.start(how);
+    }
+
+    /// One life of the scenario's commands with one fault, or none; the calls that were made before it began, and what broke.
+    fn live(&mut self, injection: Option<&Injection>) -> (BTreeMap<(u32, String), u64>, Vec<Broken>) {
+        let what = injection.map_or_else(|| "no fault".to_owned(), |injection| format!("{:?} at {}", injection.fault, injection.point));
+        let what = format!("{:?} of {:?}, {what}", self.half, self.scenario);
+        let is_recovery = self.scenario == Scenario::Recovery;
+        if is_recovery && self.half == Half::Exec {
+            self.lone.start(Start::Plain);
+        } else {
+            self.begin(injection);
+        }
+        assert!(self.lone.run_until(|lone| lone.bridge.hello.is_some()), "{what}: the node does not say hello");
+        let mut before = strace::counts(self.lone.trace());
+        let orders: Vec<(OrderId, String)> = (0..self.scenario.commands()).map(|_| self.send()).collect();
+        if is_recovery {
+            // The job must have left exec's process group, with which it would be killed; one that was hit before may never begin.
+            self.lone.run_for(BEGIN, |lone| lone.effects.read().len() >= usize::try_from(self.number).unwrap_or(usize::MAX));
+            before.clear();
+            match self.half {
+                Half::Exec => self.begin(injection),
+                Half::Job => self.lone.start(Start::Plain),
+            }
+        }
+        if self.scenario == Scenario::Cancelled {
+            self.lone.run_until(|lone| orders.iter().all(|(id, _)| lone.bridge.of(*id).has_progress));
+            for (id, _) in &orders {
+                let frame = self.lone.bridge.cancel(*id);
+                self.lone.say(&frame);
+            }
+        }
+        let broken = orders.iter().flat_map(|(id, mark)| self.settle(*id, mark, injection)).collect::<Vec<_>>();
+        let broken = broken.into_iter().chain(self.lone.bridge.take_broken());
+        (before, broken.map(|broken| Broken::new(broken.kind, format!("{what}: {}", broken.why))).collect())
+    }
+
+    fn send(&mut self) -> (OrderId, String) {
+        self.number += 1;
+        let mark = format!("c{}", self.number);
+        let mut id = [7; 16];
+        id[..8].copy_from_slice(&self.number.to_be_bytes());
+        let script = self.lone.effects.script(&mark, self.scenario.body());
+        self.lone.send(OrderId(id), &script);
+        (OrderId(id), mark)
+    }
+
+    /// Waits until an order has its end and the node has let go of it, sends it once more, and looks at what became of it.
+    fn settle(&mut self, id: OrderId, mark: &str, injection: Option<&Injection>) -> Vec<Broken> {
+        let mut broken = Vec::new();
+        let mut say = |holds: bool, why: &str| {
+            if !holds {
+                broken.push(Broken::new(Kind::Lost, format!("{mark}: {why}")));
+            }
+        };
+        say(self.lone.run_until(|lone| !lone.bridge.of(id).ends.is_empty()), "it comes to no end");
+        // What cannot be removed is removed by the next exec at the latest.
+        let is_kept = matches!(injection.map(|injection| injection.fault), Some(Fault::Error(_)))
+            && !self.lone.run_for(REMOVAL, |lone| !lone.keeps_folder(id));
+        if is_kept {
+            self.lone.start(Start::Plain);
+        }
+        say(self.lone.run_until(|lone| !lone.keeps_folder(id)), "the folder of its job stays");
+        say(self.lone.run_until(|lone| lone.bridge.hello.is_some()), "the node is not there");
+        let again = self.lone.bridge.again(id);
+        self.lone.say(&again);
+        self.lone.reconnect();
+        say(self.lone.run_until(|lone| lone.bridge.hello.is_some()), "the node is not back");
+        let held = self.lone.bridge.hello.as_ref().is_some_and(|hello| hello.held.contains(&id));
+        say(!held, "the node took it again (C6)");
+        let known = self.lone.bridge.of(id);
+        let effect = self.lone.effects.read().remove(mark).unwrap_or_default();
+        let history =
+            History { mark: mark.to_owned(), is_acknowledged: true, is_known: true, ends: known.ends.clone(), effect: effect.clone() };
+        broken.extend(history.check(&self.allowed(injection)));
+        if known.ends.contains(&End::Failed) && !effect.starts.is_empty() && self.scenario.good_end() == End::Succeeded {
+            let explained = known.result.as_ref().is_some_and(|result| !result.explanation.is_empty());
+            if !explained {
+                broken.push(Broken::new(Kind::Lost, format!("{mark}: it ran and failed, and nothing says why (C4)")));
+            }
+        }
+        broken
+    }
+
+    /// The ends that a fault excuses.
+    fn allowed(&self, injection: Option<&Injection>) -> Vec<End> {
+        let good = self.scenario.good_end();
+        match injection.map(|injection| (self.half, injection.fault)) {
+            // A cancel may come before the start as well as after the end.
+            None | Some((Half::Exec, Fault::Kill)) => vec![good],
+            Some((Half::Exec, Fault::Error(_))) => vec![good, End::Failed],
+            // Who kills a job interrupts it, unless it had not begun or was done.
+            Some((Half::Job, _)) => vec![good, End::Failed, End::Interrupted],
+        }
+    }
+
+    /// The points of one life without a fault.
+    fn points(&mut self) -> Vec<Point> {
+        let (before, broken) = self.live(None);
+        assert_eq!(broken, [], "without any fault");
+        let points = strace::points(&before, &strace::counts(self.lone.trace()));
+        assert!(points.len() > 10, "a life has more calls than {points:?}");
+        points
+    }
+
+    /// A trial; whether the fault happened in it.
+    fn trial(&mut self, injection: &Injection, tally: &mut Tally) -> bool {
+        let (_, broken) = self.live(Some(injection));
+        let happened = strace::has_happened(self.lone.trace(), injection.fault);
+        if happened || !broken.is_empty() {
+            tally.trial(broken);
+        }
+        happened
+    }
+
+    /// At the very end: nothing started later, either.
+    fn check_all(&self, tally: &mut Tally) {
+        for (mark, effect) in self.lone.effects.read() {
+            if effect.starts.len() > 1 {
+                tally.trial(vec![Broken::new(Kind::DoubleRun, format!("{mark} ran {} times in the end", effect.starts.len()))]);
+            }
+        }
+    }
+}
+
+/// In a life without chance every point would be reached; a few calls, such as a wake-up, are made in one life and not in the next.
+fn most(happened: usize, points: usize) -> bool {
+    happened * 10 >= points * 8
+}
+
+fn kill_at_every_call(half: Half, name: &str, in_ci: &[Scenario], budget: Duration) {
+    if let Err(why) = strace::available() {
+        return skipped(name, &why);
+    }
+    let random = Random::seeded(name);
+    let mut tally = Tally::new(name, &random, budget);
+    let scenarios = if is_release() { RELEASE.as_slice() } else { in_ci };
+    for scenario in scenarios {
+        let mut lives = Lives::new(*scenario, half);
+        let points = lives.points();
+        let happened = points.iter().filter(|point| lives.trial(&Injection { point: (*point).clone(), fault: Fault::Kill }, &mut tally));
+        let happened = happened.count();
+        assert!(most(happened, points.len()), "{scenario:?}: only {happened} of {} points were reached", points.len());
+        lives.check_all(&mut tally);
+    }
+    tally.finish();
+}
+
+#[test]
+fn f2_kill_exec_at_every_call() {
+    kill_at_every_call(Half::Exec, "F2 exec", &[Scenario::Plain, Scenario::Recovery], Duration::from_secs(120));
+}
+
+#[test]
+fn f2_kill_a_job_at_every_call() {
+    kill_at_every_call(Half::Job, "F2 job", &[Scenario::Plain], Duration::from_secs(120));
+}
+
+#[test]
+fn f3_calls_fail() {
+    if let Err(why) = strace::available() {
+        return skipped("F3", &why);
+    }
+    let mut random = Random::seeded("F3");
+    let mut tally = Tally::new("F3", &random, Duration::from_secs(120));
+    let scenarios: &[Scenario] = if is_release() { &RELEASE } else { &[Scenario::Plain] };
+    for scenario in scenarios {
+        for half in [Half::Exec, Half::Job] {
+            let mut lives = Lives::new(*scenario, half);
+            let points = strace::of_calls(&lives.points(), DISK_CALLS);
+            let errors = ["EIO", "ENOSPC"].map(Fault::Error);
+            let mut injections: Vec<Injection> =
+                errors.iter().flat_map(|fault| points.iter().map(|point| Injection { point: point.clone(), fault: *fault })).collect();
+            // In a release all of them, else as many as the tier says, chosen by the seed.
+            let wanted = usize::try_from(trials(50, u64::MAX)).unwrap_or(usize::MAX);
+            let (mut tried, mut happened) = (0, 0);
+            while happened < wanted && !injections.is_empty() {
+                let index = usize::try_from(random.below(u64::try_from(injections.len()).unwrap())).unwrap();
+                let injection = injections.swap_remove(index);
+                tried += 1;
+                happened += usize::from(lives.trial(&injection, &mut tally));
+            }
+            assert!(most(happened, tried), "{half:?} of {scenario:?}: only {happened} of {tried} points were reached");
+            lives.check_all(&mut tally);
+        }
+    }
+    tally.finish();
+}

@@ -1,0 +1,206 @@
+//! The bridge as a test plays it: it welcomes, delivers until an order is answered, checks the chain of reports, and gives receipts.
+
+use super::identity::Identity;
+use crate::clock;
+use crate::history::End;
+use crate::tally::{Broken, Kind};
+use flotilla_agent::frame::FromLink;
+use flotilla_protocol::capability::ReportPayload;
+use flotilla_protocol::capability::command::CommandResult;
+use flotilla_protocol::envelope::{Domain, Envelope};
+use flotilla_protocol::hello::{HelloBody, WelcomeBody};
+use flotilla_protocol::id::OrderId;
+use flotilla_protocol::report::{OutputBody, OutputReceiptBody, ReceiptBody, ReportBody};
+use flotilla_protocol::status::{Admission, Outcome};
+use flotilla_protocol::topic::{DownKind, Topic, UpKind};
+use flotilla_protocol::wire::{Check, decode, encode};
+use serde::de::DeserializeOwned;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Reports without a receipt come again after this, in milliseconds.
+const RESEND_MS: (u32, u32) = (100, 1000);
+
+/// What it knows of an order.
+#[derive(Debug, Default)]
+pub struct Known {
+    delivery: Vec<u8>,
+    cancel: Option<Vec<u8>>,
+    /// Whether the node has answered it.
+    pub is_answered: bool,
+    /// Whether the node has said that it starts.
+    pub has_progress: bool,
+    /// Every last word that came.
+    pub ends: BTreeSet<End>,
+    /// The result, as it came last.
+    pub result: Option<CommandResult>,
+    /// How much output came in chunks.
+    pub output_bytes: u64,
+}
+
+/// The bridge.
+#[derive(Debug, Default)]
+pub struct PlayedBridge {
+    identity: Identity,
+    orders: BTreeMap<OrderId, Known>,
+    chain: BTreeMap<u64, [u8; 32]>,
+    /// The last hello.
+    pub hello: Option<HelloBody>,
+    broken: Vec<Broken>,
+}
+
+impl PlayedBridge {
+    /// The keys.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Takes an order to deliver; the frame delivers it for the first time.
+    pub fn send(&mut self, id: OrderId, script: &str) -> FromLink {
+        let delivery = self.identity.delivery(id, script);
+        self.orders.insert(id, Known { delivery: delivery.clone(), ..Known::default() });
+        self.down(DownKind::Order, delivery)
+    }
+
+    /// The order once more, as a broker that keeps what it has seen would send it.
+    ///
+    /// # Panics
+    /// When it was never sent.
+    #[must_use]
+    pub fn again(&self, id: OrderId) -> FromLink {
+        self.down(DownKind::Order, self.orders.get(&id).expect("it was sent").delivery.clone())
+    }
+
+    /// Cancels an order, now and at every hello until it has ended.
+    ///
+    /// # Panics
+    /// When it was never sent.
+    pub fn cancel(&mut self, id: OrderId) -> FromLink {
+        let cancel = self.identity.cancel(id);
+        self.orders.get_mut(&id).expect("it was sent").cancel = Some(cancel.clone());
+        self.down(DownKind::Cancel, cancel)
+    }
+
+    /// What is known of an order.
+    ///
+    /// # Panics
+    /// When it was never sent.
+    #[must_use]
+    pub fn of(&self, id: OrderId) -> &Known {
+        self.orders.get(&id).expect("it was sent")
+    }
+
+    /// The broken promises that the messages showed, once.
+    pub fn take_broken(&mut self) -> Vec<Broken> {
+        std::mem::take(&mut self.broken)
+    }
+
+    fn down(&self, kind: DownKind, payload: Vec<u8>) -> FromLink {
+        let topic = Topic::Down { fleet: self.identity.fleet(), node: self.identity.node(), kind };
+        FromLink::Message { topic: topic.to_string(), retained: false, payload }
+    }
+
+    /// Takes what the node publishes and answers it.
+    ///
+    /// # Panics
+    /// When it is nothing that a node may publish: then the node is broken in another way.
+    pub fn take(&mut self, topic: &str, payload: &[u8]) -> Vec<FromLink> {
+        match topic.parse() {
+            Ok(Topic::Up { kind: UpKind::Hello, .. }) => self.welcome(payload),
+            Ok(Topic::Up { kind: UpKind::Report, .. }) => self.report(payload),
+            Ok(Topic::Up { kind: UpKind::Output, .. }) => self.output(payload),
+            _ => panic!("the node publishes on {topic}"),
+        }
+    }
+
+    fn open<T: DeserializeOwned + Check>(&self, domain: Domain, payload: &[u8]) -> (T, [u8; 32]) {
+        let envelope = Envelope::parse(payload, domain).expect("the node writes envelopes");
+        assert!(envelope.is_signed_by(&self.identity.node_key().verifying_key()), "the node signs what it says");
+        (decode(envelope.body()).expect("the node writes bodies"), flotilla_protocol::sha256(&[envelope.body()]))
+    }
+
+    fn welcome(&mut self, payload: &[u8]) -> Vec<FromLink> {
+        let (hello, _): (HelloBody, _) = self.open(Domain::Hello, payload);
+        let body = WelcomeBody {
+            node: self.identity.node(),
+            nonce: hello.nonce,
+            time_ms: clock::unix_ms(),
+            bundles: Vec::new(),
+            resend_minimum_ms: RESEND_MS.0,
+            resend_maximum_ms: RESEND_MS.1,
+            reconnect_spread_s: 0,
+        };
+        self.hello = Some(hello);
+        let mut down = vec![self.down(DownKind::Welcome, self.identity.signed_by_bridge(Domain::Welcome, &encode(&body)))];
+        for known in self.orders.values().filter(|known| known.ends.is_empty()) {
+            if !known.is_answered {
+                down.push(self.down(DownKind::Order, known.delivery.clone()));
+            }
+            down.extend(known.cancel.clone().map(|cancel| self.down(DownKind::Cancel, cancel)));
+        }
+        down
+    }
+
+    fn report(&mut self, payload: &[u8]) -> Vec<FromLink> {
+        let (report, hash): (ReportBody, _) = self.open(Domain::Report, payload);
+        let (last, head) = self.chain.last_key_value().map_or((0, [0; 32]), |(sequence, hash)| (*sequence, *hash));
+        if let Some(known) = self.chain.get(&report.sequence) {
+            self.require(*known == hash, &format!("report {} came with two contents", report.sequence));
+        } else if report.sequence == last + 1 {
+            self.require(report.previous == head, &format!("report {} does not follow from the one before", report.sequence));
+            self.chain.insert(report.sequence, hash);
+            self.apply(ReportPayload::decode(&report.payload).expect("the node writes payloads"));
+        } else {
+            // What lies between is still to come; without a receipt for it this one comes again.
+            return Vec::new();
+        }
+        let (up_to, head) = self.chain.last_key_value().map(|(sequence, hash)| (*sequence, *hash)).expect("one was just taken");
+        let receipt = ReceiptBody { node: report.node, stream: report.stream, boot: report.boot, up_to, head };
+        vec![self.down(DownKind::Receipt, self.identity.signed_by_bridge(Domain::Receipt, &encode(&receipt)))]
+    }
+
+    fn require(&mut self, holds: bool, why: &str) {
+        if !holds {
+            self.broken.push(Broken::new(Kind::DoubleRun, why.to_owned()));
+        }
+    }
+
+    fn apply(&mut self, payload: ReportPayload) {
+        let (order, end, result) = match payload {
+            ReportPayload::Admission(Admission::Accepted { order }) => (order, None, None),
+            ReportPayload::Admission(Admission::Rejected { order, .. }) => (order, Some(End::NeverStarts), None),
+            ReportPayload::CommandProgress(progress) => {
+                self.orders.entry(progress.order).or_default().has_progress = true;
+                (progress.order, None, None)
+            }
+            ReportPayload::CommandResult(result) => (result.order, Some(end_of(result.outcome)), Some(result)),
+            ReportPayload::Gap(_) | ReportPayload::MemoryLost(_) | ReportPayload::Unsupported(_) => return,
+        };
+        let known = self.orders.entry(order).or_default();
+        known.is_answered = true;
+        known.ends.extend(end);
+        known.result = result.or_else(|| known.result.take());
+    }
+
+    fn output(&mut self, payload: &[u8]) -> Vec<FromLink> {
+        let (output, _): (OutputBody, _) = self.open(Domain::Output, payload);
+        let known = self.orders.entry(output.order).or_default();
+        let length = u64::try_from(output.bytes.len()).unwrap_or(0);
+        if output.offset <= known.output_bytes {
+            known.output_bytes = known.output_bytes.max(output.offset + length);
+        }
+        let OutputBody { node, order, step, stream, .. } = output;
+        let receipt = OutputReceiptBody { node, order, step, stream, up_to: known.output_bytes };
+        vec![self.down(DownKind::OutputReceipt, self.identity.signed_by_bridge(Domain::OutputReceipt, &encode(&receipt)))]
+    }
+}
+
+fn end_of(outcome: Outcome) -> End {
+    match outcome {
+        Outcome::Succeeded => End::Succeeded,
+        Outcome::Failed | Outcome::TimedOut => End::Failed,
+        Outcome::Cancelled => End::Cancelled,
+        Outcome::Interrupted => End::Interrupted,
+        Outcome::Expired => End::NeverStarts,
+    }
+}
