@@ -18,7 +18,7 @@ use crate::capability::run_command;
 use crate::fleet::Fleet;
 use crate::fleet::activation::claim::{Enrolment, RefusalLog};
 use crate::platform::ingest::{self, take_batch};
-use crate::platform::mqtt::{Arrival, Connection, INBOUND_MESSAGES, MqttSettings};
+use crate::platform::mqtt::{Arrival, Connection, ConnectionEnd, INBOUND_MESSAGES, MqttSettings};
 use crate::platform::shutdown::{Shutdown, shutdown};
 use crate::settings::{BrokerMode, HomeError, Settings};
 use flotilla_link::{AddressError, BrokerAddress, TlsError};
@@ -55,6 +55,9 @@ pub enum DeviceError {
         /// Which one.
         part: &'static str,
     },
+    /// Another bridge has taken over the session with the broker.
+    #[error("another bridge of this fleet has connected to the broker, and took over from this one")]
+    TakenOver,
     /// The broker's address cannot be dialled.
     #[error("the broker's address cannot be used")]
     Address(#[from] AddressError),
@@ -133,12 +136,13 @@ impl Device {
         self.broker.as_ref().map(listeners)
     }
 
-    /// Returns when a part has ended by itself, which none ever should, with its name. [`Device::stop`] may be called afterwards.
-    pub async fn ended(&mut self) -> &'static str {
+    /// Returns when a part has ended by itself, which none ever should, or another bridge has taken over. [`Device::stop`] may be called
+    /// afterwards.
+    pub async fn ended(&mut self) -> ConnectionEnd {
         tokio::select! {
-            _ = &mut self.ingest => "ingest",
-            _ = &mut self.dispatch => "dispatch",
-            part = self.connection.ended() => part,
+            _ = &mut self.ingest => ConnectionEnd::Part("ingest"),
+            _ = &mut self.dispatch => ConnectionEnd::Part("dispatch"),
+            end = self.connection.ended() => end,
         }
     }
 
@@ -173,8 +177,18 @@ pub async fn run(fleet: Arc<Fleet>, settings: &Settings, mut shutdown: Shutdown)
     }
     let ended = tokio::select! {
         () = shutdown.requested() => Ok(()),
-        part = device.ended() => Err(DeviceError::Ended { part }),
+        end = device.ended() => Err(match end {
+            ConnectionEnd::TakenOver => DeviceError::TakenOver,
+            ConnectionEnd::Part(part) => DeviceError::Ended { part },
+        }),
     };
+    if matches!(ended, Err(DeviceError::TakenOver)) {
+        fleet.publisher.stand_aside();
+        if let Err(error) = settings.home.stand_aside(fleet.clock.now_ms()) {
+            let path = settings.home.stood_aside();
+            tracing::error!(%error, path = %path.display(), "the mark that keeps this home from starting again cannot be made");
+        }
+    }
     device.stop().await;
     ended
 }

@@ -41,6 +41,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "answered_call",
         sql: include_str!("platform/repeat/schema/202611220201_answered_call.sql"),
     },
+    Migration {
+        version: 202_611_220_310,
+        name: "node_quarantine",
+        sql: include_str!("fleet/node/schema/202611220310_node_quarantine.sql"),
+    },
 ];
 
 #[cfg(test)]

@@ -23,6 +23,6 @@ mod tls;
 
 pub use address::{AddressError, BrokerAddress};
 pub use backoff::BackoffLimits;
-pub use connection::{Event, Publish, StopReason, run};
+pub use connection::{Event, Publish, StopReason, run, run_until_taken_over};
 pub use settings::{Settings, SettingsError, Will};
 pub use tls::{TlsError, fleet_client, unverified_client};

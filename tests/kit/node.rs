@@ -46,6 +46,15 @@ impl Node {
         node
     }
 
+    /// Makes `other`, which was never registered, a copy of this node with everything that it knows. Stop this one before.
+    ///
+    /// # Panics
+    /// When it cannot be copied.
+    pub fn copy_to(&self, other: &Self) {
+        process::copy_folder(&self.state(), &other.state());
+        write(&other.folder.join("id"), self.id().as_bytes());
+    }
+
     /// Its state folder.
     #[must_use]
     pub fn state(&self) -> PathBuf {

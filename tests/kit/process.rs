@@ -41,6 +41,19 @@ pub fn command(program: &Path) -> Command {
     command
 }
 
+/// Copies a folder with everything in it and its modes. Only files and folders are copied.
+///
+/// # Panics
+/// When something of it cannot be copied.
+pub fn copy_folder(from: &Path, to: &Path) {
+    let mut copy = command(Path::new("/bin/cp"));
+    let copied = output({
+        copy.arg("-a").arg(from).arg(to);
+        copy
+    });
+    assert!(copied.status.success(), "{} cannot be copied: {}", from.display(), String::from_utf8_lossy(&copied.stderr));
+}
+
 /// Runs a command to its end and returns what it wrote.
 ///
 /// # Panics

@@ -8,6 +8,7 @@ use crate::command::init::{InitOptions, init};
 use crate::fleet::activation::claim::tests::sealed_claim;
 use crate::fleet::{self, Fleet};
 use crate::platform::http::{Api, Listener, Registry};
+use crate::platform::mqtt::ConnectionEnd;
 use crate::platform::shutdown::{ShutdownSwitch, shutdown};
 use crate::settings::Settings;
 use ed25519_dalek::SigningKey;
@@ -233,6 +234,6 @@ async fn a_part_that_ends_by_itself_is_named_and_the_rest_still_stops() {
     let mut bridge = Bridge::start(folder.path()).await;
     assert!(tokio::time::timeout(Duration::from_millis(200), bridge.device.ended()).await.is_err(), "everything runs");
     bridge.device.ingest.abort();
-    assert_eq!(tokio::time::timeout(PATIENCE, bridge.device.ended()).await.unwrap(), "ingest");
+    assert_eq!(tokio::time::timeout(PATIENCE, bridge.device.ended()).await.unwrap(), ConnectionEnd::Part("ingest"));
     bridge.stop().await;
 }

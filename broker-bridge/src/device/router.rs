@@ -7,6 +7,7 @@ use crate::capability::run_command::ingest as run_command;
 use crate::fleet::Fleet;
 use crate::fleet::activation::claim::{self, Enrolment};
 use crate::fleet::node::chain::{Head, Link, judge};
+use crate::fleet::node::recent::Recent;
 use crate::fleet::node::store::{self as node_store, KnownNode};
 use crate::platform::allowance::Allowance;
 use crate::platform::ingest::{Effects, Handler};
@@ -90,6 +91,8 @@ struct NodeNotes {
     known: Option<KnownNode>,
     /// The head of each chain, read once and written once.
     heads: BTreeMap<Stream, Head>,
+    /// The last reports of each chain that moved or was looked into, read once and written once.
+    recent: BTreeMap<Stream, Recent>,
     heard: bool,
 }
 
@@ -141,6 +144,9 @@ impl Handler for Router {
             if let Some(head) = notes.nodes.get(node).and_then(|notes| notes.heads.get(stream)) {
                 node_store::save_head(write, *node, *stream, head).await?;
             }
+            if let Some(recent) = notes.nodes.get(node).and_then(|notes| notes.recent.get(stream)) {
+                node_store::save_recent(write, *node, *stream, recent).await?;
+            }
         }
         if notes.noted {
             node_store::prune_notes(write).await?;
@@ -190,7 +196,7 @@ impl Router {
             b"" => return Ok(Ok(())),
             _ => return Ok(Err("neither 1 nor 0".to_owned())),
         };
-        if self.node(write, notes, node).await?.known.as_ref().is_none_or(|known| known.deregistered) {
+        if self.node(write, notes, node).await?.known.as_ref().is_none_or(|known| known.deregistered || known.quarantined) {
             return Ok(Ok(()));
         }
         let now_ms = self.fleet.clock.now_ms();
@@ -229,6 +235,10 @@ impl Router {
         if !known.key.as_ref().is_some_and(|key| envelope.is_signed_by(key)) {
             return Ok(Err("the node's signature does not fit".to_owned()));
         }
+        // Neither of two devices is believed, and neither is answered: both keep what they have to report.
+        if known.quarantined {
+            return Ok(Ok(()));
+        }
         node_notes.heard = true;
         match kind {
             UpKind::Hello => self.hello(write, notes, node, envelope.body()).await,
@@ -243,7 +253,7 @@ impl Router {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
             Entry::Vacant(entry) => {
                 let known = node_store::find(write.connection(), node).await?;
-                Ok(entry.insert(NodeNotes { known, heads: BTreeMap::new(), heard: false }))
+                Ok(entry.insert(NodeNotes { known, heads: BTreeMap::new(), recent: BTreeMap::new(), heard: false }))
             }
         }
     }
@@ -298,13 +308,13 @@ impl Router {
                 tracing::debug!(%node, sequence = report.sequence, head = head.sequence, "a report came before its turn");
                 return Ok(Ok(()));
             }
-            Link::Duplicate => {
+            Link::Duplicate if !self.recent(write, notes, node, report.stream).await?.contradicts(report.sequence, &hash) => {
                 notes.receipts.insert((node, report.stream));
                 return Ok(Ok(()));
             }
-            Link::Fork => {
+            Link::Duplicate | Link::Fork => {
                 let detail = format!("report {} contradicts what was committed up to {}", report.sequence, head.sequence);
-                self.note(write, notes, node, "fork", &detail, now_ms).await?;
+                self.quarantine(write, notes, node, &detail, now_ms).await?;
                 return Ok(Ok(()));
             }
             Link::Gap { missed } => {
@@ -316,9 +326,46 @@ impl Router {
         }
         // The chain goes on whatever the report says: what cannot be used is set aside and receipted.
         let verdict = self.payload(write, notes, node, &report, now_ms).await?;
+        self.recent(write, notes, node, report.stream).await?.add(report.sequence, &hash);
         self.node(write, notes, node).await?.heads.insert(report.stream, Head::after(&report, hash));
         notes.receipts.insert((node, report.stream));
         Ok(verdict)
+    }
+
+    /// The last reports of a chain, read once a batch.
+    async fn recent<'n>(
+        &self,
+        write: &mut Write<'_>,
+        notes: &'n mut BatchNotes,
+        node: NodeId,
+        stream: Stream,
+    ) -> Result<&'n mut Recent, StoreError> {
+        match self.node(write, notes, node).await?.recent.entry(stream) {
+            Entry::Occupied(entry) => Ok(entry.into_mut()),
+            Entry::Vacant(entry) => Ok(entry.insert(node_store::recent(write.connection(), node, stream).await?)),
+        }
+    }
+
+    /// Two devices speak under one identity, or one was put back to an older state. Nothing of it is taken up from here on and nothing is
+    /// sent to it, until somebody removes the node and registers each device anew.
+    async fn quarantine(
+        &self,
+        write: &mut Write<'_>,
+        notes: &mut BatchNotes,
+        node: NodeId,
+        detail: &str,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
+        if let Some(known) = &mut self.node(write, notes, node).await?.known {
+            known.quarantined = true;
+        }
+        if node_store::quarantine(write, node, now_ms).await? {
+            run_command::node_offline(write, node).await?;
+            let detail = format!("{detail}; nothing of it is taken up any more. Stop its copies, deregister it, and register each anew");
+            tracing::error!(%node, detail, "a node is quarantined: two devices have its identity, or it was put back to an older state");
+            self.note(write, notes, node, "fork", &detail, now_ms).await?;
+        }
+        Ok(())
     }
 
     /// THE LIST of who takes up what nodes report.

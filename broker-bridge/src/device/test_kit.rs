@@ -139,6 +139,11 @@ impl Kit {
         }
     }
 
+    /// From now on every attempt to publish fails, though the bridge counts as connected.
+    pub(crate) fn refuse_publishes(&mut self) {
+        self.sent.close();
+    }
+
     /// What was published since the last call.
     pub(crate) fn published(&mut self) -> Vec<(Topic, Vec<u8>)> {
         let mut published = Vec::new();

@@ -4,6 +4,7 @@ pub mod activation;
 pub mod document;
 pub mod group;
 pub mod node;
+mod overload;
 pub mod pace;
 pub mod signer;
 pub mod tag;

@@ -67,6 +67,28 @@ impl Home {
         self.0.join("fleet.db")
     }
 
+    /// `stood-aside`: there once another bridge has taken over from this home; the bridge does not start while it is.
+    #[must_use]
+    pub fn stood_aside(&self) -> PathBuf {
+        self.0.join("stood-aside")
+    }
+
+    /// Marks that another bridge has taken over, at this Unix time in milliseconds. The mark is on disk when this returns.
+    ///
+    /// # Errors
+    /// What the system says; a mark that is there already is none.
+    pub fn stand_aside(&self, now_ms: u64) -> std::io::Result<()> {
+        let text = format!(
+            "Another bridge of this fleet took over at Unix time {} s.\n\
+             If that bridge is stopped for good and this home is to go on, remove this file and start the bridge again.\n",
+            now_ms / 1000
+        );
+        match files::create_secret(&self.stood_aside(), text.as_bytes()) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+            made => made.and_then(|()| files::sync_folder(&self.0)),
+        }
+    }
+
     /// `seal.key`: 32 bytes, under which secrets in the database are sealed.
     #[must_use]
     pub fn seal_key(&self) -> PathBuf {

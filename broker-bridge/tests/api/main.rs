@@ -10,6 +10,8 @@ mod notifications;
 #[expect(clippy::unwrap_used, reason = "a failing step of a test's set-up ends the test")]
 mod output;
 #[expect(clippy::unwrap_used, reason = "a failing step of a test's set-up ends the test")]
+mod pressure;
+#[expect(clippy::unwrap_used, reason = "a failing step of a test's set-up ends the test")]
 mod repeated_calls;
 #[expect(clippy::unwrap_used, reason = "a failing step of a test's set-up ends the test")]
 mod support;

@@ -5,19 +5,23 @@
 //! the nodes saw of a command is its [`Course`]: who started it, how often, and how many had it at once. The simulated fleet is told what
 //! to do by the one who owns it, and is gone, with every connection, when it is dropped.
 
+mod account;
 mod behaviour;
 mod course;
 mod enrol;
 mod journal;
 mod node;
 
+pub use account::Run;
 pub use behaviour::{Behaviour, End, Play, script_of};
 pub use course::Course;
 
 use crate::clock;
+use account::Account;
 use course::Courses;
 use flotilla_protocol::enrolment::Activation;
 use node::Node;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -46,6 +50,7 @@ pub(crate) struct World {
     origin: Instant,
     behaviour: Behaviour,
     courses: Mutex<Courses>,
+    account: Mutex<Account>,
     /// A permit is held while a node makes its first connection after it was told to be online.
     handshakes: Arc<Semaphore>,
 }
@@ -54,6 +59,10 @@ impl World {
     /// The uptime of every node, in milliseconds.
     fn now_ms(&self) -> u64 {
         u64::try_from(clock::now().saturating_duration_since(self.origin).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn account(&self) -> MutexGuard<'_, Account> {
+        self.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn courses(&self) -> MutexGuard<'_, Courses> {
@@ -76,6 +85,7 @@ impl SimulatedFleet {
             origin: clock::now(),
             behaviour,
             courses: Mutex::new(Courses::default()),
+            account: Mutex::new(Account::default()),
             handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
         };
         let mut fleet = Self { ids: Vec::new(), online: Vec::new(), world: Arc::new(world), runtime: None };
@@ -113,6 +123,13 @@ impl SimulatedFleet {
     pub fn course(&self, command: &str) -> Course {
         let order = command.parse().expect("the id of a command");
         self.world.courses().of(order)
+    }
+
+    /// Everything that the nodes have started and ended so far, by the command's id and the node's.
+    #[must_use]
+    pub fn runs(&self) -> BTreeMap<(String, String), Run> {
+        let runs = self.world.account().runs();
+        runs.into_iter().map(|((order, node), run)| ((order.to_string(), self.ids[node].clone()), run)).collect()
     }
 
     /// How long the fleet has been there.

@@ -200,7 +200,8 @@ impl Node {
                     self.core.handle(input, self.world.now_ms());
                 }
                 Output::RecoverJob { .. } => unreachable!("a simulated node is never started again"),
-                Output::ForgetJob { .. } | Output::Refused { .. } | Output::SpreadReconnect { .. } => {}
+                Output::ForgetJob { order } => self.world.account().receipted(order, self.index),
+                Output::Refused { .. } | Output::SpreadReconnect { .. } => {}
             }
         }
         self.journal.compact_if_needed(&self.core);
@@ -212,7 +213,10 @@ impl Node {
                 let order: OrderBody = decode(body).expect("the core keeps orders that it has read");
                 self.world.courses().accepted(order.id);
             }
-            Record::Ended { order, .. } => self.world.courses().ended(*order),
+            Record::Ended { order, .. } => {
+                self.world.courses().ended(*order);
+                self.world.account().ended(*order, self.index);
+            }
             _ => {}
         }
         self.journal.append(record);
@@ -221,6 +225,7 @@ impl Node {
     fn start(&mut self, order: OrderId, command: Box<CommandOrder>) {
         let started_ms = self.world.now_ms();
         self.world.courses().started(order, self.index, started_ms);
+        self.world.account().started(order, self.index);
         let play = (self.world.behaviour)(self.index, &command);
         let after_ms = u64::try_from(play.after.as_millis()).unwrap_or(u64::MAX);
         let ends_ms = (play.end != End::Never).then(|| started_ms.saturating_add(after_ms));

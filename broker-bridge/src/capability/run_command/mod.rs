@@ -7,6 +7,8 @@
 //! A command's invocations are inserted with it in one transaction, so whoever has its id can read them. Dispatch
 //! ([`reconcile`]) sends what MaxConcurrency and MaxErrors allow, and again until the node answers.
 
+#[cfg(test)]
+mod after_commit_tests;
 pub mod api;
 pub mod ingest;
 pub mod model;

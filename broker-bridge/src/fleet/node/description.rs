@@ -15,6 +15,7 @@ pub(super) struct Description {
     pub(super) iam_role: String,
     pub(super) registered_ms: i64,
     pub(super) online: i64,
+    pub(super) quarantined_ms: Option<i64>,
     pub(super) last_seen_ms: i64,
     pub(super) agent_version: String,
     pub(super) platform_name: String,
@@ -26,7 +27,11 @@ pub(super) struct Description {
 
 impl Description {
     pub(super) fn ping_status(&self) -> &'static str {
-        if self.online == 0 { "ConnectionLost" } else { "Online" }
+        match (self.quarantined_ms, self.online) {
+            (Some(_), _) => "Inactive",
+            (None, 0) => "ConnectionLost",
+            (None, _) => "Online",
+        }
     }
 }
 
@@ -45,7 +50,7 @@ pub(super) async fn page(
     size: i64,
 ) -> Result<(Vec<Description>, Option<String>), ApiError> {
     let mut query = QueryBuilder::new(
-        "SELECT node_id, activation_id, name, iam_role, registered_ms, online, last_seen_ms, agent_version, platform_name, \
+        "SELECT node_id, activation_id, name, iam_role, registered_ms, online, quarantined_ms, last_seen_ms, agent_version, platform_name, \
          platform_version, architecture, computer_name, ip_address FROM node WHERE deregistered_ms IS NULL",
     );
     words.apply(&mut query, filters, fleet).await?;

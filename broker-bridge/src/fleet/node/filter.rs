@@ -15,6 +15,9 @@ const MAXIMUM_VERSIONS: i64 = 1_000;
 const KEYS: &str = "InstanceIds, AgentVersion, PingStatus, PlatformTypes, ActivationIds, IamRole, ResourceType, AssociationStatus, \
                     SourceTypes, SourceIds, tag-key or tag:<key>";
 
+/// A quarantined node is known by its id only and not by what it says, so it is shown as one that is not used.
+const PING_STATUS: &str = "CASE WHEN quarantined_ms IS NOT NULL THEN 'Inactive' WHEN online = 1 THEN 'Online' ELSE 'ConnectionLost' END";
+
 /// How values are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operator {
@@ -87,7 +90,7 @@ impl Words {
             "IamRole" => self.column(query, "iam_role", filter),
             "PingStatus" => {
                 self.one_of(filter, &["Online", "ConnectionLost", "Inactive"])?;
-                self.column(query, "CASE online WHEN 1 THEN 'Online' ELSE 'ConnectionLost' END", filter)
+                self.column(query, PING_STATUS, filter)
             }
             // Every node of a fleet runs Linux and is a managed instance that stands for itself.
             "PlatformTypes" | "PlatformType" => {

@@ -1,13 +1,16 @@
 //! A node is a device that registered with an activation and proved its key; its row is the fleet's memory of it.
 //!
 //! A node is *online* between its hello (or the broker's word that it is connected) and its will. A node that was deregistered
-//! keeps its row, so that its key stays refused for ever; what it sends is ignored.
+//! keeps its row, so that its key stays refused for ever; what it sends is ignored. A node whose reports contradict each other is
+//! *quarantined*: two devices have its identity, or one was put back to an older state, and until somebody has looked nothing of it is
+//! taken up and nothing is sent to it.
 
 pub mod api;
 pub mod chain;
 mod description;
 mod filter;
 mod properties;
+pub mod recent;
 pub mod store;
 #[cfg(test)]
 mod tests;

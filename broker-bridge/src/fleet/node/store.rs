@@ -1,6 +1,7 @@
 //! The SQL of nodes.
 
 use super::chain::Head;
+use super::recent::Recent;
 use crate::platform::store::{StoreError, Write};
 use crate::platform::time::{from_column, to_column};
 use ed25519_dalek::VerifyingKey;
@@ -20,6 +21,8 @@ pub struct KnownNode {
     pub key: Option<VerifyingKey>,
     /// Whether it was removed from the fleet.
     pub deregistered: bool,
+    /// Whether two devices speak under its identity, as far as its reports say.
+    pub quarantined: bool,
 }
 
 /// Reads a node.
@@ -27,13 +30,15 @@ pub struct KnownNode {
 /// # Errors
 /// What the database says.
 pub async fn find(connection: &mut SqliteConnection, node: NodeId) -> Result<Option<KnownNode>, StoreError> {
-    let row: Option<(Vec<u8>, Option<i64>)> = sqlx::query_as("SELECT identity_key, deregistered_ms FROM node WHERE node_id = $1")
-        .bind(node.to_string())
-        .fetch_optional(connection)
-        .await?;
-    Ok(row.map(|(key, deregistered_ms)| KnownNode {
+    let row: Option<(Vec<u8>, Option<i64>, Option<i64>)> =
+        sqlx::query_as("SELECT identity_key, deregistered_ms, quarantined_ms FROM node WHERE node_id = $1")
+            .bind(node.to_string())
+            .fetch_optional(connection)
+            .await?;
+    Ok(row.map(|(key, deregistered_ms, quarantined_ms)| KnownNode {
         key: <[u8; 32]>::try_from(key.as_slice()).ok().and_then(|key| VerifyingKey::from_bytes(&key).ok()),
         deregistered: deregistered_ms.is_some(),
+        quarantined: quarantined_ms.is_some(),
     }))
 }
 
@@ -163,6 +168,46 @@ pub async fn touch(write: &mut Write<'_>, node: NodeId, now_ms: u64) -> Result<(
     sqlx::query("UPDATE node SET last_seen_ms = $2 WHERE node_id = $1")
         .bind(node.to_string())
         .bind(to_column(now_ms))
+        .execute(write.connection())
+        .await?;
+    Ok(())
+}
+
+/// Quarantines a node, which counts as not connected from then on; `false` where it was quarantined before.
+///
+/// # Errors
+/// What the database says.
+pub async fn quarantine(write: &mut Write<'_>, node: NodeId, now_ms: u64) -> Result<bool, StoreError> {
+    let done = sqlx::query("UPDATE node SET quarantined_ms = $2, online = 0 WHERE node_id = $1 AND quarantined_ms IS NULL")
+        .bind(node.to_string())
+        .bind(to_column(now_ms))
+        .execute(write.connection())
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Reads the hashes of a chain's last reports.
+///
+/// # Errors
+/// What the database says.
+pub async fn recent(connection: &mut SqliteConnection, node: NodeId, stream: Stream) -> Result<Recent, StoreError> {
+    let row: Option<Option<Vec<u8>>> = sqlx::query_scalar("SELECT recent FROM node_stream WHERE node_id = $1 AND stream = $2")
+        .bind(node.to_string())
+        .bind(stream_column(stream))
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.flatten().map(|bytes| Recent::decode(&bytes)).unwrap_or_default())
+}
+
+/// Writes the hashes of a chain's last reports, where the chain has a head.
+///
+/// # Errors
+/// What the database says.
+pub async fn save_recent(write: &mut Write<'_>, node: NodeId, stream: Stream, recent: &Recent) -> Result<(), StoreError> {
+    sqlx::query("UPDATE node_stream SET recent = $3 WHERE node_id = $1 AND stream = $2")
+        .bind(node.to_string())
+        .bind(stream_column(stream))
+        .bind(recent.encode())
         .execute(write.connection())
         .await?;
     Ok(())

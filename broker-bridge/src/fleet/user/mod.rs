@@ -87,4 +87,8 @@ impl Identities for Fleet {
     fn now_ms(&self) -> u64 {
         self.clock.now_ms()
     }
+
+    fn refusal(&self) -> Option<ApiError> {
+        self.overload()
+    }
 }

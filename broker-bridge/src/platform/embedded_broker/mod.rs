@@ -53,11 +53,11 @@ const MAX_RETAINED: usize = 256;
 /// Messages on their way to a node that it has not acknowledged.
 const NODE_WINDOW: u16 = 64;
 /// Messages on their way to a bridge that it has not acknowledged.
-const BRIDGE_WINDOW: u16 = 1_024;
+const BRIDGE_WINDOW: u16 = 256;
 /// Messages waiting between the router and a node's connection before they go to its queue.
 const NODE_CHANNEL: usize = 64;
 /// The same for a bridge, which takes the reports of all nodes.
-const BRIDGE_CHANNEL: usize = 4_096;
+const BRIDGE_CHANNEL: usize = 1_024;
 /// Subscriptions of a node: its own, the fleet's, and room.
 const NODE_SUBSCRIPTIONS: usize = 16;
 /// Subscriptions of a bridge: two for each of 256 shards, the claims, and room.

@@ -50,10 +50,16 @@ impl ApiError {
         Self::new("AccessDeniedException", message)
     }
 
-    /// Too much at once: SDKs wait and try again.
+    /// Too much at once: status 429, with `Retry-After`. SDKs wait and try again, by this name and by the status.
     #[must_use]
     pub fn throttling(message: impl Into<String>) -> Self {
-        Self::new("ThrottlingException", message)
+        Self::new("ThrottlingException", message).with_status(StatusCode::TOO_MANY_REQUESTS)
+    }
+
+    /// This bridge does not serve any more, and another one does: status 503.
+    #[must_use]
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::new("ServiceUnavailable", message).with_status(StatusCode::SERVICE_UNAVAILABLE)
     }
 
     pub(super) fn with_status(mut self, status: StatusCode) -> Self {

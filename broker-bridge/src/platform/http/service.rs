@@ -14,15 +14,17 @@ use flotilla_api::{ErrorBody, groups, operations};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zeroize::Zeroizing;
 
 /// Largest request, in bytes: a document of 64 KB with every character escaped fits several times.
 pub const MAXIMUM_BODY_BYTES: usize = 1024 * 1024;
 /// Longest time for one request, its body included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// Most requests at once; one more is throttled.
+/// Most requests at once; one more is throttled. A change counts until it is done, also when its caller has hung up.
 const MAXIMUM_REQUESTS: usize = 256;
+/// After how many seconds a throttled caller is asked to come again.
+const RETRY_AFTER_S: &str = "1";
 
 /// Whose access key it is, and the secret to verify with.
 #[derive(Debug)]
@@ -40,6 +42,9 @@ pub trait Identities: Send + Sync + 'static {
 
     /// Unix time in milliseconds.
     fn now_ms(&self) -> u64;
+
+    /// Why no call that changes something is taken now, because too much waits already.
+    fn refusal(&self) -> Option<ApiError>;
 }
 
 /// The endpoints with their state and their limits.
@@ -48,7 +53,7 @@ pub struct Api<S> {
     state: Arc<S>,
     registry: Registry<S>,
     seen: SeenSignatures,
-    requests: Semaphore,
+    requests: Arc<Semaphore>,
 }
 
 impl<S: Identities> Api<S> {
@@ -56,7 +61,7 @@ impl<S: Identities> Api<S> {
     #[must_use]
     pub fn new(state: Arc<S>, registry: Registry<S>) -> Self {
         let seen = SeenSignatures::new(state.now_ms());
-        Self { state, registry, seen, requests: Semaphore::new(MAXIMUM_REQUESTS) }
+        Self { state, registry, seen, requests: Arc::new(Semaphore::new(MAXIMUM_REQUESTS)) }
     }
 
     /// The routes: the operations at `POST /`, those of resource groups at their own addresses, and `GET /health`, which needs no
@@ -77,7 +82,7 @@ impl<S: Identities> Api<S> {
     }
 
     /// Who calls what, and what comes of it.
-    async fn perform(&self, door: Door, request: Request, seen: &mut Seen) -> Result<Vec<u8>, ApiError> {
+    async fn perform(&self, door: Door, request: Request, permit: OwnedSemaphorePermit, seen: &mut Seen) -> Result<Vec<u8>, ApiError> {
         let (parts, body) = request.into_parts();
         let query = parts.uri.query().unwrap_or_default();
         if door == Door::Root && parts.uri.query().is_some() {
@@ -101,6 +106,9 @@ impl<S: Identities> Api<S> {
             return Err(ApiError::access_denied(format!("{user} is {has}; {} needs the role {needs}", endpoint.name)));
         }
         if endpoint.access > Access::Viewer {
+            if let Some(refusal) = self.state.refusal() {
+                return Err(refusal);
+            }
             self.admit_once(&presented, &parts.headers)?;
         }
         let body = if query.is_empty() { body } else { rest::with_parameters(&body, query, endpoint.query)?.into() };
@@ -113,7 +121,12 @@ impl<S: Identities> Api<S> {
             return call.await;
         }
         // In a task of its own: a client that hangs up, or our time limit, must not cut a change off between its commit and what follows.
-        tokio::spawn(call).await.unwrap_or_else(|error| Err(ApiError::internal(error)))
+        let whole = async move {
+            let answer = call.await;
+            drop(permit);
+            answer
+        };
+        tokio::spawn(whole).await.unwrap_or_else(|error| Err(ApiError::internal(error)))
     }
 
     /// The endpoint that a request is for.
@@ -197,9 +210,9 @@ struct Seen {
 async fn answer<S: Identities>(api: Arc<Api<S>>, door: Door, request: Request) -> Response<Body> {
     let request_id = request_id();
     let mut seen = Seen::default();
-    let result = match api.requests.try_acquire() {
+    let result = match Arc::clone(&api.requests).try_acquire_owned() {
         Err(_) => Err(ApiError::throttling(format!("more than {MAXIMUM_REQUESTS} requests at once; try again"))),
-        Ok(_permit) => tokio::time::timeout(REQUEST_TIMEOUT, api.perform(door, request, &mut seen)).await.unwrap_or_else(|_| {
+        Ok(permit) => tokio::time::timeout(REQUEST_TIMEOUT, api.perform(door, request, permit, &mut seen)).await.unwrap_or_else(|_| {
             Err(ApiError::new("RequestTimeoutException", format!("the request took longer than {} s", REQUEST_TIMEOUT.as_secs())))
         }),
     };
@@ -240,6 +253,9 @@ fn answer_error(error: &ApiError, door: Door, request_id: &str) -> Response<Body
     let body = ErrorBody::new(kind, error.message.as_str());
     let body = serde_json::to_vec(&body).unwrap_or_else(|_| b"{\"__type\":\"InternalServerError\"}".to_vec());
     let mut response = response(status, body, door, request_id);
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+    }
     if let (Door::Path(_), Ok(kind)) = (door, HeaderValue::from_str(kind)) {
         response.headers_mut().insert(groups::ERROR_HEADER, kind);
     }

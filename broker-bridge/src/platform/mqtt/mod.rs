@@ -10,22 +10,26 @@ use flotilla_link::{BackoffLimits, BrokerAddress, Event, Publish, Settings, Stop
 use flotilla_protocol::id::FleetId;
 use flotilla_protocol::topic::{Topic, bridge_filters};
 use flotilla_protocol::wire::MAXIMUM_MESSAGE_BYTES;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 /// Messages on their way out that the broker has not taken.
-pub const OUTBOUND_MESSAGES: usize = 8_192;
-/// Messages that came in and wait to be taken up; beyond, the broker is slowed down.
-pub const INBOUND_MESSAGES: usize = 2_048;
+///
+/// A message has at most 64 KiB, so this and the two below bound bytes too: 128, 32 and 49 MiB when all are as large as they may be.
+pub const OUTBOUND_MESSAGES: usize = 2_048;
+/// Messages that came in and wait to be taken up, two batches; beyond, the broker is slowed down.
+pub const INBOUND_MESSAGES: usize = 512;
+/// Messages on their way out at which a caller of the API is asked to come again: half is left to receipts and what is sent again.
+const OUTBOUND_CROWDED: usize = OUTBOUND_MESSAGES / 2;
 /// Events between the link and this module: small, since it only passes them on.
 const LINK_EVENTS: usize = 256;
 /// The largest packet: a message of 64 KiB, its topic and the packet's head.
 const MAXIMUM_PACKET_BYTES: u32 = 128 * 1024;
-/// Publishes in flight in each direction.
-const IN_FLIGHT: u16 = 1_024;
+/// Publishes in flight in each direction. The link keeps up to three times as many events that nobody has taken.
+const IN_FLIGHT: u16 = 256;
 /// How often the broker is asked whether it still lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How long the connection may take to end.
@@ -102,6 +106,8 @@ struct Shared {
     /// When the connection was made: Unix time in milliseconds; it counts only while there is one.
     connected_since_ms: AtomicU64,
     next_id: AtomicU64,
+    /// Another bridge has taken over: nothing goes out any more.
+    stands_aside: AtomicBool,
     dropped: Dropped,
 }
 
@@ -120,6 +126,7 @@ impl Publisher {
             connected: watch::Sender::new(false),
             connected_since_ms: AtomicU64::new(0),
             next_id: AtomicU64::new(1),
+            stands_aside: AtomicBool::new(false),
             dropped: Dropped::default(),
         };
         Self(Arc::new(shared))
@@ -166,6 +173,23 @@ impl Publisher {
         &self.0.dropped
     }
 
+    /// From now on nothing goes out, because another bridge speaks to the nodes.
+    pub fn stand_aside(&self) {
+        self.0.stands_aside.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether another bridge speaks to the nodes, and this one must promise nothing any more.
+    #[must_use]
+    pub fn stands_aside(&self) -> bool {
+        self.0.stands_aside.load(Ordering::SeqCst)
+    }
+
+    /// Whether so much waits for the broker that nobody should ask for more to be sent. Without a connection nothing waits here.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        self.sender().is_some_and(|sender| sender.max_capacity() - sender.capacity() >= OUTBOUND_CROWDED)
+    }
+
     /// Puts a message into the queue without waiting; `false` when there is no place or no connection, and it is dropped.
     pub fn try_publish(&self, message: Outbound) -> bool {
         let sent = self.sender().is_some_and(|sender| sender.try_send(self.packet(message)).is_ok());
@@ -201,7 +225,7 @@ impl Publisher {
     }
 
     fn sender(&self) -> Option<mpsc::Sender<Publish>> {
-        if !self.is_connected() {
+        if !self.is_connected() || self.stands_aside() {
             return None;
         }
         // A poisoned lock holds a sender that is as good as before.
@@ -235,7 +259,7 @@ impl Connection {
             in_flight: IN_FLIGHT,
             backoff: BACKOFF,
         };
-        let link = tokio::spawn(flotilla_link::run(link, queue, events));
+        let link = tokio::spawn(flotilla_link::run_until_taken_over(link, queue, events));
         let pump = tokio::spawn(pump(settings.fleet, settings.clock.clone(), publisher.clone(), happened, arrivals));
         Self { publishes, link, pump }
     }
@@ -262,13 +286,31 @@ impl Connection {
         }
     }
 
-    /// Returns when a part of the connection has ended by itself, with its name. [`Connection::stop`] may be called afterwards.
-    pub async fn ended(&mut self) -> &'static str {
-        tokio::select! {
-            _ = &mut self.link => "the link to the broker",
-            _ = &mut self.pump => "the pump of the link to the broker",
+    /// Returns when a part of the connection has ended by itself. [`Connection::stop`] may be called afterwards.
+    pub async fn ended(&mut self) -> ConnectionEnd {
+        let reason = tokio::select! {
+            biased;
+            reason = &mut self.link => reason,
+            // The pump ends with the link too, and then the link says why.
+            _ = &mut self.pump => match tokio::time::timeout(STOP_TIMEOUT, &mut self.link).await {
+                Ok(reason) => reason,
+                Err(_) => return ConnectionEnd::Part("the pump of the link to the broker"),
+            },
+        };
+        match reason {
+            Ok(StopReason::TakenOver) => ConnectionEnd::TakenOver,
+            _ => ConnectionEnd::Part("the link to the broker"),
         }
     }
+}
+
+/// How a connection has ended by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConnectionEnd {
+    /// Another bridge with the same certificate has connected, and the broker gave the session to it.
+    TakenOver,
+    /// A part that runs as long as the bridge is gone; its name.
+    Part(&'static str),
 }
 
 /// Passes on what happens on the link, as long as there is somebody to take it.

@@ -15,6 +15,7 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -84,6 +85,8 @@ struct Pools {
     /// A pool of one: who wants to write waits in a fair queue.
     writer: SqlitePool,
     readers: SqlitePool,
+    /// How many callers wait for the writer.
+    waiting: AtomicUsize,
     /// How many announced transactions were committed.
     announced: watch::Sender<u64>,
 }
@@ -164,7 +167,7 @@ impl Store {
             .connect_with(options.clone())
             .await?;
         let readers = pool(READERS).connect_with(options.pragma("query_only", "ON")).await?;
-        let store = Self(Arc::new(Pools { writer, readers, announced: watch::Sender::default() }));
+        let store = Self(Arc::new(Pools { writer, readers, waiting: AtomicUsize::new(0), announced: watch::Sender::default() }));
         migrate::run(&store, migrations).await?;
         Ok(store)
     }
@@ -174,8 +177,16 @@ impl Store {
     /// # Errors
     /// The writer was not free within [`ACQUIRE_TIMEOUT`].
     pub async fn write(&self) -> Result<Write<'_>, StoreError> {
+        let waits = Waits::begin(&self.0.waiting);
         let transaction = self.0.writer.begin_with(dialect::BEGIN_WRITE.into_sql_str()).await?;
+        drop(waits);
         Ok(Write { transaction, store: self, announced: false })
+    }
+
+    /// How many callers wait for the writer now.
+    #[must_use]
+    pub fn waiting_writers(&self) -> usize {
+        self.0.waiting.load(Ordering::Relaxed)
     }
 
     /// Changes whenever a transaction was committed that left work for others to find.
@@ -194,6 +205,22 @@ impl Store {
     pub async fn close(&self) {
         self.0.readers.close().await;
         self.0.writer.close().await;
+    }
+}
+
+/// Counts one who waits, until it is dropped: also when the caller gives up.
+struct Waits<'a>(&'a AtomicUsize);
+
+impl<'a> Waits<'a> {
+    fn begin(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -88,6 +88,10 @@ pub(crate) async fn send_command(fleet: &Fleet, caller: &Caller, request: SendCo
     let command_id = id.to_string();
     // Who is online is read where nobody can come or go before this is written.
     let mut write = fleet.store.write().await?;
+    // Who has stood aside meanwhile promises nothing: the nodes are not ours any more.
+    if fleet.publisher.stands_aside() {
+        return Err(ApiError::unavailable("another bridge of this fleet has taken over from this one; call that one"));
+    }
     // Another attempt may have come first; whoever holds the writer is the only one to look.
     if let Some(command_id) = repeat::find(write.connection(), caller, now_ms).await? {
         drop(write);
