@@ -238,7 +238,7 @@ impl Given {
             output_limit_bytes: within("output_limit_bytes", self.output_limit_bytes.unwrap_or(1024 * 1024), OUTPUT_LIMIT_BYTES)?,
             job_user: self.job_user,
             keep_alive_s: within("keep_alive_s", self.keep_alive_s.unwrap_or(300), KEEP_ALIVE_S)?,
-            reconnect_maximum_s: within("reconnect_maximum_s", self.reconnect_maximum_s.unwrap_or(60), RECONNECT_MAXIMUM_S)?,
+            reconnect_maximum_s: within("reconnect_maximum_s", self.reconnect_maximum_s.unwrap_or(30), RECONNECT_MAXIMUM_S)?,
             tools,
         })
     }
@@ -309,7 +309,7 @@ mod tests {
         assert_eq!(settings.state_folder, Path::new("/var/lib/flotilla-agent"));
         assert_eq!(settings.socket, Path::new("/var/lib/flotilla-agent/agent.sock"));
         assert_eq!((settings.maximum_jobs, settings.output_limit_bytes, settings.job_user), (4, 1024 * 1024, None));
-        assert_eq!((settings.keep_alive_s, settings.reconnect_maximum_s), (300, 60));
+        assert_eq!((settings.keep_alive_s, settings.reconnect_maximum_s), (300, 30));
 
         let variables = [("FLOTILLA_AGENT__STATE_FOLDER", "/b"), ("FLOTILLA_AGENT__MAXIMUM_JOBS", "9")];
         assert_eq!(settings.tools, Tools::default());

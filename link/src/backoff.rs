@@ -19,9 +19,10 @@ pub struct BackoffLimits {
 }
 
 impl Default for BackoffLimits {
-    /// One second, growing to five minutes.
+    /// One second, growing to 30 seconds: with the longest attempt that can have begun before the network came back (a name that is
+    /// not answered, a connection that is not accepted) that stays below a minute.
     fn default() -> Self {
-        Self { minimum: Duration::from_secs(1), maximum: Duration::from_secs(300) }
+        Self { minimum: Duration::from_secs(1), maximum: Duration::from_secs(30) }
     }
 }
 
@@ -48,6 +49,11 @@ impl Backoff {
         // A ceiling of a day is below 2^47 ns, so that the product stays below 2^111.
         let nanoseconds = (ceiling.as_nanos() * u128::from(random)) >> u64::BITS;
         u64::try_from(nanoseconds).map_or(ceiling, Duration::from_nanos)
+    }
+
+    /// The network of this machine has changed: what failed before says nothing any more.
+    pub(crate) fn forget(&mut self) {
+        self.failures = 0;
     }
 
     fn ceiling(&self) -> Duration {

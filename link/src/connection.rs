@@ -9,6 +9,7 @@ use tokio::time::sleep;
 
 use crate::backoff::Backoff;
 use crate::dialer::{Relay, dial};
+use crate::network::NetworkChanges;
 use crate::reason;
 use crate::session::{self, SessionEnd};
 use crate::settings::{Settings, SettingsError};
@@ -99,7 +100,8 @@ pub(crate) struct Channels {
 /// Keeps a session with the broker until `publishes` is closed or the receiver of `events` is gone.
 ///
 /// * The first attempt starts at once. Every failed attempt and every ended connection yields one
-///   [`Event::Disconnected`] and a pause of full jitter; a connection of ten seconds resets the back-off.
+///   [`Event::Disconnected`] and a pause of full jitter; a connection of ten seconds resets the back-off, and a
+///   change of this machine's network (link, address, route) ends the pause within three seconds and resets it, too.
 /// * Publishes are taken only while connected and only as many as fit into the window; one more may be taken ahead and
 ///   is kept until it can be sent. So the channel of publishes is the queue, and its capacity the caller's to choose.
 /// * Nothing is sent a second time (see [`Event::Disconnected`]).
@@ -131,6 +133,7 @@ async fn keep(settings: Settings, publishes: mpsc::Receiver<Publish>, events: mp
     }
     let mut channels = Channels { publishes, events, held: None };
     let mut backoff = Backoff::new(settings.backoff);
+    let mut network = NetworkChanges::watch();
     loop {
         let attempt = attempt(&settings, &mut channels).await;
         let (reason, stands_aside) = match attempt.ended {
@@ -149,8 +152,10 @@ async fn keep(settings: Settings, publishes: mpsc::Receiver<Publish>, events: mp
         if stands_aside {
             return StopReason::TakenOver;
         }
-        if let Some(stop) = channels.stopped_within(pause).await {
-            return stop;
+        tokio::select! {
+            stop = channels.stopped() => return stop,
+            () = sleep(pause) => {}
+            () = network.changed() => backoff.forget(),
         }
     }
 }
@@ -233,14 +238,6 @@ impl Channels {
                 Some(publish) => self.held = Some(publish),
                 None => return StopReason::PublishesClosed,
             }
-        }
-    }
-
-    /// Lets a pause pass, unless one end is closed before.
-    async fn stopped_within(&mut self, pause: Duration) -> Option<StopReason> {
-        tokio::select! {
-            stop = self.stopped() => Some(stop),
-            () = sleep(pause) => None,
         }
     }
 }

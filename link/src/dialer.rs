@@ -11,12 +11,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::TcpUserTimeout;
 use rustls::ClientConfig;
 use rustls::pki_types::{InvalidDnsNameError, ServerName};
 use thiserror::Error;
 use tokio::net::{TcpStream, UnixListener, UnixStream, lookup_host};
-use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -29,6 +31,12 @@ const LOOKUP_LIMIT: Duration = Duration::from_secs(10);
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// A broker that signs a thousand handshakes after an outage is slow, but not slower than this.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(20);
+/// Between the beginnings of the attempts at two addresses of one name: the first that answers wins, and one that is dead (often IPv6) costs
+/// no more than this.
+const NEXT_ADDRESS: Duration = Duration::from_millis(250);
+/// How long bytes that were sent may stay without an acknowledgement by TCP before the kernel gives the connection up (TCP_USER_TIMEOUT,
+/// RFC 5482). Without it that takes a quarter of an hour.
+const UNACKNOWLEDGED_LIMIT: Duration = Duration::from_secs(20);
 /// The client library connects within the same poll; only a stranger's connection can come in between.
 const ACCEPT_LIMIT: Duration = Duration::from_secs(10);
 /// A name with more addresses than this is tried at its first ones only.
@@ -57,7 +65,7 @@ pub(crate) enum DialError {
     HandshakeTimeOut { address: SocketAddr },
 }
 
-/// Connects to the first address of the broker that answers, and shakes hands there.
+/// Looks the name up anew, connects to the first address of the broker that answers, and shakes hands there.
 pub(crate) async fn dial(broker: &BrokerAddress, tls: &Arc<ClientConfig>) -> Result<TlsStream<TcpStream>, DialError> {
     let name = ServerName::try_from(broker.host.clone()).map_err(|source| DialError::Name { host: broker.host.clone(), source })?;
     let (address, tcp) = connect_to_any(&broker.host, look_up(broker).await?).await?;
@@ -80,8 +88,16 @@ async fn look_up(broker: &BrokerAddress) -> Result<Vec<SocketAddr>, DialError> {
 
 async fn connect_to_any(host: &str, addresses: Vec<SocketAddr>) -> Result<(SocketAddr, TcpStream), DialError> {
     let mut last = DialError::NoAddress { host: host.to_owned() };
-    for address in addresses {
-        match timeout(CONNECT_LIMIT, connect(address)).await {
+    let mut attempts = JoinSet::new();
+    for (address, place) in addresses.into_iter().zip(0_u32..) {
+        drop(attempts.spawn(async move {
+            sleep(NEXT_ADDRESS * place).await;
+            (address, timeout(CONNECT_LIMIT, connect(address)).await)
+        }));
+    }
+    // An attempt cannot panic. Those that are not needed any more end when the set is dropped.
+    while let Some(Ok((address, attempt))) = attempts.join_next().await {
+        match attempt {
             Ok(Ok(tcp)) => return Ok((address, tcp)),
             Ok(Err(source)) => last = DialError::Connect { address, source },
             Err(_) => last = DialError::ConnectTimeOut { address },
@@ -94,6 +110,11 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let tcp = TcpStream::connect(address).await?;
     // With Nagle's algorithm an acknowledgement waits for the peer's delayed one: 40 ms instead of 0.2 ms.
     tcp.set_nodelay(true)?;
+    let limit_ms = u32::try_from(UNACKNOWLEDGED_LIMIT.as_millis()).unwrap_or(u32::MAX);
+    if let Err(error) = setsockopt(&tcp, TcpUserTimeout, &limit_ms) {
+        // The keep-alive finds a dead connection, too, only later.
+        tracing::debug!(%error, "the kernel takes no limit for unacknowledged bytes");
+    }
     Ok(tcp)
 }
 

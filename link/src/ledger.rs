@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, VecDeque};
 /// The publishes that the broker has not acknowledged yet.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    handed_over: VecDeque<u64>,
-    written: BTreeMap<u16, u64>,
+    handed_over: VecDeque<(u64, usize)>,
+    written: BTreeMap<u16, (u64, usize)>,
 }
 
 impl Ledger {
@@ -18,21 +18,27 @@ impl Ledger {
         self.handed_over.len() + self.written.len()
     }
 
-    /// The publish `id` was handed to the client library.
-    pub(crate) fn hand_over(&mut self, id: u64) {
-        self.handed_over.push_back(id);
+    /// How many bytes they have together.
+    pub(crate) fn bytes_in_flight(&self) -> usize {
+        let sizes = self.handed_over.iter().chain(self.written.values()).map(|(_, bytes)| *bytes);
+        sizes.fold(0, usize::saturating_add)
+    }
+
+    /// The publish `id` of so many bytes was handed to the client library.
+    pub(crate) fn hand_over(&mut self, id: u64, bytes: usize) {
+        self.handed_over.push_back((id, bytes));
     }
 
     /// The client library wrote a publish under this packet identifier.
     pub(crate) fn write(&mut self, packet: u16) {
-        if let Some(id) = self.handed_over.pop_front() {
-            self.written.insert(packet, id);
+        if let Some(publish) = self.handed_over.pop_front() {
+            self.written.insert(packet, publish);
         }
     }
 
     /// The broker answered this packet identifier; returns the publish, which is then forgotten.
     pub(crate) fn settle(&mut self, packet: u16) -> Option<u64> {
-        self.written.remove(&packet)
+        self.written.remove(&packet).map(|(id, _)| id)
     }
 }
 
@@ -44,7 +50,7 @@ mod tests {
     fn identifiers_are_given_in_order_and_used_again() {
         let mut ledger = Ledger::default();
         for id in [70, 71, 72] {
-            ledger.hand_over(id);
+            ledger.hand_over(id, 10);
         }
         ledger.write(1);
         ledger.write(2);

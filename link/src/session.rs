@@ -28,6 +28,11 @@ use crate::settings::{Settings, is_topic};
 
 /// How long the broker may take to answer CONNECT, and then SUBSCRIBE.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+/// How long the broker may take to acknowledge a message, besides the time that its bytes need on the way. Shorter than a keep-alive: whoever
+/// has something to say notices a dead connection without waiting for the next ping.
+const ACKNOWLEDGE_LIMIT: Duration = Duration::from_secs(20);
+/// The slowest network on which a large message must still get through, in bytes a second.
+const SLOWEST_BYTES_PER_S: u64 = 1_024;
 /// How long a stop waits for the last acknowledgements, and for the caller to take the last events.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// How long a stop then waits for the farewell to be written.
@@ -114,6 +119,8 @@ struct Session<'settings> {
     phase: Phase,
     /// When the phase has lasted too long.
     deadline: Instant,
+    /// When the next acknowledgement of a publish is overdue; nothing while none is in flight.
+    acknowledge_by: Option<Instant>,
     connected_at: Option<Instant>,
     keep_alive: Duration,
     /// How many publishes may be in flight.
@@ -133,6 +140,7 @@ impl<'settings> Session<'settings> {
             phase: Phase::AwaitingConnAck,
             // The library's own limit comes first and says more.
             deadline: Instant::now() + 2 * ANSWER_LIMIT,
+            acknowledge_by: None,
             connected_at: None,
             keep_alive: settings.keep_alive,
             window: usize::from(settings.in_flight),
@@ -171,12 +179,12 @@ impl<'settings> Session<'settings> {
         channels: &mut Channels,
     ) -> Result<Option<Result<MqttEvent, ConnectionError>>, SessionEnd> {
         let mut polled = pin!(event_loop.poll());
-        let mut deadline = pin!(sleep_until(self.deadline));
+        let mut deadline = pin!(sleep_until(self.due()));
         loop {
             self.send_held(channels)?;
             self.leave_when_drained(channels)?;
-            if deadline.deadline() != self.deadline {
-                deadline.as_mut().reset(self.deadline);
+            if deadline.deadline() != self.due() {
+                deadline.as_mut().reset(self.due());
             }
             let stopping = matches!(self.phase, Phase::Draining(_) | Phase::Leaving(_));
             tokio::select! {
@@ -235,11 +243,29 @@ impl<'settings> Session<'settings> {
             self.deliver(Event::Refused { id, reason });
             return Ok(());
         }
+        let bytes = publish_bytes(&publish.topic, &publish.payload);
         self.client
             .try_publish(publish.topic, QoS::AtLeastOnce, publish.retain, publish.payload)
             .map_err(|_| broken("the MQTT library takes no publish"))?;
-        self.ledger.hand_over(id);
+        self.ledger.hand_over(id, bytes);
+        // One more publish makes the others later by its own bytes and no more, however often more come.
+        let by = self.acknowledge_by.map_or_else(|| Instant::now() + acknowledge_limit(bytes), |by| by + transfer_time(bytes));
+        self.acknowledge_by = Some(by);
         Ok(())
+    }
+
+    /// What is in flight has as much time again after every acknowledgement.
+    fn acknowledged(&mut self) {
+        let rest = self.ledger.bytes_in_flight();
+        self.acknowledge_by = (self.ledger.in_flight() > 0).then(|| Instant::now() + acknowledge_limit(rest));
+    }
+
+    /// The earlier of the two deadlines.
+    fn due(&self) -> Instant {
+        match self.acknowledge_by {
+            Some(by) if self.phase == Phase::Connected => self.deadline.min(by),
+            _ => self.deadline,
+        }
     }
 
     /// Refuses what the broker would answer by cutting the connection, because it would be sent again and again.
@@ -293,6 +319,9 @@ impl<'settings> Session<'settings> {
             Phase::Leaving(stop) => Err(SessionEnd::Stopped(stop.clone())),
             Phase::AwaitingConnAck => Err(broken("the broker did not answer the MQTT connect in time")),
             Phase::AwaitingSubAck => Err(broken("the broker did not answer the subscription in time")),
+            Phase::Connected if self.acknowledge_by.is_some_and(|by| by < self.deadline) => {
+                Err(broken("the broker did not acknowledge a message in time"))
+            }
             Phase::Connected => Err(broken("the connection made no progress for two keep-alive intervals")),
         }
     }
@@ -317,6 +346,14 @@ impl<'settings> Session<'settings> {
         }
         self.deliveries.into_iter().map(|delivery| delivery.event).collect()
     }
+}
+
+fn transfer_time(bytes: usize) -> Duration {
+    Duration::from_secs(u64::try_from(bytes).unwrap_or(u64::MAX) / SLOWEST_BYTES_PER_S)
+}
+
+fn acknowledge_limit(bytes: usize) -> Duration {
+    ACKNOWLEDGE_LIMIT.saturating_add(transfer_time(bytes))
 }
 
 fn broken(reason: &str) -> SessionEnd {

@@ -4,7 +4,8 @@ use crate::calls::{is_terminal, shell};
 use crate::clock;
 use crate::effects::Effects;
 use crate::fleet::Fleet;
-use crate::history::{End, History};
+use crate::history::{self, End};
+use crate::invariants::History;
 use crate::tally::{Broken, Kind};
 use crate::wait;
 use flotilla_api::client::Client;
@@ -99,6 +100,15 @@ impl Campaign {
         false
     }
 
+    /// Adds what the commands really did to a history of the nodes, for the checker of the numbered invariants.
+    pub fn tell(&self, history: &mut History) {
+        let effects = self.effects.read();
+        for (node, name) in &self.names {
+            let of_node = effects.iter().filter(|(mark, _)| mark.rsplit_once('-').is_some_and(|(_, of)| of == name));
+            history.effects(node, of_node, |mark| self.sent.get(mark.rsplit_once('-')?.0)?.id.clone());
+        }
+    }
+
     fn mark(&self, comment: &str, node: &str) -> String {
         format!("{comment}-{}", self.names.get(node).map_or("?", String::as_str))
     }
@@ -125,7 +135,7 @@ impl Campaign {
             let end = invocation.as_ref().and_then(end_of);
             *cut_off.entry(node.clone()).or_default() += usize::from(end == Some(End::Interrupted));
             let is_known = invocation.is_some();
-            let history = History { mark: mark.clone(), is_acknowledged: true, is_known, ends: end.into_iter().collect(), effect };
+            let history = history::History { mark: mark.clone(), is_acknowledged: true, is_known, ends: end.into_iter().collect(), effect };
             let of_node = broken.entry(node).or_default();
             of_node.extend(history.check(&[End::Succeeded, End::Interrupted]));
             let output = invocation.and_then(|invocation| invocation.standard_output_content).unwrap_or_default();
@@ -215,7 +225,7 @@ impl Campaign {
                 let end = listed.as_ref().and_then(end_of_listed);
                 let ends: BTreeSet<End> = end.into_iter().chain(self.shown.get(&mark).copied()).collect();
                 let effect = effects.remove(&mark).unwrap_or_default();
-                let history = History { mark, is_acknowledged: sent.id.is_some(), is_known: listed.is_some(), ends, effect };
+                let history = history::History { mark, is_acknowledged: sent.id.is_some(), is_known: listed.is_some(), ends, effect };
                 broken.extend(history.check(&[End::Succeeded, End::Interrupted]));
             }
         }

@@ -4,13 +4,15 @@ use crate::broker::{Broker, Mosquitto};
 use crate::node::Node;
 use crate::ports::Port;
 use crate::process::{self, Child, binary};
+use crate::proxy::Proxy;
 use crate::wait;
 use flotilla_api::client::{Client, ClientSettings};
 use flotilla_api::nodes::DescribeInstanceInformationRequest;
 use flotilla_broker_bridge::settings::Home;
 use flotilla_protocol::envelope::{Domain, Envelope};
 use flotilla_protocol::id::FleetId;
-use std::net::SocketAddr;
+use nix::sys::signal::Signal;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -34,6 +36,20 @@ pub struct Fleet {
     home: Home,
     ports: [Port; 3],
     folder: TempDir,
+    surroundings: Surroundings,
+    /// What stands before the broker, where anything does.
+    pub proxy: Option<Proxy>,
+}
+
+/// What is between a fleet's nodes and its broker.
+#[derive(Debug, Default)]
+struct Surroundings {
+    /// The broker's address instead of loopback.
+    address: Option<IpAddr>,
+    /// What stands before the program of a node.
+    enter: Vec<String>,
+    /// The port on which nodes are to find the broker instead of its own.
+    proxy_port: Option<Port>,
 }
 
 impl Fleet {
@@ -46,21 +62,50 @@ impl Fleet {
         Self::start_at(broker, None)
     }
 
+    /// As [`Fleet::start`], with its broker on an address of this machine other than loopback, and its nodes started through `enter`: for
+    /// nodes in a network namespace.
+    ///
+    /// # Panics
+    /// As [`Fleet::start`].
+    #[must_use]
+    pub fn start_across(address: IpAddr, enter: Vec<String>) -> Self {
+        Self::start_with(Broker::Embedded, None, Surroundings { address: Some(address), enter, ..Surroundings::default() })
+    }
+
+    /// As [`Fleet::start`]; nodes (and with Mosquitto the bridge) are told that the broker is on another port, where a proxy listens.
+    ///
+    /// # Panics
+    /// As [`Fleet::start`].
+    #[must_use]
+    pub fn start_behind(broker: Broker, make_proxy: impl FnOnce(&Home, SocketAddr, SocketAddr) -> Proxy) -> Self {
+        let port = Port::free();
+        let mut fleet = Self::start_with(broker, None, Surroundings { proxy_port: Some(port), ..Surroundings::default() });
+        let [_, behind, _] = fleet.addresses();
+        let before = fleet.surroundings.proxy_port.as_ref().map(Port::address).expect("it was given");
+        fleet.proxy = Some(make_proxy(&fleet.home, before, behind));
+        fleet
+    }
+
     /// As [`Fleet::start`], with the bridge's home at a path, such as one on a disk of its own. It must be there until the fleet is dropped.
     ///
     /// # Panics
     /// As [`Fleet::start`].
     #[must_use]
     pub fn start_at(broker: Broker, home: Option<&Path>) -> Self {
+        Self::start_with(broker, home, Surroundings::default())
+    }
+
+    fn start_with(broker: Broker, home: Option<&Path>, surroundings: Surroundings) -> Self {
         let folder = tempfile::Builder::new().prefix("flotilla-").tempdir().expect("a temporary folder can be made");
         let ports = [(); 3].map(|()| Port::free());
         for name in ["logs", "nodes"] {
             std::fs::create_dir(folder.path().join(name)).expect("folders can be made");
         }
         let home = home.map_or_else(|| Home::new(&folder.path().join("home")), Home::new);
-        init(&home, &ports);
+        init(&home, &addresses(&ports, &surroundings));
         let client = new_client(&home);
-        let mut fleet = Self { nodes: Vec::new(), mosquitto: None, client, bridge: None, broker, home, ports, folder };
+        let mut fleet =
+            Self { nodes: Vec::new(), mosquitto: None, client, bridge: None, broker, home, ports, folder, surroundings, proxy: None };
         if broker == Broker::Mosquitto {
             let [_, listen, claim_listen] = fleet.addresses();
             let place = fleet.folder.path().join("broker");
@@ -87,6 +132,11 @@ impl Fleet {
         command.arg("run").arg("--home").arg(self.home.path());
         if self.broker == Broker::Mosquitto {
             command.env("FLOTILLA_BRIDGE__BROKER__MODE", "external");
+        }
+        if let Some(port) = &self.surroundings.proxy_port {
+            command.env("FLOTILLA_BRIDGE__BROKER__ADDRESS", port.address().to_string());
+            // What a proxy loses is sent again soon, or a test would wait and do nothing else.
+            command.env("FLOTILLA_BRIDGE__LIMITS__RESEND_MINIMUM_S", "1").env("FLOTILLA_BRIDGE__LIMITS__RESEND_MAXIMUM_S", "4");
         }
         let log = self.logs().join("bridge.log");
         let mut bridge = Child::start("flotilla-bridge", command, &log);
@@ -149,6 +199,13 @@ impl Fleet {
         }
     }
 
+    /// Lets a bridge that [`Fleet::freeze_bridge`] has stopped go on.
+    pub fn thaw_bridge(&self) {
+        if let Some(bridge) = &self.bridge {
+            process::signal(bridge.pid(), Signal::SIGCONT);
+        }
+    }
+
     /// Asks the bridge to stop and waits for it.
     pub fn stop_bridge(&mut self) {
         if let Some(bridge) = &mut self.bridge {
@@ -183,7 +240,7 @@ impl Fleet {
     pub fn new_node(&self) -> Node {
         let parent = self.folder.path().join("nodes");
         let number = std::fs::read_dir(&parent).map_or(0, Iterator::count);
-        Node::new(&parent.join(format!("n{number}")), &self.logs().join(format!("node-{number}.log")))
+        Node::new(&parent.join(format!("n{number}")), &self.logs().join(format!("node-{number}.log")), &self.surroundings.enter)
     }
 
     /// Waits until every node of the list is online.
@@ -227,7 +284,7 @@ impl Fleet {
     /// Where the API, the broker and its claim listener listen.
     #[must_use]
     pub fn addresses(&self) -> [SocketAddr; 3] {
-        [0, 1, 2].map(|index| self.ports[index].address())
+        addresses(&self.ports, &self.surroundings)
     }
 
     /// A further client of the operators, for another thread.
@@ -257,8 +314,14 @@ fn new_client(home: &Home) -> Client {
     Client::new(settings).expect("operator.env names an endpoint")
 }
 
-fn init(home: &Home, ports: &[Port; 3]) {
-    let [api, broker, claim] = [0, 1, 2].map(|index| ports[index].address().to_string());
+fn addresses(ports: &[Port; 3], surroundings: &Surroundings) -> [SocketAddr; 3] {
+    let of_nodes = |port: &Port| surroundings.address.map_or_else(|| port.address(), |address| (address, port.address().port()).into());
+    let [api, broker, claim] = ports;
+    [api.address(), of_nodes(broker), of_nodes(claim)]
+}
+
+fn init(home: &Home, addresses: &[SocketAddr; 3]) {
+    let [api, broker, claim] = addresses.map(|address| address.to_string());
     let mut command = process::command(&binary("flotilla-bridge"));
     command.args(["init", "--name", "test", "--api-listen", &api, "--broker-listen", &broker, "--claim-listen", &claim, "--home"]);
     command.arg(home.path());

@@ -7,7 +7,7 @@
 //! The binaries are those that cargo built beside the test: run `cargo build --workspace` first (`tests/run` does).
 //!
 //! For the fault suites: [`lone`] is a node without a broker, [`disk`] a disk whose power can be cut, [`strace`] lets one call of a program
-//! kill it or fail, [`killer`] kills what runs; [`campaign`] and [`history`] say what must be true afterwards, and [`tally`] counts.
+//! kill it or fail, [`killer`] kills what runs; [`proxy`] does to MQTT messages what networks and brokers do, and [`namespace`] is a wire that can be broken; [`campaign`] and [`history`] say what must be true afterwards, and [`tally`] counts.
 //!
 //! This package is for tests only, so its functions panic with a sentence where a test should fail.
 
@@ -23,14 +23,17 @@ pub mod hostile;
 pub mod invariants;
 pub mod killer;
 pub mod lone;
+pub mod namespace;
 pub mod node;
 pub mod ports;
 pub mod process;
+pub mod proxy;
 pub mod python;
 pub mod random;
 pub mod simulated_fleet;
 pub mod strace;
 pub mod tally;
+pub mod verdict;
 pub mod wait;
 
 pub use broker::Broker;

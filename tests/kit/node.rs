@@ -5,7 +5,7 @@ use crate::wait;
 use nix::sys::signal::Signal;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output};
 use std::time::Duration;
 
 /// How long a half of the agent may take to come back.
@@ -35,12 +35,14 @@ pub struct Node {
     folder: PathBuf,
     log: PathBuf,
     child: Option<Child>,
+    /// What stands before its own program: nothing, or the way into a network namespace.
+    enter: Vec<String>,
 }
 
 impl Node {
-    pub(crate) fn new(folder: &Path, log: &Path) -> Self {
+    pub(crate) fn new(folder: &Path, log: &Path, enter: &[String]) -> Self {
         std::fs::create_dir(folder).expect("the folder of a node can be made");
-        let node = Self { folder: folder.to_owned(), log: log.to_owned(), child: None };
+        let node = Self { folder: folder.to_owned(), log: log.to_owned(), child: None, enter: enter.to_vec() };
         let text = format!("state_folder = \"{}\"\nmaximum_jobs = 8\nkeep_alive_s = 5\nreconnect_maximum_s = 1\n", node.state().display());
         write(&node.settings(), text.as_bytes());
         node
@@ -65,6 +67,20 @@ impl Node {
         self.folder.join("agent.toml")
     }
 
+    /// Takes away what tests set to be quick: keep-alive and pauses are those of a real node. To be called before the start.
+    pub fn use_defaults(&self) {
+        let text = format!("state_folder = \"{}\"\nmaximum_jobs = 8\n", self.state().display());
+        write(&self.settings(), text.as_bytes());
+    }
+
+    fn agent(&self) -> Command {
+        let agent = binary("flotilla-agent");
+        let Some((first, rest)) = self.enter.split_first() else { return process::command(&agent) };
+        let mut command = process::command(Path::new(first));
+        command.args(rest).arg(agent);
+        command
+    }
+
     /// What the agent has logged so far.
     #[must_use]
     pub fn log(&self) -> String {
@@ -76,7 +92,7 @@ impl Node {
     pub fn try_register(&self, activation: &str, options: &[&str]) -> Output {
         let path = self.folder.join("activation");
         write(&path, activation.as_bytes());
-        let mut command = process::command(&binary("flotilla-agent"));
+        let mut command = self.agent();
         command.args(["register", "--activation", "-"]).args(options).arg("--settings").arg(self.settings());
         command.stdin(File::open(&path).expect("it was written"));
         process::output(command)
@@ -105,7 +121,7 @@ impl Node {
 
     /// Starts the agent.
     pub fn start(&mut self) {
-        let mut command = process::command(&binary("flotilla-agent"));
+        let mut command = self.agent();
         command.arg("run").arg("--settings").arg(self.settings());
         self.child = Some(Child::start("flotilla-agent", command, &self.log));
     }

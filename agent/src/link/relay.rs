@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flotilla_link::{Event, Publish, Settings, StopReason};
+use flotilla_link::{Event, NetworkChanges, Publish, Settings, StopReason};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedWriteHalf;
@@ -46,6 +46,7 @@ pub(super) async fn run(settings: &mut Settings, exec: UnixStream, online: &str)
         spread: Duration::ZERO,
         next_id: 0,
         online,
+        network: NetworkChanges::watch(),
     };
     loop {
         let (publishes, to_publish) = mpsc::channel(PUBLISHES);
@@ -59,9 +60,10 @@ pub(super) async fn run(settings: &mut Settings, exec: UnixStream, online: &str)
             Pass::Spread(spread) => spread.mul_f64(fraction()),
         };
         tracing::info!(?pause, "the next connection waits, as the bridge has asked for");
+        relay.network.forget();
         tokio::select! {
             () = sleep(pause) => {}
-            ended = relay.wait_unconnected() => return ended,
+            ended = relay.wait_unconnected() => if let Some(ended) = ended { return ended },
         }
     }
 }
@@ -77,6 +79,7 @@ struct Relay<'a> {
     spread: Duration,
     next_id: u64,
     online: &'a str,
+    network: NetworkChanges,
 }
 
 impl Relay<'_> {
@@ -100,6 +103,10 @@ impl Relay<'_> {
                         return Pass::Ended(ended);
                     }
                 }
+                // A connection that looks well may be dead now. The broker must acknowledge this, or the link notices that it does not.
+                () = self.network.changed(), if self.connected && self.pending.is_none() => {
+                    self.pending = Some(self.publish(self.online.to_owned(), ONLINE.to_vec(), true));
+                }
                 permit = publishes.reserve(), if self.pending.is_some() => {
                     let Ok(permit) = permit else { return std::future::pending().await };
                     if let Some(publish) = self.pending.take() {
@@ -110,17 +117,19 @@ impl Relay<'_> {
         }
     }
 
-    /// Writes out what is left and reads what exec says, while there is no MQTT link.
-    async fn wait_unconnected(&mut self) -> Ended {
+    /// Writes out what is left and reads what exec says, while there is no MQTT link. Nothing when the network of this machine has changed:
+    /// then it is this node that was away, and nobody else comes back with it.
+    async fn wait_unconnected(&mut self) -> Option<Ended> {
         loop {
             tokio::select! {
+                () = self.network.changed() => return None,
                 written = self.to_exec.write(&self.outgoing), if !self.outgoing.is_empty() => match written {
                     Ok(count) if count > 0 => { self.outgoing.drain(..count); }
-                    Ok(_) | Err(_) => return Ended::ExecGone,
+                    Ok(_) | Err(_) => return Some(Ended::ExecGone),
                 },
                 frame = self.from_exec.next::<FromExec>() => {
                     if let Some(ended) = self.take(frame) {
-                        return ended;
+                        return Some(ended);
                     }
                 }
             }

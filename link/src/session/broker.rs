@@ -130,6 +130,7 @@ impl Session<'_> {
 
     fn settle(&mut self, answer: &packet::PubAck) {
         let Some(id) = self.ledger.settle(answer.pkid) else { return };
+        self.acknowledged();
         self.deliver(match answer.reason {
             PubAckReason::Success | PubAckReason::NoMatchingSubscribers => Event::Acknowledged { id },
             _ => Event::Refused { id, reason: reason::of_refusal(answer) },

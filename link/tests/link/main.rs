@@ -10,6 +10,10 @@ mod mosquitto;
 mod scripted;
 
 #[cfg(test)]
+mod with_lost_network;
+#[cfg(test)]
 mod with_mosquitto;
+#[cfg(test)]
+mod with_poison;
 #[cfg(test)]
 mod with_scripted_broker;

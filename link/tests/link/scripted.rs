@@ -23,7 +23,8 @@ pub(crate) const WELCOME: &[u8] = &[0x20, 3, 0, 0, 0];
 pub(crate) const GRANTED: &[u8] = &[0x90, 4, 0, 1, 0, 1];
 
 pub(crate) struct ScriptedBroker {
-    listener: TcpListener,
+    /// Nothing while it is closed.
+    listener: Option<TcpListener>,
     acceptor: TlsAcceptor,
     pub(crate) authority: Authority,
     pub(crate) port: u16,
@@ -38,33 +39,63 @@ impl ScriptedBroker {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let acceptor = TlsAcceptor::from(Arc::clone(&authority.server_config()));
-        Self { listener, acceptor, authority, port }
+        Self { listener: Some(listener), acceptor, authority, port }
     }
 
     pub(crate) async fn accept(&self) -> Session {
-        let (tcp, _) = within("a connection", self.listener.accept()).await.unwrap();
+        let (tcp, _) = within("a connection", self.listener().accept()).await.unwrap();
+        self.shake_hands(tcp).await
+    }
+
+    async fn shake_hands(&self, tcp: TcpStream) -> Session {
         tcp.set_nodelay(true).unwrap();
         Session(within("a handshake", self.acceptor.accept(tcp)).await.unwrap())
     }
 
+    fn listener(&self) -> &TcpListener {
+        self.listener.as_ref().expect("the broker is open")
+    }
+
+    /// Nobody can connect any more.
+    pub(crate) fn close(&mut self) {
+        self.listener = None;
+    }
+
+    /// Listens again on the same port.
+    pub(crate) async fn open_again(&mut self) {
+        self.listener = Some(TcpListener::bind(("127.0.0.1", self.port)).await.unwrap());
+    }
+
+    /// As [`Self::accept_with`], without a limit for the first step.
+    pub(crate) async fn accept_patiently(&self, welcome: &[u8], granted: &[u8]) -> Session {
+        let (tcp, _) = self.listener().accept().await.unwrap();
+        let mut session = self.shake_hands(tcp).await;
+        session.welcome(welcome, granted).await;
+        session
+    }
+
     /// Accepts a connection and lets its handshake fail.
     pub(crate) async fn accept_and_fail(&self) {
-        let (tcp, _) = within("a connection", self.listener.accept()).await.unwrap();
+        let (tcp, _) = within("a connection", self.listener().accept()).await.unwrap();
         assert!(within("a handshake", self.acceptor.accept(tcp)).await.is_err());
     }
 
     /// Accepts a connection and answers CONNECT and SUBSCRIBE with these packets.
     pub(crate) async fn accept_with(&self, welcome: &[u8], granted: &[u8]) -> Session {
         let mut session = self.accept().await;
-        session.expect(CONNECT).await;
-        session.send(welcome).await;
-        session.expect(SUBSCRIBE).await;
-        session.send(granted).await;
+        session.welcome(welcome, granted).await;
         session
     }
 }
 
 impl Session {
+    async fn welcome(&mut self, welcome: &[u8], granted: &[u8]) {
+        self.expect(CONNECT).await;
+        self.send(welcome).await;
+        self.expect(SUBSCRIBE).await;
+        self.send(granted).await;
+    }
+
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
         self.0.write_all(bytes).await.unwrap();
         self.0.flush().await.unwrap();

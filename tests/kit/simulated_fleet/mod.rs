@@ -32,6 +32,8 @@ use tokio::sync::{Semaphore, watch};
 pub const DESCRIPTORS_OF_A_NODE: u64 = 3;
 /// Threads for all nodes together: they wait nearly all of the time.
 const THREADS: usize = 2;
+/// Between two pings of a node, where a test does not say otherwise.
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
 /// Connections that are made at the same time: a handshake that waits too long behind others is given up by the broker.
 const HANDSHAKES: usize = 48;
 
@@ -49,6 +51,8 @@ pub(crate) struct World {
     /// Uptime is counted from here.
     origin: Instant,
     behaviour: Behaviour,
+    /// The pings of a node.
+    keep_alive: Duration,
     courses: Mutex<Courses>,
     account: Mutex<Account>,
     /// A permit is held while a node makes its first connection after it was told to be online.
@@ -79,11 +83,21 @@ impl SimulatedFleet {
     /// When an activation cannot be read, or a node is not enrolled in time.
     #[must_use]
     pub fn join(activations: &[(String, usize)], behaviour: Behaviour) -> Self {
+        Self::join_with(activations, behaviour, KEEP_ALIVE)
+    }
+
+    /// As [`SimulatedFleet::join`], with another keep-alive than a minute: twice as long a dead connection may go unnoticed.
+    ///
+    /// # Panics
+    /// As [`SimulatedFleet::join`].
+    #[must_use]
+    pub fn join_with(activations: &[(String, usize)], behaviour: Behaviour, keep_alive: Duration) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build();
         let runtime = runtime.expect("a runtime can be made");
         let world = World {
             origin: clock::now(),
             behaviour,
+            keep_alive,
             courses: Mutex::new(Courses::default()),
             account: Mutex::new(Account::default()),
             handshakes: Arc::new(Semaphore::new(HANDSHAKES)),

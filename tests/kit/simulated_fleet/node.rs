@@ -78,7 +78,7 @@ impl Node {
             client_id: id.to_string(),
             subscriptions: node_filters(&fleet, &id).to_vec(),
             will: Some(Will { topic: online.clone(), payload: "0".into(), retain: true }),
-            keep_alive: Duration::from_secs(60),
+            keep_alive: world.keep_alive,
             maximum_packet_bytes: 128 * 1024,
             in_flight: 16,
             backoff: BackoffLimits { minimum: Duration::from_millis(500), maximum: Duration::from_secs(5) },
