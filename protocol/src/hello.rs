@@ -43,7 +43,19 @@ impl Facts {
     }
 }
 
-/// The signed body of a hello: the first message of each connection, after the subscriptions are granted.
+/// Where the chain of control reports stands on the node. A bridge whose database is an older one learns from it what it will not get again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// The lowest sequence that the node holds; [`Held::next`] where it holds none. Everything below has had a receipt, or never was.
+    pub oldest: u64,
+    /// SHA-256 of the body of the report before `oldest`; zeros where the chain begins, for the first time or anew, with `oldest`.
+    pub before: [u8; 32],
+    /// The sequence of the next report that the node will make.
+    pub next: u64,
+}
+
+/// The signed body of a hello: the first message of each connection, after the subscriptions are granted. On a connection that lasts it is
+/// said again, see docs/decisions/0011.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HelloBody {
     /// The node.
@@ -62,6 +74,8 @@ pub struct HelloBody {
     pub floor_ms: u64,
     /// The orders that the node has taken and not yet reported the end of, or whose end has no receipt yet.
     pub held: Vec<OrderId>,
+    /// The chain of control reports.
+    pub control: Held,
     /// What the node is.
     pub facts: Facts,
     /// How many messages the node has refused since it started, by reason; only reasons that occurred.
@@ -72,6 +86,7 @@ impl Check for HelloBody {
     fn check(&self) -> Result<(), DecodeError> {
         limit(self.held.len() <= MAXIMUM_HELD, "the number of held orders in a hello")?;
         limit(self.refused.len() <= 64, "the number of reasons in a hello")?;
+        limit(self.control.oldest > 0 && self.control.oldest <= self.control.next, "the sequences of a hello")?;
         self.facts.check()
     }
 }

@@ -241,6 +241,11 @@ impl World {
             if restored {
                 self.faults.add(Fault::Restored);
                 self.history.restored = true;
+                for node in &self.nodes {
+                    let of_node = self.history.nodes.get_mut(&node.name).unwrap();
+                    let there = node.ended_at.iter().filter(|(_, sequence)| **sequence <= node.receipts_up_to);
+                    of_node.handed_in.extend(there.map(|(order, _)| order.to_string()));
+                }
             }
             self.trace.line(self.now_ms, format_args!("the database is an older one: {restored}"));
             self.bridge_died(off_ms);

@@ -17,11 +17,8 @@
 //! commit or after it with some of the messages out, which is all that a crash can be to others. To add a fault: a line in [`fault`],
 //! an action in [`plan`], and what it does in [`act`]; the test fails while it is never injected.
 //!
-//! What it found and does not hold yet, so that the check gives way there, and only there:
-//! - A start that was recorded, and that the exec after a crash makes up for in the same boot, is not judged by the time again: it may
-//!   come after the order expired. Such starts carry no time for C5 and are counted in the report.
-//! - A node learns of a database that was restored behind its back, and of the right time after a bridge with a wrong clock has welcomed
-//!   it, only with its next hello. Where either happened, every node reconnects once while the world comes to rest.
+//! Where the check gives way, and only there: what an older copy of the database does not hold and no node can say again, see
+//! `History::restored`. While the world comes to rest nobody is helped: no node is made to reconnect.
 #![cfg(test)]
 
 mod act;
@@ -90,7 +87,7 @@ struct Sum {
     commands: u64,
     invocations: u64,
     starts: u64,
-    recovered_starts: u64,
+    put_back: u64,
     ended: u64,
     faults: Faults,
 }
@@ -109,13 +106,13 @@ impl Sum {
         self.commands += outcome.commands;
         self.invocations += outcome.invocations;
         self.starts += outcome.starts;
-        self.recovered_starts += outcome.recovered_starts;
+        self.put_back += outcome.put_back;
         self.ended += outcome.ended;
         self.faults.merge(&outcome.faults);
     }
 
     fn report(&self, took: Duration) {
-        let Self { seeds, hours, commands, invocations, starts, recovered_starts, ended, faults } = self;
+        let Self { seeds, hours, commands, invocations, starts, put_back, ended, faults } = self;
         say(&format!(
             "simulation: {seeds} seeds, {hours} virtual hours in {:.1} s ({:.0} virtual hours a second), {} faults",
             took.as_secs_f32(),
@@ -126,7 +123,7 @@ impl Sum {
             say(&format!("{:>9}  {}", faults.of(*fault), fault.text()));
         }
         say(&format!(
-            "{commands} commands on {invocations} targets, {starts} starts ({recovered_starts} made up for by a later exec), {ended} outcomes, lost 0, double-run 0"
+            "{commands} commands on {invocations} targets, {starts} starts ({put_back} more were recorded and never began), {ended} outcomes, lost 0, double-run 0"
         ));
     }
 }

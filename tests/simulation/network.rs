@@ -3,7 +3,10 @@
 use crate::dice::Dice;
 use crate::fault::Fault;
 use crate::world::{Event, World};
-use flotilla_protocol::topic::Topic;
+use flotilla_protocol::envelope::{Domain, Envelope};
+use flotilla_protocol::report::ReceiptBody;
+use flotilla_protocol::topic::{DownKind, Topic};
+use flotilla_protocol::wire::decode;
 
 /// Messages that a hostile broker keeps.
 const KEPT: usize = 400;
@@ -46,6 +49,15 @@ impl Network {
     }
 }
 
+/// Up to which sequence a message is a receipt.
+fn receipt_in(topic: &str, payload: &[u8]) -> u64 {
+    if !matches!(topic.parse(), Ok(Topic::Down { kind: DownKind::Receipt, .. })) {
+        return 0;
+    }
+    let receipt = Envelope::parse(payload, Domain::Receipt).ok().and_then(|envelope| decode::<ReceiptBody>(envelope.body()).ok());
+    receipt.map_or(0, |receipt| receipt.up_to)
+}
+
 impl World {
     /// After how many milliseconds copies of a message arrive.
     fn copies(&mut self) -> Vec<u64> {
@@ -75,6 +87,7 @@ impl World {
             && !self.cut_off
         {
             let link = self.nodes[node].link;
+            self.nodes[node].receipts_up_to = self.nodes[node].receipts_up_to.max(receipt_in(&topic, &payload));
             for ms in self.copies() {
                 self.after(ms, Event::ToNode { node, link, topic: topic.clone(), payload: payload.clone() });
             }

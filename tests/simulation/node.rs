@@ -64,6 +64,10 @@ pub(crate) struct Node {
     pub(crate) behind_ms: u64,
     /// The last sequence that left the node.
     pub(crate) said_up_to: u64,
+    /// The sequence of the report with each order's outcome.
+    pub(crate) ended_at: BTreeMap<OrderId, u64>,
+    /// The last sequence for which the bridge has signed a receipt, whether it came or not.
+    pub(crate) receipts_up_to: u64,
     /// How much output each finished job has, as its signed result says: the last step's.
     pub(crate) results: BTreeMap<OrderId, (usize, u64)>,
 }
@@ -97,6 +101,8 @@ impl Node {
             wake_at_ms: None,
             behind_ms: 0,
             said_up_to: 0,
+            ended_at: BTreeMap::new(),
+            receipts_up_to: 0,
             results: BTreeMap::new(),
         }
     }

@@ -18,7 +18,7 @@ pub(crate) struct Outcome {
     pub(crate) commands: u64,
     pub(crate) invocations: u64,
     pub(crate) starts: u64,
-    pub(crate) recovered_starts: u64,
+    pub(crate) put_back: u64,
     /// Outcomes that nodes have signed.
     pub(crate) ended: u64,
     pub(crate) virtual_hours: u64,
@@ -49,7 +49,7 @@ pub(crate) fn run(seed: u64, scale: Scale, plan: &Plan, planted: Planted) -> Out
         commands: u64::try_from(world.sent.len()).unwrap(),
         invocations: world.sent.iter().map(|sent| u64::try_from(sent.targets.len()).unwrap()).sum(),
         starts: world.starts,
-        recovered_starts: world.recovered_starts,
+        put_back: world.put_back,
         ended: u64::try_from(ended.count()).unwrap(),
         virtual_hours: world.now_ms / 3_600_000,
     }

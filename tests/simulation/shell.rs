@@ -185,7 +185,7 @@ impl World {
 
     fn compact(&mut self, node: usize, mut snapshot: Vec<Record>) -> Result<Vec<Record>, DiskError> {
         if self.planted == Planted::ForgetsEndedOrders {
-            snapshot.retain(|record| !matches!(record, Record::Known { .. }));
+            snapshot.retain(|record| !matches!(record, Record::Known { .. } | Record::KnownEnd { .. }));
         }
         self.nodes[node].disk.compact(&snapshot)
     }
@@ -203,6 +203,7 @@ impl World {
                 Record::Refused { order, .. } => self.fact(node, order.to_string(), Fact::Refused),
                 Record::Ended { order, report } => {
                     let Some(result) = result_of(&report) else { continue };
+                    self.nodes[node].ended_at.extend(said(&report).map(|(sequence, _)| (order, sequence)));
                     if let Some((step, last)) = result.steps.iter().enumerate().next_back() {
                         self.nodes[node].results.insert(order, (step, last.stdout.kept_bytes));
                     }
@@ -219,7 +220,7 @@ impl World {
             Output::Publish(message) => self.publishes(node, message),
             Output::RunJob { order, command } => {
                 let trusted_ms = self.real_ms().saturating_sub(self.nodes[node].behind_ms);
-                self.start_job(node, order, &command, Some(trusted_ms));
+                self.start_job(node, order, &command, trusted_ms);
             }
             Output::RecoverJob { order, command, same_boot } => self.recover_job(node, order, &command, same_boot),
             Output::CancelJob { order } => {
@@ -272,13 +273,10 @@ impl World {
 
     // Jobs
 
-    /// `trusted_ms` is the least that trusted time can be; nothing where no time was there to judge by.
-    fn start_job(&mut self, node: usize, order: OrderId, command: &CommandOrder, trusted_ms: Option<u64>) {
+    /// `trusted_ms` is the least that trusted time can be.
+    fn start_job(&mut self, node: usize, order: OrderId, command: &CommandOrder, trusted_ms: u64) {
         self.starts += 1;
-        if trusted_ms.is_none() {
-            self.recovered_starts += 1;
-        }
-        self.fact(node, order.to_string(), Fact::Started { trusted_ms });
+        self.fact(node, order.to_string(), Fact::Started { trusted_ms: Some(trusted_ms) });
         let now_ms = self.now_ms;
         let here = &mut self.nodes[node];
         let job = Job::begin(command, now_ms, &mut here.dice);
@@ -302,16 +300,22 @@ impl World {
     fn recover_job(&mut self, node: usize, order: OrderId, command: &CommandOrder, same_boot: bool) {
         let here = &mut self.nodes[node];
         match here.jobs.jobs.get_mut(&order) {
-            // Nobody has linked its start: in this boot that says that it never began. The exec that comes after has no trusted time yet,
-            // so a start that was recorded in time may come late: a known limit, see this test's documentation.
-            None if same_boot || self.planted == Planted::RunAgainAfterReboot => self.start_job(node, order, command, None),
+            None if !same_boot && self.planted == Planted::RunAgainAfterReboot => self.start_job(node, order, command, 0),
+            // Nobody has linked its start: in this boot that says that it never began, and now nobody can any more.
+            None if same_boot => {
+                self.put_back += 1;
+                let uptime = self.nodes[node].uptime(self.now_ms);
+                if let Some(core) = &mut self.nodes[node].core {
+                    core.handle(Input::NeverStarted { order }, uptime);
+                }
+            }
             Some(job) if same_boot => {
                 job.watched = true;
                 if !job.is_running() {
                     self.tell_soon(node, order);
                 }
             }
-            Some(_) if self.planted == Planted::RunAgainAfterReboot => self.start_job(node, order, command, None),
+            Some(_) if self.planted == Planted::RunAgainAfterReboot => self.start_job(node, order, command, 0),
             Some(job) => {
                 (job.watched, job.phase) = (true, Phase::Lost);
                 self.tell_soon(node, order);

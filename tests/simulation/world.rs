@@ -72,7 +72,6 @@ pub(crate) enum Event {
     BridgeUp,
     Look,
     Settle,
-    Reconnect,
     CancelOpen,
     End,
 }
@@ -108,8 +107,8 @@ pub(crate) struct World {
     pub(crate) trace: Trace,
     pub(crate) history: History,
     pub(crate) starts: u64,
-    /// Those that a new exec made up for.
-    pub(crate) recovered_starts: u64,
+    /// Starts that were recorded and never began, so that their orders waited again.
+    pub(crate) put_back: u64,
     /// What broke that no history shows.
     pub(crate) broken: Vec<String>,
     pub(crate) clock_was_wrong: bool,
@@ -145,7 +144,7 @@ impl World {
             trace: Trace::new(),
             history: History::default(),
             starts: 0,
-            recovered_starts: 0,
+            put_back: 0,
             broken: Vec::new(),
             clock_was_wrong: false,
             settling: false,
@@ -172,7 +171,6 @@ impl World {
             self.at(look * LOOK_MS, Event::Look);
         }
         self.at(end_ms, Event::Settle);
-        self.at(end_ms + SETTLE_MS / 2, Event::Reconnect);
         self.at(end_ms + SETTLE_MS, Event::CancelOpen);
         self.at(end_ms + SETTLE_MS + CANCELLED_MS, Event::End);
     }
@@ -246,13 +244,6 @@ impl World {
             Event::BridgeUp => self.bridge_up(),
             Event::Look => self.bridge.look(&mut self.history),
             Event::Settle => self.settle(),
-            // Only at its next hello does a bridge with an older database learn what a node does not hold any more, and a node that was
-            // welcomed by a wrong clock what time it is.
-            Event::Reconnect => {
-                if self.history.restored || self.clock_was_wrong {
-                    (0..self.nodes.len()).for_each(|node| self.disconnect(node));
-                }
-            }
             Event::CancelOpen => self.cancel_open(),
         }
     }

@@ -3,9 +3,11 @@
 //! Every change that must survive goes through [`Core::record`]: the record is queued as `Persist`, and applied by the same code that
 //! applies it when the journal is read back. So a running core and a recovered one cannot differ.
 
+mod again;
 mod records;
 mod storage;
 
+use self::again::{Again, Cause, is_of_the_future};
 use crate::admission::{self, Admitted, Facts as AdmissionFacts, Verdict, envelope_reason};
 use crate::interface::{Input, JobEnd, Output, UpMessage};
 use crate::memory::{Floor, Memory};
@@ -39,9 +41,6 @@ const MAXIMUM_HELLO_PAUSE_MS: u64 = 600_000;
 
 /// A welcome is believed for this long after its hello, in milliseconds: it bounds how wrong the time can be made by holding it back.
 const WELCOME_VALID_MS: u64 = 60_000;
-
-/// Pause between two hellos that are said for the disk's sake, in milliseconds.
-const TROUBLE_PAUSE_MS: u64 = 60_000;
 
 /// Ends of jobs that wait for the disk, at most: more jobs than this never run.
 const MAXIMUM_UNRECORDED_ENDS: usize = 1024;
@@ -98,10 +97,10 @@ pub struct Core {
     least_trust: (u32, u32),
     /// How many bytes a whole journal may have; nothing while it takes no records.
     journal_bytes: Option<u64>,
-    /// Jobs that ended while nothing could be recorded: at most as many as run.
-    unrecorded_ends: Vec<(OrderId, JobEnd)>,
-    /// When the bridge was last told, out of turn, that the disk is the trouble.
-    trouble_told_at: Option<u64>,
+    /// What became of jobs while nothing could be recorded: at most as many as run. Nothing instead of an end: it never started.
+    unrecorded_ends: Vec<(OrderId, Option<JobEnd>)>,
+    /// Hellos out of turn, and answers that are given again.
+    again: Again,
 }
 
 /// A core that is reading its journal back.
@@ -137,7 +136,7 @@ impl Recovery {
             least_trust,
             journal_bytes: Some(u64::MAX),
             unrecorded_ends: Vec::new(),
-            trouble_told_at: None,
+            again: Again::default(),
         })
     }
 
@@ -204,7 +203,7 @@ impl Core {
     /// Whether the job folder of an order is still needed; the shell removes the others after a restart.
     #[must_use]
     pub fn needs_folder(&self, order: OrderId) -> bool {
-        self.orders.known.get(&order).is_some_and(|order| !matches!(order.phase, Phase::Ended { has_folder: false }))
+        self.orders.known.get(&order).is_some_and(|order| !matches!(order.phase, Phase::Ended { has_folder: false, .. }))
     }
 
     /// The next thing to do, if any.
@@ -215,11 +214,7 @@ impl Core {
     /// The uptime in milliseconds at which the core wants [`Input::Tick`], unless something else comes before; `None` for never.
     #[must_use]
     pub fn next_wakeup(&self, now: u64) -> Option<u64> {
-        let hello = self
-            .connection
-            .as_ref()
-            .filter(|connection| !connection.is_welcomed)
-            .map(|connection| connection.hello_at + connection.hello_pause_ms);
+        let hello = self.connection.as_ref().map(Connection::next_hello);
         let due_order = self.time.at(now).and_then(|time| self.orders.next_due(time)).and_then(|at| self.time.uptime_of(at));
         [hello, due_order, self.spool.next_wakeup(), self.uploads.next_wakeup()].into_iter().flatten().min()
     }
@@ -231,6 +226,7 @@ impl Core {
             Input::Disconnected => self.disconnected(),
             Input::Message { topic, retained, payload } => self.message(topic, retained, payload, now),
             Input::JobEnded { order, end } => self.job_ended(order, end, now),
+            Input::NeverStarted { order } => self.never_started(order, now),
             Input::OutputGrew { order, step, stream, kept_bytes } => {
                 if self.orders.known.get(&order).is_some_and(|order| matches!(order.phase, Phase::Running { .. })) {
                     self.uploads.grew((order, step, stream), kept_bytes, false);
@@ -245,13 +241,7 @@ impl Core {
 
     /// What follows from any input: hellos, expiry, starts, reports and chunks that are due.
     fn go_on(&mut self, now: u64) {
-        if let Some(connection) = &mut self.connection
-            && !connection.is_welcomed
-            && connection.hello_at + connection.hello_pause_ms <= now
-        {
-            connection.hello_pause_ms = (connection.hello_pause_ms * 2).min(MAXIMUM_HELLO_PAUSE_MS);
-            self.say_hello_anew(now);
-        }
+        self.say_due_hello(now);
         if self.can_record() {
             if let Some(floor_ms) = self.time.due_floor(now) {
                 self.record(Record::Floor { floor_ms });
@@ -261,6 +251,9 @@ impl Core {
         if self.connection.is_some() {
             for payload in self.spool.due(now) {
                 self.publish(UpKind::Report, payload);
+            }
+            if self.spool.is_unanswered() {
+                self.say_hello_out_of_turn(Cause::Unanswered, now);
             }
         }
         for ((order, step, stream), offset) in self.uploads.due(now) {
@@ -281,8 +274,11 @@ impl Core {
         };
         while may_start(self) && time_ms < self.trust.bundle().expires_ms {
             let Some(order) = self.orders.next_to_start(time_ms) else { break };
-            let report = self.spool.make(&self.identity, Some(time_ms), &ReportPayload::CommandProgress(CommandProgress { order }));
-            self.record(Record::Starting { order, boot: self.boot, report: Some(report) });
+            // At a later try it was said before.
+            let is_first = self.orders.known.get(&order).is_some_and(|order| order.tries == 0);
+            let progress = ReportPayload::CommandProgress(CommandProgress { order });
+            let report = is_first.then(|| self.spool.make(&self.identity, Some(time_ms), &progress));
+            self.record(Record::Starting { order, boot: self.boot, report });
             if let Some(Phase::Running { command, .. }) = self.orders.known.get(&order).map(|order| &order.phase) {
                 self.outputs.push_back(Output::RunJob { order, command: command.clone() });
             }
@@ -304,23 +300,6 @@ impl Core {
         self.uploads.set_connected(false);
     }
 
-    fn say_hello_anew(&mut self, now: u64) {
-        if let Some(connection) = &mut self.connection {
-            connection.nonce = flotilla_protocol::sha256(&[b"next hello", &connection.nonce]);
-            (connection.hello_at, connection.is_welcomed) = (now, false);
-        }
-        self.say_hello();
-    }
-
-    /// Orders are refused for the disk's sake: the counters in a hello say so, now and not only at the next connection.
-    fn tell_trouble(&mut self, now: u64) {
-        let is_due = self.trouble_told_at.is_none_or(|at| now.saturating_sub(at) >= TROUBLE_PAUSE_MS);
-        if is_due && self.connection.as_ref().is_some_and(|connection| connection.is_welcomed) {
-            self.trouble_told_at = Some(now);
-            self.say_hello_anew(now);
-        }
-    }
-
     fn say_hello(&mut self) {
         let Some(connection) = &self.connection else { return };
         let is_open = |id: &OrderId, order: &Order| !matches!(order.phase, Phase::Ended { .. }) || self.spool.holds_result_of(*id);
@@ -337,6 +316,7 @@ impl Core {
             trust_version: self.trust.bundle().version,
             floor_ms: self.time.floor_ms(),
             held: held.into_iter().map(|(_, id)| id).collect(),
+            control: self.spool.state(),
             facts: self.facts.clone(),
             refused: self.refused.iter().map(|(reason, count)| (*reason, *count)).collect(),
         };
@@ -421,12 +401,13 @@ impl Core {
             Verdict::AwaitTime => self.refuse(RejectReason::Busy),
             Verdict::AlreadyTaken(order) => {
                 self.refuse(RejectReason::Replay);
-                self.repeat(order);
+                self.answer_again(order, now);
             }
             Verdict::Drop(reason) => {
                 self.refuse(reason);
+                // The counters in a hello say it, now and not only at the next connection.
                 if reason == RejectReason::Storage {
-                    self.tell_trouble(now);
+                    self.say_hello_out_of_turn(Cause::Storage, now);
                 }
             }
             Verdict::Answer { order, not_after_ms, reason } => self.reject(order, not_after_ms, reason, now),
@@ -437,6 +418,9 @@ impl Core {
         let order = admitted.order.id;
         let report = self.spool.make(&self.identity, self.time.at(now), &ReportPayload::Admission(Admission::Accepted { order }));
         self.record(Record::Accepted { body: admitted.bytes, report: Some(report) });
+        if self.time.at(now).is_some_and(|time_ms| is_of_the_future(admitted.order.not_before_ms, time_ms)) {
+            self.say_hello_out_of_turn(Cause::Future, now);
+        }
     }
 
     /// Refuses an order for ever: its id is taken, so that it can neither run later nor be cancelled into a second outcome.
@@ -453,15 +437,6 @@ impl Core {
     fn is_full(&self) -> bool {
         let has_room = self.journal_room().is_some_and(|room| room >= room::of_waiting_order(0));
         self.orders.is_full(0) || self.spool.is_full() || !has_room
-    }
-
-    /// Sends again what is held about an order.
-    fn repeat(&mut self, order: OrderId) {
-        if self.connection.is_some() {
-            for payload in self.spool.about(order) {
-                self.publish(UpKind::Report, payload);
-            }
-        }
     }
 
     fn cancel(&mut self, retained: bool, payload: &[u8], now: u64) -> Result<(), RejectReason> {
@@ -489,8 +464,11 @@ impl Core {
         match self.orders.known.get(&order).map(|order| &order.phase) {
             Some(Phase::Waiting(_)) => self.end(order, Outcome::Cancelled, "cancelled before it started", Vec::new(), now),
             // Each time, because stopping a job may fail for a while, on a full disk for example.
-            Some(Phase::Running { .. }) => self.outputs.push_back(Output::CancelJob { order }),
-            Some(Phase::Ended { .. }) => self.repeat(order),
+            Some(Phase::Running { .. }) => {
+                self.again.cancelled(order);
+                self.outputs.push_back(Output::CancelJob { order });
+            }
+            Some(Phase::Ended { .. }) => self.answer_again(order, now),
             None if cancel.not_after_ms <= self.time.floor_ms() => return Err(RejectReason::Expired),
             None if is_full => return Err(RejectReason::Busy),
             // A job of before the loss may still run. Its outcome is said once reports can be made again: the bridge asks again.
@@ -559,14 +537,17 @@ impl Core {
 
     fn job_ended(&mut self, order: OrderId, end: JobEnd, now: u64) {
         if !self.can_record() {
-            if !self.unrecorded_ends.iter().any(|(of, _)| *of == order) && self.unrecorded_ends.len() < MAXIMUM_UNRECORDED_ENDS {
-                self.unrecorded_ends.push((order, end));
-            }
-            return;
+            return self.record_later(order, Some(end));
         }
         if matches!(self.orders.known.get(&order).map(|order| &order.phase), Some(Phase::Running { .. })) {
             let steps = end.steps.into_iter().map(|step| self.with_trusted_times(step, now)).collect();
             self.end(order, end.outcome, &end.explanation, steps, now);
+        }
+    }
+
+    fn record_later(&mut self, order: OrderId, end: Option<JobEnd>) {
+        if !self.unrecorded_ends.iter().any(|(of, _)| *of == order) && self.unrecorded_ends.len() < MAXIMUM_UNRECORDED_ENDS {
+            self.unrecorded_ends.push((order, end));
         }
     }
 
@@ -582,6 +563,7 @@ impl Core {
     fn end(&mut self, order: OrderId, outcome: Outcome, explanation: &str, steps: Vec<StepResult>, now: u64) {
         let report = self.result(order, outcome, explanation, steps, now);
         self.record(Record::Ended { order, report });
+        self.again.ended(order);
     }
 
     /// The signed result, with as much of the output as a result may carry.
@@ -625,7 +607,7 @@ impl Core {
 
     /// When the bridge has an order's result and all of its output, the job's folder may go, and the id once the floor has passed it.
     fn forget_if_done(&mut self, order: OrderId) {
-        let is_ended = matches!(self.orders.known.get(&order).map(|order| &order.phase), Some(Phase::Ended { has_folder: true }));
+        let is_ended = matches!(self.orders.known.get(&order).map(|order| &order.phase), Some(Phase::Ended { has_folder: true, .. }));
         if is_ended && self.can_record() && !self.spool.holds_result_of(order) && !self.uploads.concerns(order) {
             self.record(Record::Forgotten { order });
             self.outputs.push_back(Output::ForgetJob { order });

@@ -33,6 +33,12 @@ pub enum Input<'a> {
         /// How.
         end: JobEnd,
     },
+    /// The answer to [`Output::RecoverJob`] where nobody has started the job, and nobody can any more: no process of an earlier exec either.
+    /// The order waits again; [`Output::RunJob`] comes when time, lane and the other jobs allow it.
+    NeverStarted {
+        /// Which.
+        order: OrderId,
+    },
     /// A running step has written output: so many bytes are kept by now.
     OutputGrew {
         /// Which job.
@@ -94,8 +100,9 @@ pub enum Output {
         /// What it does.
         command: Box<CommandOrder>,
     },
-    /// After a restart: an order was about to start. In the same boot, start it unless it has started already, and then wait for it;
-    /// in a later boot never start it. Answer [`Input::JobEnded`] either way.
+    /// After a restart: an order was about to start. Do not start it. In the same boot find out whether it has started: wait for it and
+    /// answer [`Input::JobEnded`], or see to it that nothing can start it any more and answer [`Input::NeverStarted`]. In a later boot
+    /// answer [`Input::JobEnded`].
     RecoverJob {
         /// Which.
         order: OrderId,

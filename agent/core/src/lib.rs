@@ -24,4 +24,4 @@ pub use crate::core::{Core, Recovery, Settings};
 pub use interface::{Input, JobEnd, Output, UpMessage};
 pub use memory::{Floor, Memory};
 pub use orders::MAXIMUM_ORDERS;
-pub use record::{Record, RecordError};
+pub use record::{End, Record, RecordError};

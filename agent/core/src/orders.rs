@@ -3,6 +3,7 @@
 //! An id stays until its `not_after` lies behind the durable floor; an order whose `not_after` lies behind the floor is refused. The two are
 //! one comparison ([`Orders::evict`] and [`crate::admission`] both use `not_after <= floor`), so no clock error lets an id in twice.
 
+use crate::record::End;
 use flotilla_protocol::capability::command::CommandOrder;
 use flotilla_protocol::id::{BootId, OrderId};
 use std::collections::BTreeMap;
@@ -23,8 +24,8 @@ pub(crate) enum Phase {
     Waiting(Box<CommandOrder>),
     /// Recorded as starting in a boot; the job runs, as far as is known.
     Running { command: Box<CommandOrder>, boot: BootId },
-    /// It has its outcome. `has_folder`: its output may still be needed.
-    Ended { has_folder: bool },
+    /// It has its outcome. `has_folder`: its output may still be needed. `end`: what was said of it; an older journal does not know it.
+    Ended { has_folder: bool, end: Option<End> },
 }
 
 /// One known order.
@@ -38,6 +39,8 @@ pub(crate) struct Order {
     pub(crate) sequence: u64,
     /// Place in the run queue: the order in which orders were accepted.
     pub(crate) arrival: u64,
+    /// How often it was about to start and certainly did not.
+    pub(crate) tries: u32,
     pub(crate) phase: Phase,
 }
 
@@ -81,9 +84,9 @@ impl Orders {
     }
 
     /// Adds an id that has its outcome.
-    pub(crate) fn insert_ended(&mut self, id: OrderId, not_after_ms: u64, has_folder: bool) {
-        let phase = Phase::Ended { has_folder };
-        let order = Order { body: Vec::new(), not_before_ms: 0, not_after_ms, lane: None, sequence: 0, arrival: 0, phase };
+    pub(crate) fn insert_ended(&mut self, id: OrderId, not_after_ms: u64, has_folder: bool, end: Option<End>) {
+        let phase = Phase::Ended { has_folder, end };
+        let order = Order { body: Vec::new(), not_before_ms: 0, not_after_ms, lane: None, sequence: 0, arrival: 0, tries: 0, phase };
         self.known.insert(id, order);
     }
 
@@ -119,7 +122,7 @@ impl Orders {
     /// Forgets what lies behind the durable floor and needs nothing more.
     pub(crate) fn evict(&mut self, floor_ms: u64, is_needed: impl Fn(OrderId) -> bool) {
         self.known.retain(|id, order| {
-            let is_over = matches!(order.phase, Phase::Ended { has_folder: false });
+            let is_over = matches!(order.phase, Phase::Ended { has_folder: false, .. });
             !is_over || order.not_after_ms > floor_ms || is_needed(*id)
         });
         let known = &self.known;

@@ -4,6 +4,7 @@
 
 use flotilla_protocol::id::{BootId, OrderId};
 use flotilla_protocol::report::{LossCause, OutputStream};
+use flotilla_protocol::status::{Outcome, RejectReason};
 use serde::{Deserialize, Serialize};
 
 /// One entry of the journal.
@@ -22,7 +23,7 @@ pub enum Record {
         order: OrderId,
         /// The boot in which it starts.
         boot: BootId,
-        /// The signed progress report, unless this is a snapshot.
+        /// The signed progress report, unless this is a snapshot or it was said at an earlier try.
         report: Option<Vec<u8>>,
     },
     /// An order has its one outcome.
@@ -41,7 +42,7 @@ pub enum Record {
         /// The signed rejection or result.
         report: Vec<u8>,
     },
-    /// Snapshot: a report without a receipt.
+    /// Snapshot: a report without a receipt. Else: what was said of an order that has ended is said again.
     Report {
         /// The signed report.
         report: Vec<u8>,
@@ -129,6 +130,33 @@ pub enum Record {
         /// Its epoch.
         epoch: u32,
     },
+    /// An order that was about to start certainly never did: it waits again.
+    NotStarted {
+        /// Which.
+        order: OrderId,
+        /// How often that has happened by now.
+        tries: u32,
+    },
+    /// Snapshot, in the place of `Known` where it is known what was said of the order.
+    KnownEnd {
+        /// Which.
+        order: OrderId,
+        /// Until when it is kept: Unix milliseconds.
+        not_after_ms: u64,
+        /// Whether its job's folder is still needed.
+        has_folder: bool,
+        /// What was said of it.
+        end: End,
+    },
+}
+
+/// What a node has said last of an order that is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum End {
+    /// It has this outcome.
+    Outcome(Outcome),
+    /// It was refused for this reason.
+    Rejected(RejectReason),
 }
 
 impl Record {

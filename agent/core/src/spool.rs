@@ -6,6 +6,7 @@ use crate::record::RecordError;
 use ed25519_dalek::SigningKey;
 use flotilla_protocol::capability::ReportPayload;
 use flotilla_protocol::envelope::{Domain, Envelope, seal};
+use flotilla_protocol::hello;
 use flotilla_protocol::id::{BootId, NodeId, OrderId};
 use flotilla_protocol::report::{ReceiptBody, ReportBody, Stream};
 use flotilla_protocol::status::Admission;
@@ -21,9 +22,13 @@ const FULL_BYTES: usize = 8 * 1024 * 1024;
 /// Pause before reports are sent again until a welcome says otherwise, in milliseconds.
 const DEFAULT_PAUSE_MS: (u32, u32) = (5_000, 600_000);
 
+/// After so many repetitions without a receipt something is wrong that only a hello can mend.
+const UNANSWERED: u32 = 2;
+
 #[derive(Debug)]
 struct Held {
     sequence: u64,
+    previous: [u8; 32],
     hash: [u8; 32],
     boot: BootId,
     order: Option<OrderId>,
@@ -46,6 +51,8 @@ pub(crate) struct Spool {
     pace_ms: (u32, u32),
     pause_ms: u32,
     resend_at: Option<u64>,
+    /// How often the window was sent again since the last receipt.
+    resends: u32,
 }
 
 /// What a receipt did.
@@ -73,6 +80,7 @@ impl Spool {
             pace_ms: DEFAULT_PAUSE_MS,
             pause_ms: DEFAULT_PAUSE_MS.0,
             resend_at: None,
+            resends: 0,
         }
     }
 
@@ -112,7 +120,8 @@ impl Spool {
         self.sequence = body.sequence;
         self.head = hash;
         self.held_bytes += bytes.len();
-        self.held.push_back(Held { sequence: body.sequence, hash, boot: body.boot, order, is_result, bytes });
+        let previous = body.previous;
+        self.held.push_back(Held { sequence: body.sequence, previous, hash, boot: body.boot, order, is_result, bytes });
         Ok(())
     }
 
@@ -140,12 +149,13 @@ impl Spool {
 
     /// Where the chain stood before its oldest held report, where it stands, and the held reports: for a snapshot.
     pub(crate) fn snapshot(&self) -> (u64, [u8; 32], u64, Vec<Vec<u8>>) {
-        let before = self.held.front().map_or((self.sequence, self.head), |held| {
-            let previous =
-                Envelope::parse(&held.bytes, Domain::Report).ok().and_then(|envelope| decode::<ReportBody>(envelope.body()).ok());
-            (held.sequence - 1, previous.map_or([0; 32], |body| body.previous))
-        });
-        (before.0, before.1, self.receipted, self.held.iter().map(|held| held.bytes.clone()).collect())
+        let (sequence, head) = self.beginning();
+        (sequence, head, self.receipted, self.held.iter().map(|held| held.bytes.clone()).collect())
+    }
+
+    /// The sequence before the oldest held report, and the hash of that report.
+    fn beginning(&self) -> (u64, [u8; 32]) {
+        self.held.front().map_or((self.sequence, self.head), |held| (held.sequence - 1, held.previous))
     }
 
     /// Forgets everything up to `up_to`, as the journal says, and returns the orders whose results were among it.
@@ -170,6 +180,7 @@ impl Spool {
         }
         let freed = self.forget(receipt.up_to);
         self.pause_ms = self.pace_ms.0;
+        self.resends = 0;
         self.resend_at = (!self.held.is_empty()).then(|| now + u64::from(self.pause_ms));
         Receipted::Freed(freed)
     }
@@ -177,6 +188,17 @@ impl Spool {
     /// Whether so much waits for receipts that no more orders are taken.
     pub(crate) fn is_full(&self) -> bool {
         self.held_bytes > FULL_BYTES
+    }
+
+    /// Whether what is held was sent several times and nobody has said anything: the bridge may not be able to take it up.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        !self.held.is_empty() && self.resends >= UNANSWERED
+    }
+
+    /// What a hello says of the chain.
+    pub(crate) fn state(&self) -> hello::Held {
+        let (before_sequence, before) = self.beginning();
+        hello::Held { oldest: before_sequence + 1, before, next: self.sequence + 1 }
     }
 
     /// Whether the result of an order waits for its receipt.
@@ -187,6 +209,7 @@ impl Spool {
     pub(crate) fn connected(&mut self) {
         self.sent_up_to = Some(self.receipted);
         self.pause_ms = self.pace_ms.0;
+        self.resends = 0;
     }
 
     pub(crate) fn disconnected(&mut self) {
@@ -216,6 +239,7 @@ impl Spool {
             sent_up_to = self.receipted;
             self.pause_ms = self.pause_ms.saturating_mul(2).min(self.pace_ms.1);
             self.resend_at = None;
+            self.resends = self.resends.saturating_add(1);
         }
         let window_end = self.receipted + WINDOW;
         let due: Vec<&Held> = self.held.iter().filter(|held| held.sequence > sent_up_to && held.sequence <= window_end).collect();

@@ -27,13 +27,22 @@ const LONGEST_LOOK: Duration = Duration::from_secs(10);
 /// Piece in which output of a lost job is read to hash it.
 const READ_BYTES: usize = 64 * 1024;
 
-/// A job is over.
+/// It is known what became of a job.
 #[derive(Debug)]
 pub struct Ended {
     /// Which.
     pub order: OrderId,
-    /// How.
-    pub end: JobEnd,
+    /// What.
+    pub fate: Fate,
+}
+
+/// What became of a job.
+#[derive(Debug)]
+pub enum Fate {
+    /// It is over, and this is how.
+    Over(JobEnd),
+    /// It was never started, and what was there of it is gone: it may be started anew.
+    NeverStarted,
 }
 
 /// All jobs of this node.
@@ -78,9 +87,11 @@ impl Jobs {
                     warn_of(order, folder.forbid_start().map(|_| ()));
                     warn_of(order, folder.remove());
                 }
-                Ok(JobState::Ended(_) | JobState::Lost { .. }) | Err(_) => warn_of(order, folder.remove()),
+                Ok(JobState::Ended(_) | JobState::Lost { .. } | JobState::Forbidden) | Err(_) => warn_of(order, folder.remove()),
             }
         }
+        JobFolder::remove_remains(&self.folder)
+            .unwrap_or_else(|error| tracing::warn!(error = %with_causes(&error), "remains of jobs' folders stay"));
     }
 
     /// Starts a job that was never started.
@@ -123,18 +134,16 @@ impl Jobs {
         }
     }
 
-    /// Finds out what became of a job that was about to start before exec did, and starts it if it never was and still may be.
-    pub fn recover(&mut self, order: OrderId, command: CommandOrder, same_boot: bool) {
+    /// Finds out what became of a job that was about to start before exec did. Where it never was it is kept from it for good: whether and
+    /// when it may start now is to be decided anew.
+    pub fn recover(&mut self, order: OrderId, command: &CommandOrder, same_boot: bool) {
         let folder = self.of(order);
         let names: Vec<String> = command.plan.steps.iter().map(|step| step.name.clone()).collect();
         if !same_boot {
             let why = "the device was restarted while the command ran";
             return self.watch(order, async move { interrupted(folder, names, why.to_owned()).await });
         }
-        match folder.state() {
-            Ok(JobState::NotStarted) => self.start(order, command),
-            Ok(_) | Err(_) => self.watch(order, async move { end_of(&folder, &names).await }),
-        }
+        self.watch_fate(order, async move { fate_of(&folder, &names).await });
     }
 
     /// Has a running job stop.
@@ -180,11 +189,15 @@ impl Jobs {
     }
 
     fn watch(&mut self, order: OrderId, end: impl Future<Output = JobEnd> + Send + 'static) {
+        self.watch_fate(order, async move { Fate::Over(end.await) });
+    }
+
+    fn watch_fate(&mut self, order: OrderId, fate: impl Future<Output = Fate> + Send + 'static) {
         let ended = self.ended.clone();
         let task = tokio::spawn(async move {
-            let end = end.await;
+            let fate = fate.await;
             // Nobody listens only when exec ends; then the next exec finds the job again.
-            if ended.send(Ended { order, end }).await.is_err() {
+            if ended.send(Ended { order, fate }).await.is_err() {
                 tracing::debug!(%order, "a job ended after exec");
             }
         });
@@ -206,6 +219,32 @@ fn with_causes(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {}", with_causes(source)))
 }
 
+/// Finds out whether anybody has started the job in `folder`, takes the start away where nobody has, and else waits for its end.
+///
+/// A job process of an earlier exec may be on its way to the start all the while. One of the two gets it: either the job does, and is waited
+/// for, or it finds the start taken and runs nothing. Then the folder goes, under its whole name at once. A process that looks for it later
+/// finds none, or one that was made anew because the order may start now; there again only one process gets the start.
+async fn fate_of(folder: &JobFolder, names: &[String]) -> Fate {
+    let mut pause = LOOK;
+    loop {
+        let done = match folder.state() {
+            Ok(JobState::NotStarted) if matches!(folder.path().try_exists(), Ok(false)) => return Fate::NeverStarted,
+            Ok(JobState::NotStarted) => folder.forbid_start().map(|_| ()),
+            Ok(JobState::Forbidden) => match folder.remove() {
+                Ok(()) => return Fate::NeverStarted,
+                Err(error) => Err(error),
+            },
+            Err(error) if !matches!(error, FolderError::Damaged { .. }) => Err(error),
+            Ok(_) | Err(_) => return Fate::Over(end_of(folder, names).await),
+        };
+        // With the start decided, the next look says what became of it.
+        if let Err(error) = done {
+            pause = next_look(pause, &error);
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
 /// Waits until the job in `folder` is over. A folder that cannot be read for a moment (no descriptors, a disk error) is looked at again: a
 /// job that may be alive is never reported as over.
 async fn end_of(folder: &JobFolder, names: &[String]) -> JobEnd {
@@ -223,6 +262,7 @@ async fn end_of(folder: &JobFolder, names: &[String]) -> JobEnd {
                 Ok(false) => pause = LOOK,
                 Err(error) => pause = next_look(pause, &error),
             },
+            Ok(JobState::Forbidden) => return not_started("the start was taken away before anything was started".to_owned()),
             Ok(JobState::Lost { .. }) => {
                 match folder.kill_leftovers() {
                     Ok(0) => {}

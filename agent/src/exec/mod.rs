@@ -27,7 +27,7 @@ use crate::frame::{FromExec, FromLink};
 use crate::settings::Settings;
 use crate::state::{ExecState, StateError};
 use crate::{clock, facts};
-use jobs::{Ended, Jobs};
+use jobs::{Ended, Fate, Jobs};
 use journal::{Journal, JournalError, Opened};
 use peer_link::PeerLink;
 use storage::Storage;
@@ -171,7 +171,12 @@ impl Shell {
                 },
                 frame = peer_link::exchange(&mut self.link), if self.link.is_some() => self.link_said(frame)?,
                 ended = ends.recv() => if let Some(ended) = ended {
-                    self.core.handle(Input::JobEnded { order: ended.order, end: ended.end }, clock::boottime_ms());
+                    let Ended { order, fate } = ended;
+                    let input = match fate {
+                        Fate::Over(end) => Input::JobEnded { order, end },
+                        Fate::NeverStarted => Input::NeverStarted { order },
+                    };
+                    self.core.handle(input, clock::boottime_ms());
                 },
                 () = tokio::time::sleep(sleep) => {
                     self.try_disk();
@@ -272,7 +277,7 @@ impl Shell {
             }
             Output::RecoverJob { order, command, same_boot } => {
                 tracing::info!(%order, same_boot, "a job is picked up again");
-                self.jobs.recover(order, *command, same_boot);
+                self.jobs.recover(order, &command, same_boot);
             }
             Output::CancelJob { order } => {
                 tracing::info!(%order, "a job is cancelled");

@@ -28,6 +28,13 @@ const KILL_ROUNDS: usize = 20;
 /// Pause between two of these looks.
 const KILL_PAUSE: Duration = Duration::from_millis(10);
 
+/// Names in a folder that are needed before the folder has its own.
+const ORDER: &str = "order";
+const UNUSED_CANCEL: &str = "cancel.unused";
+/// What a folder's name ends in before it is whole, and while it is removed.
+const NEW: &str = "new";
+const REMOVED: &str = "removed";
+
 /// Why a job's folder cannot be used.
 #[derive(Debug, Error)]
 pub enum FolderError {
@@ -54,6 +61,8 @@ pub enum FolderError {
 pub enum JobState {
     /// Nobody has linked the start: starting it is still possible, and is the only way to take it.
     NotStarted,
+    /// The start was taken so that nothing of this folder ever runs, see [`JobFolder::forbid_start`].
+    Forbidden,
     /// The job lives.
     Running {
         /// Its process.
@@ -112,13 +121,23 @@ impl JobFolder {
     }
 
     fn write_new(&self, order: &[u8]) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.path)?;
-        let temporary = self.path.join("order.new");
+        if self.path.try_exists()? {
+            return Self::fill(&self.path, order);
+        }
+        // A job process of an earlier exec may still look for this folder: it finds it whole.
+        let unnamed = self.path.with_extension(NEW);
+        DirBuilder::new().recursive(true).mode(0o700).create(&unnamed)?;
+        Self::fill(&unnamed, order)?;
+        fs::rename(&unnamed, &self.path)
+    }
+
+    fn fill(folder: &Path, order: &[u8]) -> io::Result<()> {
+        let temporary = folder.join("order.new");
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
         file.write_all(order)?;
         // Made now and renamed later: a job that fills the disk or takes the last inode can still be cancelled.
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(self.unused_cancel_marker())?;
-        fs::rename(&temporary, self.order())
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(folder.join(UNUSED_CANCEL))?;
+        fs::rename(&temporary, folder.join(ORDER))
     }
 
     /// The folder's path.
@@ -148,6 +167,9 @@ impl JobFolder {
             Err(error) => return Err(failed(&path)(error)),
         };
         let started: Started = read_record(&path)?.ok_or_else(|| damaged(&path)(RecordError::Damaged))?;
+        if started.pid == start::NOBODY {
+            return Ok(JobState::Forbidden);
+        }
         // Shared, so that two who look do not take each other for the job. Released when the file is closed.
         match file.try_lock_shared() {
             Err(fs::TryLockError::WouldBlock) => Ok(JobState::Running { pid: started.pid }),
@@ -172,7 +194,7 @@ impl JobFolder {
     /// # Errors
     /// [`FolderError::Failed`]: the start may or may not be taken.
     pub fn forbid_start(&self) -> Result<bool, FolderError> {
-        match start::claim(self) {
+        match start::forbid(self) {
             Ok(_) => Ok(true),
             Err(StartError::AlreadyStarted) => Ok(false),
             // No folder: it could not even be made, and a job process needs it before anything else.
@@ -284,14 +306,34 @@ impl JobFolder {
     /// # Errors
     /// [`FolderError::Failed`].
     pub fn remove(&self) -> Result<(), FolderError> {
-        match fs::remove_dir_all(&self.path) {
+        let gone = |done: io::Result<()>| match done {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(&self.path)(error)),
             _ => Ok(()),
+        };
+        // First the name goes, so that nobody finds a folder whose `started` is removed and the rest is not. What an exec that was killed
+        // has left under the other name goes first.
+        let removed = self.path.with_extension(REMOVED);
+        gone(fs::remove_dir_all(&removed))?;
+        gone(fs::rename(&self.path, &removed))?;
+        gone(fs::remove_dir_all(&removed))
+    }
+
+    /// Removes what an exec that was killed while it removed folders has left.
+    ///
+    /// # Errors
+    /// [`FolderError::Failed`].
+    pub fn remove_remains(jobs: &Path) -> Result<(), FolderError> {
+        for entry in fs::read_dir(jobs).map_err(failed(jobs))? {
+            let path = entry.map_err(failed(jobs))?.path();
+            if path.extension().is_some_and(|extension| extension == REMOVED || extension == NEW) {
+                fs::remove_dir_all(&path).map_err(failed(&path))?;
+            }
         }
+        Ok(())
     }
 
     pub(crate) fn order(&self) -> PathBuf {
-        self.path.join("order")
+        self.path.join(ORDER)
     }
 
     pub(crate) fn started(&self) -> PathBuf {
@@ -303,7 +345,7 @@ impl JobFolder {
     }
 
     fn unused_cancel_marker(&self) -> PathBuf {
-        self.path.join("cancel.unused")
+        self.path.join(UNUSED_CANCEL)
     }
 
     pub(crate) fn report(&self) -> PathBuf {

@@ -33,7 +33,7 @@ pub struct JobSpec {
 /// What stands in `started`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Started {
-    /// The job's process id, at the same time its session.
+    /// The job's process id, at the same time its session; [`super::start::NOBODY`] where the start was only taken away.
     pub pid: u32,
     /// The boot in which that number meant something.
     pub boot: BootId,

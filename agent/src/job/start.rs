@@ -17,6 +17,9 @@ use super::spec::Started;
 use crate::clock;
 use crate::record;
 
+/// The process of a start that was only taken away: no process has this number.
+pub const NOBODY: u32 = 0;
+
 /// Why this process does not own the start.
 #[derive(Debug, Error)]
 pub enum StartError {
@@ -45,18 +48,30 @@ pub struct Claim {
 /// # Errors
 /// See [`StartError`]. After [`StartError::Unrecorded`] the name may be linked: then the order counts as started.
 pub fn claim(folder: &JobFolder) -> Result<Claim, StartError> {
+    claim_for(folder, std::process::id())
+}
+
+/// Takes the start of a folder so that nothing ever runs: whoever looks sees that it was nobody's.
+///
+/// # Errors
+/// As [`claim`].
+pub fn forbid(folder: &JobFolder) -> Result<(), StartError> {
+    claim_for(folder, NOBODY).map(drop)
+}
+
+fn claim_for(folder: &JobFolder, pid: u32) -> Result<Claim, StartError> {
     // The usual case of a second start, without leaving anything behind.
     if folder.started().exists() {
         return Err(StartError::AlreadyStarted);
     }
-    try_claim(folder).map_err(|source| match source.kind() {
+    try_claim(folder, pid).map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => StartError::AlreadyStarted,
         _ => StartError::Unrecorded { folder: folder.path().to_owned(), source },
     })
 }
 
-fn try_claim(folder: &JobFolder) -> io::Result<Claim> {
-    let started = Started { pid: std::process::id(), boot: clock::boot_id()? };
+fn try_claim(folder: &JobFolder, pid: u32) -> io::Result<Claim> {
+    let started = Started { pid, boot: clock::boot_id()? };
     let temporary = folder.path().join(format!("start-{:016x}", getrandom::u64().map_err(io::Error::other)?));
     let claimed = link_locked(&temporary, &record::encode(&started).map_err(io::Error::other)?, &folder.started());
     // The name has done its work, whatever came of it.

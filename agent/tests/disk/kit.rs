@@ -344,11 +344,14 @@ impl Node {
             heard.head = (report.sequence, hash, Some(report.boot));
             match payload {
                 ReportPayload::Admission(Admission::Accepted { order }) => assert!(heard.accepted.insert(order)),
+                // The same may be said again, when the order comes again.
                 ReportPayload::Admission(Admission::Rejected { order, reason }) => {
-                    assert!(!heard.results.contains_key(&order) && heard.rejected.insert(order, reason).is_none(), "two ends");
+                    let before = heard.rejected.insert(order, reason);
+                    assert!(!heard.results.contains_key(&order) && before.is_none_or(|before| before == reason), "two ends");
                 }
                 ReportPayload::CommandResult(result) => {
-                    assert!(heard.results.insert(result.order, result.outcome).is_none(), "two ends");
+                    let before = heard.results.insert(result.order, result.outcome);
+                    assert!(before.is_none_or(|before| before == result.outcome), "two ends");
                 }
                 ReportPayload::MemoryLost(_) => heard.memory_lost += 1,
                 _ => {}

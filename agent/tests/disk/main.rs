@@ -105,7 +105,9 @@ async fn trial(fault: Fault, kills: bool, tally: &mut Tally) {
     node.kill().await;
     let opened = Journal::open(&node.disk.path().join("exec")).unwrap();
     let is_recorded = |record: &Record| match record {
-        Record::Starting { order, .. } | Record::Ended { order, .. } | Record::Known { order, .. } => *order == order_id(1),
+        Record::Starting { order, .. } | Record::Ended { order, .. } | Record::Known { order, .. } | Record::KnownEnd { order, .. } => {
+            *order == order_id(1)
+        }
         _ => false,
     };
     let (ran, result) = (runs(&node, 1), node.heard.results.get(&order_id(1)).copied());

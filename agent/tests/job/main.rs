@@ -8,10 +8,11 @@ mod server;
 mod stopping;
 mod surroundings;
 
+use flotilla_agent::exec::jobs::{Fate, Jobs};
 use flotilla_agent::job::folder::{JobFolder, JobState};
 use flotilla_agent::job::spec::CapturedFile;
-use flotilla_agent::job::{ALREADY_STARTED, spec::JobSpec};
-use flotilla_protocol::capability::command::Parameter;
+use flotilla_agent::job::{ALREADY_STARTED, COULD_NOT_RUN, spec::JobSpec};
+use flotilla_protocol::capability::command::{CommandOrder, Parameter};
 use flotilla_protocol::document::{Segment, Template, Value};
 use flotilla_protocol::report::OutputStream::{Stderr, Stdout};
 use flotilla_protocol::status::{Outcome, StepStatus};
@@ -212,7 +213,34 @@ fn a_start_that_is_forbidden_never_happens() {
     assert!(!job.folder.forbid_start().unwrap());
     assert_eq!(job.start().wait().code(), Some(i32::from(ALREADY_STARTED)));
     assert!(!job.folder.path().join("effect").exists());
-    assert_eq!(job.folder.state().unwrap(), JobState::Lost { pid: std::process::id() });
+    assert_eq!(job.folder.state().unwrap(), JobState::Forbidden);
+}
+
+#[tokio::test]
+async fn what_an_exec_that_died_was_about_to_start_is_kept_from_it_or_waited_for() {
+    let fate = async |job: &Job| {
+        let spec = job.folder.spec().unwrap();
+        let (ended, mut ends) = tokio::sync::mpsc::channel(1);
+        let mut jobs = Jobs::new(job.folder.path().parent().unwrap().to_owned(), 1024, None, spec.boot, ended);
+        let JobSpec { order, document, document_version, parameters, plan, .. } = spec;
+        jobs.recover(order, &CommandOrder { document, document_version, parameters, plan }, true);
+        ends.recv().await.unwrap().fate
+    };
+    let job = Job::of(&["echo x > ../../../effect"]);
+    assert!(matches!(fate(&job).await, Fate::NeverStarted));
+    assert!(!job.folder.path().exists());
+    // The process of the exec that died comes late.
+    assert_eq!(job.start().wait().code(), Some(i32::from(COULD_NOT_RUN)));
+    assert!(!job.folder.path().parent().unwrap().join("effect").exists() && !job.folder.path().exists());
+    // An exec that was killed while it kept the job from its start.
+    let job = Job::of(&["true"]);
+    job.folder.forbid_start().unwrap();
+    assert!(matches!(fate(&job).await, Fate::NeverStarted));
+    let job = Job::of(&["true"]);
+    let running = job.start();
+    until("the start", || (job.folder.state().unwrap() != JobState::NotStarted).then_some(()));
+    assert!(matches!(fate(&job).await, Fate::Over(end) if end.outcome == Outcome::Succeeded));
+    running.wait();
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use crate::capability::run_command::ingest as run_command;
 use crate::fleet::Fleet;
 use crate::fleet::activation::claim::{self, Enrolment};
-use crate::fleet::node::chain::{Head, Link, judge};
+use crate::fleet::node::chain::{Greeting, Head, Link, greet, judge};
 use crate::fleet::node::recent::Recent;
 use crate::fleet::node::store::{self as node_store, KnownNode};
 use crate::platform::allowance::Allowance;
@@ -270,10 +270,10 @@ impl Router {
         let refused: BTreeMap<&str, u32> = hello.refused.iter().map(|(reason, count)| (reason.as_str(), *count)).collect();
         let refused = serde_json::to_string(&refused).unwrap_or_default();
         node_store::greet(write, node, &hello.facts, hello.trust_version, &refused, now_ms).await?;
-        let lost = run_command::hello(&self.fleet, write, &mut notes.commands, node, &hello.held, now_ms).await?;
-        for order in lost {
-            // Its end may be on the way, so this is worth a look only together with a silence.
-            tracing::debug!(%node, %order, "a node does not hold an order that it had accepted");
+        self.greet(write, notes, &hello, now_ms).await?;
+        let questions = run_command::hello(&self.fleet, write, &mut notes.commands, node, &hello.held, now_ms).await?;
+        if !questions.is_empty() {
+            tracing::debug!(%node, count = questions.len(), "a node does not hold orders that it had accepted, and is asked");
         }
         let pace = self.fleet.settings.pace;
         let welcome = WelcomeBody {
@@ -287,7 +287,43 @@ impl Router {
         };
         let topic = Topic::Down { fleet: self.fleet.settings.fleet, node, kind: DownKind::Welcome };
         notes.replies.push(Outbound { topic, payload: self.fleet.signer.welcome(&welcome) });
+        // After the welcome, so that the node has the time by which it may judge.
+        notes.replies.extend(questions);
         Ok(Ok(()))
+    }
+
+    /// Goes on with a node's chain where the node says that it stands, if this database is an older one.
+    async fn greet(&self, write: &mut Write<'_>, notes: &mut BatchNotes, hello: &HelloBody, now_ms: u64) -> Result<(), StoreError> {
+        let (node, stream) = (hello.node, Stream::Control);
+        let head = self.head(write, notes, node, stream).await?;
+        match greet(&head, &hello.control, hello.boot) {
+            Greeting::Fits => Ok(()),
+            Greeting::Fork => {
+                let detail = format!("a hello contradicts report {}, the last that was committed", head.sequence);
+                self.note(write, notes, node, "fork", &detail, now_ms).await
+            }
+            Greeting::Lost { head, missed } => {
+                let oldest = hello.control.oldest;
+                let detail = format!(
+                    "{missed} reports before {oldest}, for which the node has receipts, are not in this database: it is an older copy"
+                );
+                self.note(write, notes, node, "gap", &detail, now_ms).await?;
+                self.node(write, notes, node).await?.heads.insert(stream, head);
+                // So that the head is saved, with what follows.
+                notes.receipts.insert((node, stream));
+                Ok(())
+            }
+        }
+    }
+
+    /// The head of a chain, read once a batch.
+    async fn head(&self, write: &mut Write<'_>, notes: &mut BatchNotes, node: NodeId, stream: Stream) -> Result<Head, StoreError> {
+        if let Some(head) = self.node(write, notes, node).await?.heads.get(&stream) {
+            return Ok(*head);
+        }
+        let head = node_store::head(write.connection(), node, stream).await?;
+        self.node(write, notes, node).await?.heads.insert(stream, head);
+        Ok(head)
     }
 
     async fn report(&self, write: &mut Write<'_>, notes: &mut BatchNotes, node: NodeId, body: &[u8]) -> Result<Verdict, StoreError> {
@@ -297,12 +333,7 @@ impl Router {
         };
         let now_ms = self.fleet.clock.now_ms();
         let hash = flotilla_protocol::sha256(&[body]);
-        let node_notes = self.node(write, notes, node).await?;
-        let head = match node_notes.heads.get(&report.stream) {
-            Some(head) => *head,
-            None => node_store::head(write.connection(), node, report.stream).await?,
-        };
-        self.node(write, notes, node).await?.heads.insert(report.stream, head);
+        let head = self.head(write, notes, node, report.stream).await?;
         match judge(&head, &report, &hash) {
             Link::Ahead => {
                 tracing::debug!(%node, sequence = report.sequence, head = head.sequence, "a report came before its turn");

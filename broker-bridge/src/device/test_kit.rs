@@ -20,7 +20,7 @@ use ed25519_dalek::SigningKey;
 use flotilla_link::Publish;
 use flotilla_protocol::capability::ReportPayload;
 use flotilla_protocol::envelope::{Domain, Envelope, seal};
-use flotilla_protocol::hello::{Facts, HelloBody};
+use flotilla_protocol::hello::{Facts, Held, HelloBody};
 use flotilla_protocol::id::{BootId, NodeId, OrderId};
 use flotilla_protocol::report::{OutputBody, OutputStream, ReceiptBody, ReportBody, Stream};
 use flotilla_protocol::topic::{DownKind, Topic, UpKind};
@@ -182,13 +182,15 @@ pub(crate) struct SimulatedNode {
     pub(crate) sequence: u64,
     pub(crate) previous: [u8; 32],
     pub(crate) oldest_held: u64,
+    /// What its hellos say of the chain.
+    pub(crate) control: Held,
 }
 
 impl SimulatedNode {
     pub(crate) fn new(seed: u8) -> Self {
         let key = SigningKey::from_bytes(&[seed; 32]);
         let id = NodeId::of_key(&key.verifying_key().to_bytes());
-        Self { id, key, sequence: 0, previous: [0; 32], oldest_held: 1 }
+        Self { id, key, sequence: 0, previous: [0; 32], oldest_held: 1, control: Held { oldest: 1, before: [0; 32], next: 1 } }
     }
 
     fn topic(&self, kind: UpKind) -> Topic {
@@ -205,6 +207,7 @@ impl SimulatedNode {
             trust_version: 0,
             floor_ms: 0,
             held: held.to_vec(),
+            control: self.control,
             facts: Facts { agent_version: "0.1.0".into(), platform_name: "Debian".into(), ..Facts::default() },
             refused: Vec::new(),
         };

@@ -9,6 +9,7 @@ use ed25519_dalek::SigningKey;
 use flotilla_protocol::capability::ReportPayload;
 use flotilla_protocol::enrolment::{Activation, ClaimRefusal, ClaimReplyBody, Enrolled};
 use flotilla_protocol::envelope::{Domain, Envelope, seal};
+use flotilla_protocol::hello::Held;
 use flotilla_protocol::hello::WelcomeBody;
 use flotilla_protocol::id::{ClaimId, FleetId, NodeId, OrderId};
 use flotilla_protocol::report::Gap;
@@ -85,6 +86,40 @@ async fn a_gap_is_noted_and_accepted_and_a_fork_is_noted_and_not_applied() {
     kit.take([next_of_clone]).await;
     assert_eq!(kit.count("SELECT COUNT(*) FROM node_event WHERE kind = 'fork'").await, 1, "said once");
     assert_eq!(kit.count("SELECT sequence FROM node_stream").await, 3);
+}
+
+#[tokio::test]
+async fn a_database_of_an_older_copy_goes_on_where_the_hello_says() {
+    let mut kit = Kit::new().await;
+    let mut node = kit.node(20).await;
+    let first = node.report(&any_report());
+    kit.take([first]).await;
+    // Reports 2 and 3 were receipted by the database that is not there any more.
+    let [_, _, fourth, fifth] = [(); 4].map(|()| {
+        node.oldest_held = 2;
+        let before = node.previous;
+        (node.report(&any_report()), before)
+    });
+    let (fourth, before) = fourth;
+    kit.receipts(node.id);
+    // Made when report 2 was still held, it does not say that the chain goes on with it; the next one alone must not pass it over.
+    node.oldest_held = 4;
+    let sixth = node.report(&any_report());
+    kit.take([fourth.clone(), fifth.0.clone(), sixth.clone()]).await;
+    assert!(kit.receipts(node.id).is_empty());
+    node.control = Held { oldest: 4, before, next: 7 };
+    kit.take([node.hello(&[])]).await;
+    assert_eq!(kit.count("SELECT COUNT(*) FROM node_event WHERE kind = 'gap'").await, 1);
+    assert_eq!(kit.count("SELECT sequence FROM node_stream").await, 3);
+    kit.take([fourth, fifth.0, sixth]).await;
+    assert_eq!(kit.receipts(node.id).last(), Some(&6));
+    // The same hello, late, changes nothing, and a clone's is noted.
+    kit.take([node.hello(&[])]).await;
+    node.control = Held { oldest: 7, before: [9; 32], next: 7 };
+    kit.take([node.hello(&[])]).await;
+    let kinds = "SELECT (SELECT COUNT(*) FROM node_event WHERE kind = 'gap') * 10 + (SELECT COUNT(*) FROM node_event WHERE kind = 'fork')";
+    assert_eq!(kit.count(kinds).await, 11);
+    assert_eq!(kit.count("SELECT sequence FROM node_stream").await, 6);
 }
 
 #[tokio::test]

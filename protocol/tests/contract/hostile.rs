@@ -167,6 +167,9 @@ fn cases() -> Vec<(&'static str, &'static str, &'static str, Vec<u8>)> {
             let report = ReportBody { sequence: 0, oldest_held: 0, ..messages::report(1, &payload) };
             seal(Domain::Report, &encode(&report), &[&messages::identity()])
         }),
+        ("malformed/hello-that-holds-what-it-has-not-made", "hello", "BeyondLimit(\"the sequences of a hello\")", {
+            hello_with(|hello| hello.control.oldest = hello.control.next + 1)
+        }),
         ("oversized/too-many-signatures", "cancel", "BeyondLimit", changed(sealed_cancel(), |bytes| bytes[4] = 17)),
         ("oversized/too-long-signature", "cancel", "BeyondLimit", changed(sealed_cancel(), |bytes| bytes[15] = 5)),
         (

@@ -13,7 +13,7 @@ use flotilla_protocol::document::{
 };
 use flotilla_protocol::enrolment::{ClaimBody, ClaimRefusal, ClaimReplyBody, ClaimRequest, Enrolled, claim_mac, tls_proof_bytes};
 use flotilla_protocol::envelope::{Domain, seal};
-use flotilla_protocol::hello::{Facts, HelloBody, WelcomeBody};
+use flotilla_protocol::hello::{Facts, Held, HelloBody, WelcomeBody};
 use flotilla_protocol::id::{ActivationId, BootId, FleetId, NodeId, OrderId};
 use flotilla_protocol::order::{CancelBody, OnCrash, OrderBody, Targets};
 use flotilla_protocol::report::{Gap, LossCause, MemoryLost, OutputBody, OutputReceiptBody, OutputStream, ReceiptBody, ReportBody, Stream};
@@ -254,6 +254,7 @@ pub(crate) fn hello() -> HelloBody {
         trust_version: 1,
         floor_ms: NOW_MS - 1,
         held: vec![order_id()],
+        control: Held { oldest: 5, before: [6; 32], next: 7 },
         facts: facts(),
         refused: vec![(RejectReason::Retained, 2), (RejectReason::Signature, 1)],
     }

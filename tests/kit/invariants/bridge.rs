@@ -18,12 +18,13 @@ pub fn check(history: &History, found: &mut Vec<Violation>) {
         }
     }
     for (node, of_node) in &history.nodes {
-        if !history.restored && of_node.receipted_up_to > of_node.bridge_head {
+        // An older copy learns it with the next hello.
+        if (!history.restored || history.settled) && of_node.receipted_up_to > of_node.bridge_head {
             let why = format!("the node has a receipt up to {}, the database goes up to {}", of_node.receipted_up_to, of_node.bridge_head);
             found.push(Violation { invariant: Invariant::T1, node: node.clone(), order: String::new(), why });
         }
     }
-    for note in history.notes.iter().filter(|_| !history.restored) {
+    for note in history.notes.iter().filter(|note| !(history.restored && note.kind == "gap")) {
         let why = format!("the bridge noted a {} for which there is no cause", note.kind);
         found.push(Violation { invariant: Invariant::T3, node: note.node.clone(), order: String::new(), why });
     }
@@ -92,7 +93,10 @@ impl OfRow<'_> {
         }
         // A refusal that the bridge had no more use for (it had given the order up unsent) needs no trace.
         let must_be_known = outcome.is_some() && of_node.has(self.order, |fact| *fact == Fact::Accepted);
-        if self.history.settled && !self.history.restored && must_be_known && !now.signed {
+        // What was decided on an older copy about an order that it believed unsent stands.
+        let decided = matches!(now.state, InvocationState::Cancelled | InvocationState::Terminated | InvocationState::Undeliverable);
+        let was_there = self.history.restored && (decided || of_node.handed_in.contains(self.order));
+        if self.history.settled && !was_there && must_be_known && !now.signed {
             self.broken(Invariant::T4, format!("the node ended it as {outcome:?}, and the bridge never learnt of it: {:?}", now.state));
         }
     }

@@ -16,7 +16,8 @@ pub struct History {
     pub notes: Vec<Note>,
     /// Every fault is over and there was time for everything to end: what is open now stays open.
     pub settled: bool,
-    /// The database was replaced by an older copy of itself. What it forgot it may never learn again, and gaps are no surprise.
+    /// The database was replaced by an older copy of itself. It may hold other ends than before, gaps are no surprise, output that nodes
+    /// have let go of is gone, and so are the ends in [`NodeHistory::handed_in`]; what was decided about orders that it believed unsent stands. Everything else holds as ever.
     pub restored: bool,
     /// Messages that no bridge can read, sent as a node's.
     pub poison_sent: u64,
@@ -47,6 +48,9 @@ pub struct NodeHistory {
     pub entries: Vec<Entry>,
     /// What the entries leave out.
     pub knowledge: Knowledge,
+    /// Orders whose end the bridge had before its database was replaced by an older copy. The node lets go of it, and says it again only
+    /// when it is asked.
+    pub handed_in: BTreeSet<String>,
     /// The highest sequence for which the node took a receipt.
     pub receipted_up_to: u64,
     /// The sequence up to which the bridge's database has the node's reports.

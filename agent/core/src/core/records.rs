@@ -3,13 +3,14 @@
 use super::Core;
 use crate::interface::Output;
 use crate::orders::{Lane, Order, Phase};
-use crate::record::{Record, RecordError};
+use crate::record::{End, Record, RecordError};
 use flotilla_protocol::capability::command::CommandOrder;
 use flotilla_protocol::capability::{OrderPayload, ReportPayload};
 use flotilla_protocol::envelope::{Domain, Envelope};
 use flotilla_protocol::id::OrderId;
 use flotilla_protocol::order::OrderBody;
 use flotilla_protocol::report::{OutputStream, ReportBody};
+use flotilla_protocol::status::Admission;
 use flotilla_protocol::wire::decode;
 
 impl Core {
@@ -29,7 +30,7 @@ impl Core {
                 let lane = (order.lane != 0).then(|| (order.requester.clone(), order.lane));
                 let (not_before_ms, not_after_ms, sequence) = (order.not_before_ms, order.not_after_ms, order.sequence);
                 let phase = Phase::Waiting(Box::new(command));
-                self.orders.insert(order.id, Order { body, not_before_ms, not_after_ms, lane, sequence, arrival: 0, phase });
+                self.orders.insert(order.id, Order { body, not_before_ms, not_after_ms, lane, sequence, arrival: 0, tries: 0, phase });
             }
             Record::Starting { order: id, boot, report } => {
                 self.take_report(report)?;
@@ -40,10 +41,17 @@ impl Core {
                 }
                 self.orders.pass_in_lane(id);
             }
+            Record::NotStarted { order: id, tries } => {
+                let order = self.orders.known.get_mut(&id).ok_or(RecordError::UnknownOrder(id))?;
+                order.tries = tries;
+                if let Phase::Running { command, .. } = &mut order.phase {
+                    order.phase = Phase::Waiting(Box::new(std::mem::replace(&mut **command, EMPTY_COMMAND)));
+                }
+            }
             Record::Ended { order: id, report } => {
                 let order = self.orders.known.get_mut(&id).ok_or(RecordError::UnknownOrder(id))?;
                 let has_folder = !matches!(order.phase, Phase::Waiting(_));
-                order.phase = Phase::Ended { has_folder };
+                order.phase = Phase::Ended { has_folder, end: end_in(&report) };
                 order.body = Vec::new();
                 order.lane = None;
                 self.plan_uploads(&report);
@@ -51,8 +59,9 @@ impl Core {
                 self.spool.replay(report)?;
             }
             Record::Refused { order, not_after_ms, report } => {
+                let end = end_in(&report);
                 self.spool.replay(report)?;
-                self.orders.insert_ended(order, not_after_ms, false);
+                self.orders.insert_ended(order, not_after_ms, false, end);
             }
             Record::Report { report } => self.spool.replay(report)?,
             Record::Receipted { up_to } => {
@@ -60,7 +69,7 @@ impl Core {
             }
             Record::Forgotten { order } => {
                 self.uploads.forget(order);
-                if let Some(Phase::Ended { has_folder }) = self.orders.known.get_mut(&order).map(|order| &mut order.phase) {
+                if let Some(Phase::Ended { has_folder, .. }) = self.orders.known.get_mut(&order).map(|order| &mut order.phase) {
                     *has_folder = false;
                 }
             }
@@ -70,7 +79,10 @@ impl Core {
                 self.orders.evict(self.time.floor_ms(), |order| spool.holds_result_of(order));
             }
             Record::Chain { sequence, head, receipted } => self.spool.restore(sequence, head, receipted),
-            Record::Known { order, not_after_ms, has_folder } => self.orders.insert_ended(order, not_after_ms, has_folder),
+            Record::Known { order, not_after_ms, has_folder } => self.orders.insert_ended(order, not_after_ms, has_folder, None),
+            Record::KnownEnd { order, not_after_ms, has_folder, end } => {
+                self.orders.insert_ended(order, not_after_ms, has_folder, Some(end));
+            }
             Record::Upload { order, step, stream, kept_bytes } => self.uploads.grew((order, step, stream), kept_bytes, true),
             Record::Lane { requester, lane, sequence, not_after_ms } => {
                 self.orders.lanes.insert((requester, lane), Lane { sequence, not_after_ms });
@@ -94,8 +106,7 @@ impl Core {
 
     /// A result whose output does not fit into it: the rest goes in chunks.
     fn plan_uploads(&mut self, report: &[u8]) {
-        let body = Envelope::parse(report, Domain::Report).ok().and_then(|envelope| decode::<ReportBody>(envelope.body()).ok());
-        let Some(Ok(ReportPayload::CommandResult(result))) = body.map(|body| ReportPayload::decode(&body.payload)) else { return };
+        let Some(ReportPayload::CommandResult(result)) = payload_of(report) else { return };
         for (step, result_of_step) in (0_u16..).zip(&result.steps) {
             for (stream, captured) in [(OutputStream::Stdout, &result_of_step.stdout), (OutputStream::Stderr, &result_of_step.stderr)] {
                 let id = (result.order, step, stream);
@@ -132,13 +143,21 @@ impl Core {
         known.sort_by_key(|(_, order)| order.arrival);
         for (id, order) in known {
             match &order.phase {
-                Phase::Waiting(_) => records.push(Record::Accepted { body: order.body.clone(), report: None }),
-                Phase::Running { boot, .. } => {
+                Phase::Waiting(_) | Phase::Running { .. } => {
                     records.push(Record::Accepted { body: order.body.clone(), report: None });
-                    records.push(Record::Starting { order: *id, boot: *boot, report: None });
+                    if order.tries > 0 {
+                        records.push(Record::NotStarted { order: *id, tries: order.tries });
+                    }
+                    if let Phase::Running { boot, .. } = &order.phase {
+                        records.push(Record::Starting { order: *id, boot: *boot, report: None });
+                    }
                 }
-                Phase::Ended { has_folder } => {
-                    records.push(Record::Known { order: *id, not_after_ms: order.not_after_ms, has_folder: *has_folder });
+                Phase::Ended { has_folder, end } => {
+                    let (order, not_after_ms, has_folder) = (*id, order.not_after_ms, *has_folder);
+                    records.push(match *end {
+                        Some(end) => Record::KnownEnd { order, not_after_ms, has_folder, end },
+                        None => Record::Known { order, not_after_ms, has_folder },
+                    });
                 }
             }
         }
@@ -147,6 +166,21 @@ impl Core {
         }
         records.extend(reports.into_iter().map(|report| Record::Report { report }));
         records
+    }
+}
+
+fn payload_of(report: &[u8]) -> Option<ReportPayload> {
+    let envelope = Envelope::parse(report, Domain::Report).ok()?;
+    let body: ReportBody = decode(envelope.body()).ok()?;
+    ReportPayload::decode(&body.payload).ok()
+}
+
+/// What a report says of an order that is over.
+fn end_in(report: &[u8]) -> Option<End> {
+    match payload_of(report)? {
+        ReportPayload::CommandResult(result) => Some(End::Outcome(result.outcome)),
+        ReportPayload::Admission(Admission::Rejected { reason, .. }) => Some(End::Rejected(reason)),
+        _ => None,
     }
 }
 

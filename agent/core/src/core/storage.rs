@@ -55,7 +55,10 @@ impl Core {
         }
         self.regain_memory(now);
         for (order, end) in std::mem::take(&mut self.unrecorded_ends) {
-            self.job_ended(order, end, now);
+            match end {
+                Some(end) => self.job_ended(order, end, now),
+                None => self.never_started(order, now),
+            }
         }
         self.forget_what_is_done();
     }

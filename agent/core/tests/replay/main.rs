@@ -99,6 +99,75 @@ fn a_node_that_has_lost_its_memory_takes_only_what_was_made_since() {
 }
 
 #[test]
+fn a_start_that_was_none_waits_for_a_welcome_and_expires() {
+    for (goes_away, starts) in [(Action::PassSeconds(30), true), (Action::PassBeyondExpiry, false)] {
+        let mut world = World::new();
+        world.act(Action::Connect);
+        // Accepted and starting are durable, and the agent is gone before the job began.
+        world.act(Action::KillAfterOutputs(2));
+        world.act(Action::Deliver(0));
+        assert!(world.is_recorded_as_waiting(0), "{starts}");
+        world.act(goes_away);
+        assert!(!world.is_started(0), "nothing starts before there is trusted time");
+        world.act(Action::Connect);
+        assert_eq!(world.is_started(0), starts);
+        world.settle();
+        world.check_everything_ended();
+        world.check_nothing_is_left();
+    }
+}
+
+#[test]
+fn output_that_was_on_its_way_when_memory_was_lost_is_not_waited_for() {
+    for outputs in 0..6 {
+        let mut world = World::new();
+        for action in [Action::Connect, Action::Deliver(1), Action::KillAfterOutputs(outputs), Action::FinishJobWithMuchOutput(1)] {
+            world.act(action);
+        }
+        world.act(Action::LoseMemory(true));
+        world.settle();
+        world.check_everything_ended();
+        world.check_nothing_is_left();
+    }
+}
+
+#[test]
+fn an_order_that_is_over_is_answered_again_when_nothing_is_held() {
+    let mut world = World::new();
+    for action in [Action::Connect, Action::Deliver(0), Action::FinishJob(0), Action::Receipt, Action::Compact] {
+        world.act(action);
+    }
+    world.act(Action::KillAfterOutputs(0));
+    world.act(Action::PassSeconds(1));
+    world.act(Action::Connect);
+    for _ in 0..3 {
+        world.act(Action::Deliver(0));
+        world.act(Action::Receipt);
+    }
+    assert_eq!(world.said_again, 1, "once in a while");
+    world.act(Action::PassAnHour);
+    world.act(Action::Deliver(0));
+    assert_eq!(world.said_again, 2);
+}
+
+#[test]
+fn a_node_says_hello_again_from_time_to_time_and_when_an_order_lies_in_the_future() {
+    let mut world = World::new();
+    world.act(Action::Connect);
+    (0..24 * 120).for_each(|_| world.act(Action::PassSeconds(30)));
+    assert!((20..=32).contains(&world.hellos), "{} hellos in a day", world.hellos);
+    let mut world = World::new();
+    world.behind_ms = 7_200_000;
+    world.act(Action::Connect);
+    world.behind_ms = 0;
+    // Its time stays at its floor, and order 4 is made 90 seconds after that.
+    (0..3).for_each(|_| world.act(Action::PassSeconds(31)));
+    world.act(Action::Deliver(4));
+    assert!(world.is_started(4), "the second welcome puts the time right");
+    assert_eq!(world.hellos, 2);
+}
+
+#[test]
 fn the_checker_sees_a_double_start() {
     let mut world = World::new();
     world.act(Action::Connect);

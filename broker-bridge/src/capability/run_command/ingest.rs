@@ -1,9 +1,11 @@
 //! What nodes say about commands, and what it means that they come and go.
 
 use super::model::InvocationState;
+use super::reconcile::delivery_message;
 use super::rules::Happening;
 use super::store::{self, Details, Ledger};
 use crate::fleet::Fleet;
+use crate::platform::mqtt::Outbound;
 use crate::platform::store::{StoreError, Write};
 use flotilla_protocol::capability::command::{CommandProgress, CommandResult};
 use flotilla_protocol::hello::MAXIMUM_HELD;
@@ -196,7 +198,12 @@ pub(super) fn stream_column(stream: OutputStream) -> i64 {
     }
 }
 
-/// A node said hello and holds these orders: what it was sent and does not hold is sent again.
+/// Orders that a hello has the bridge ask for at most; the next hello goes on.
+const ASKED_OF_A_HELLO: usize = 32;
+
+/// A node said hello and holds these orders: what it was sent and does not hold is sent again. Returns what it is to be asked for at once: it
+/// had taken these orders, holds them no more, and how they ended is not here. Its answer may be on the way; or this database is an older
+/// copy, and the node says again what it said before, see docs/decisions/0011. It starts none of them: it knows their ids, or they have expired.
 ///
 /// # Errors
 /// What the database says.
@@ -207,9 +214,9 @@ pub async fn hello(
     node: NodeId,
     held: &[OrderId],
     now_ms: u64,
-) -> Result<Vec<OrderId>, StoreError> {
+) -> Result<Vec<Outbound>, StoreError> {
     let node_id = node.to_string();
-    let mut lost = Vec::new();
+    let mut questions = Vec::new();
     notes.wakes_dispatch |= store::unpark(write, &node_id, now_ms).await? > 0;
     // A node names as many as fit.
     let held_is_whole = held.len() < MAXIMUM_HELD;
@@ -229,7 +236,12 @@ pub async fn hello(
             }
             _ if !holds && held_is_whole => {
                 store::set_lost(write, &command_id, &node_id, true, now_ms).await?;
-                lost.extend(order);
+                if questions.len() < ASKED_OF_A_HELLO
+                    && let Some((envelope, index, proof)) = store::delivery(write.connection(), &command_id, &node_id).await?
+                    && let Ok(index) = u32::try_from(index)
+                {
+                    questions.push(delivery_message(fleet, node, &envelope, index, proof.as_chunks::<32>().0.to_vec()));
+                }
             }
             _ => {
                 store::set_lost(write, &command_id, &node_id, false, now_ms).await?;
@@ -237,7 +249,7 @@ pub async fn hello(
             }
         }
     }
-    Ok(lost)
+    Ok(questions)
 }
 
 /// The broker says that a node is connected.

@@ -123,7 +123,7 @@ impl Happening {
 }
 
 /// The state that follows, or nothing where the invocation stays as it is. `guessed` says that a terminal state is the bridge's
-/// own conclusion about an invocation that it had sent: only that gives way, and only to what the node signed.
+/// own conclusion from a silence: only that gives way, and only to what the node signed.
 #[must_use]
 pub fn transition(state: InvocationState, guessed: bool, happening: Happening) -> Option<InvocationState> {
     use Happening as H;

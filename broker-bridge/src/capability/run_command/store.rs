@@ -59,17 +59,16 @@ pub(super) fn parse_state(text: &str) -> Result<InvocationState, StoreError> {
 
 /// Reads an invocation.
 pub(super) async fn find(connection: &mut SqliteConnection, command_id: &str, node_id: &str) -> Result<Option<Invocation>, StoreError> {
-    let row: Option<(String, i64, i64)> =
-        sqlx::query_as("SELECT state, signed, send_count FROM invocation WHERE command_id = $1 AND node_id = $2")
-            .bind(command_id)
-            .bind(node_id)
-            .fetch_optional(connection)
-            .await?;
-    row.map(|(state, signed, send_count)| {
+    let row: Option<(String, i64)> = sqlx::query_as("SELECT state, signed FROM invocation WHERE command_id = $1 AND node_id = $2")
+        .bind(command_id)
+        .bind(node_id)
+        .fetch_optional(connection)
+        .await?;
+    row.map(|(state, signed)| {
         let state = parse_state(&state)?;
         let guessed = match state {
-            InvocationState::DeliveryTimedOut => signed == 0 && send_count > 0,
-            InvocationState::Interrupted => signed == 0,
+            // Even where it was never sent: so it seems to an older copy of a database that had sent it.
+            InvocationState::DeliveryTimedOut | InvocationState::Interrupted => signed == 0,
             _ => false,
         };
         Ok(Invocation { command_id: command_id.to_owned(), node_id: node_id.to_owned(), state, guessed })
@@ -398,13 +397,14 @@ pub(super) async fn interrupt(write: &mut Write<'_>, ledger: &mut Ledger, now_ms
 }
 
 /// Writes whether a connected node still holds an order that it had taken. Where it does not, the end may be on its way: it has
-/// the time of an answer.
+/// the time of an answer. A time that a clock in the far future has set is set right.
 pub(super) async fn set_lost(write: &mut Write<'_>, command_id: &str, node_id: &str, lost: bool, now_ms: u64) -> Result<(), StoreError> {
     sqlx::query(
         "UPDATE invocation SET lost = $3, give_up_ms = CASE WHEN $3 = 0 THEN give_up_ms \
          WHEN (SELECT ends_by_ms FROM command WHERE command.command_id = invocation.command_id) > $4 \
          THEN (SELECT ends_by_ms FROM command WHERE command.command_id = invocation.command_id) ELSE $4 END \
-         WHERE command_id = $1 AND node_id = $2 AND state IN ('accepted', 'running') AND lost <> $3",
+         WHERE command_id = $1 AND node_id = $2 AND state IN ('accepted', 'running') AND (lost <> $3 OR ($3 = 1 AND give_up_ms > \
+         MAX($4, COALESCE((SELECT ends_by_ms FROM command WHERE command.command_id = invocation.command_id), 0))))",
     )
     .bind(command_id)
     .bind(node_id)
@@ -536,6 +536,17 @@ pub(super) async fn next_due_ms(connection: &mut SqliteConnection, silence_from_
 /// The envelope of a command's order.
 pub(super) async fn envelope(connection: &mut SqliteConnection, command_id: &str) -> Result<Option<Vec<u8>>, StoreError> {
     Ok(sqlx::query_scalar("SELECT envelope FROM command WHERE command_id = $1").bind(command_id).fetch_optional(connection).await?)
+}
+
+/// How an order goes to a node: its envelope, and its place among the targets with the proof of it.
+pub(super) async fn delivery(
+    connection: &mut SqliteConnection,
+    command_id: &str,
+    node_id: &str,
+) -> Result<Option<(Vec<u8>, i64, Vec<u8>)>, StoreError> {
+    let sql = "SELECT envelope, leaf_index, proof FROM invocation JOIN command ON command.command_id = invocation.command_id \
+               WHERE invocation.command_id = $1 AND node_id = $2";
+    Ok(sqlx::query_as(sql).bind(command_id).bind(node_id).fetch_optional(connection).await?)
 }
 
 /// What CancelCommand did.

@@ -267,6 +267,25 @@ async fn delivery_times_out_and_only_what_the_node_signed_overrides_the_guess() 
 }
 
 #[tokio::test]
+async fn a_node_that_does_not_hold_what_it_had_taken_is_asked_with_the_order() {
+    let mut kit = Kit::new().await;
+    let mut node = kit.online_node(20).await;
+    let order = send(&kit, request(&[&node])).await.unwrap();
+    kit.take([node.report(&accepted(order)), node.report(&started(order))]).await;
+    let sent = kit.published_to(node.id, DownKind::Order);
+    kit.take([node.hello(&[order])]).await;
+    assert!(kit.published_to(node.id, DownKind::Order).is_empty(), "it runs");
+    // The end was receipted by a database that is not there any more.
+    kit.take([node.hello(&[])]).await;
+    assert_eq!(kit.published_to(node.id, DownKind::Order), sent);
+    assert_eq!(words(&kit, order, &node).await.0, "InProgress");
+    kit.take([node.report(&ended(order, Outcome::Succeeded))]).await;
+    assert_eq!(words(&kit, order, &node).await, pair("Success", "Success"));
+    kit.take([node.hello(&[])]).await;
+    assert!(kit.published_to(node.id, DownKind::Order).is_empty());
+}
+
+#[tokio::test]
 async fn a_guessed_time_out_can_be_cancelled() {
     let mut kit = Kit::new().await;
     let mut node = kit.online_node(20).await;

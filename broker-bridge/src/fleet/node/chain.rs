@@ -1,6 +1,7 @@
 //! The chain of a node's reports: whether one follows on what is committed.
 
 use flotilla_protocol::capability::ReportPayload;
+use flotilla_protocol::hello::Held;
 use flotilla_protocol::id::BootId;
 use flotilla_protocol::report::ReportBody;
 
@@ -68,9 +69,45 @@ pub fn judge(head: &Head, report: &ReportBody, hash: &[u8; 32]) -> Link {
         // Only the head's hash is kept, so an older one is taken for what it says it is; it is not applied either way.
         sequence if sequence < head.sequence => Link::Duplicate,
         sequence if report.oldest_held == sequence && begins_anew(report) => Link::Anew,
-        sequence if report.oldest_held > next => Link::Gap { missed: sequence - next },
+        // It was the only one that the node held, so nothing is passed over. Otherwise the node's next hello says where to go on.
+        sequence if report.oldest_held == sequence => Link::Gap { missed: sequence - next },
         _ => Link::Ahead,
     }
+}
+
+/// How a node's hello stands to the head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Greeting {
+    /// Every report that is missing is still with the node.
+    Fits,
+    /// It contradicts what was committed; see [`Link::Fork`].
+    Fork,
+    /// The node has had receipts for reports that are not here: this database is an older one. What the node still holds goes on after
+    /// `head`, and this many reports before it are lost for good.
+    Lost {
+        /// Where the chain goes on.
+        head: Head,
+        /// How many.
+        missed: u64,
+    },
+}
+
+/// Judges what a hello says of the chain.
+///
+/// Receipts go out after the commit, so a node lacks none of what lies below its oldest report that this database does not have, unless the
+/// database was restored. A hello that comes late or a second time says of an earlier moment what was true then. The node states the hash
+/// of what it has let go of, and the chain is held to it as to a report that was taken: a clone is found by its next report, or here.
+#[must_use]
+pub fn greet(head: &Head, held: &Held, boot: BootId) -> Greeting {
+    let before = held.oldest.saturating_sub(1);
+    if before == head.sequence {
+        return if held.before == head.hash { Greeting::Fits } else { Greeting::Fork };
+    }
+    // Where a chain begins anew, its first report says so.
+    if before < head.sequence || held.before == [0; 32] {
+        return Greeting::Fits;
+    }
+    Greeting::Lost { head: Head { sequence: before, hash: held.before, boot }, missed: before - head.sequence }
 }
 
 /// A chain begins anew far above where it was, so that how many reports are missing cannot be read from the sequence.
@@ -109,7 +146,7 @@ mod tests {
             (report(8, 7, 6), 8, Link::Ahead),
             (report(8, 7, 1), 8, Link::Ahead),
             (report(8, 7, 8), 8, Link::Gap { missed: 2 }),
-            (report(8, 7, 7), 8, Link::Gap { missed: 2 }),
+            (report(8, 7, 7), 8, Link::Ahead),
         ];
         for (report, hash, expected) in cases {
             assert_eq!(judge(&head, &report, &[hash; 32]), expected, "{report:?}");
@@ -118,7 +155,7 @@ mod tests {
         let anew = |sequence, previous, oldest_held| ReportBody { payload: lost.clone(), ..report(sequence, previous, oldest_held) };
         for (report, hash, expected) in [
             (anew(900, 0, 900), 1, Link::Anew),
-            (anew(900, 0, 7), 1, Link::Gap { missed: 894 }),
+            (anew(900, 0, 7), 1, Link::Ahead),
             (anew(900, 1, 900), 1, Link::Gap { missed: 894 }),
             (anew(3, 0, 3), 1, Link::Duplicate),
         ] {
@@ -127,5 +164,28 @@ mod tests {
         assert_eq!(judge(&Head::NONE, &anew(900, 0, 900), &[1; 32]), Link::Anew);
         assert_eq!(judge(&Head::NONE, &report(1, 0, 1), &[1; 32]), Link::Next);
         assert_eq!(judge(&Head::NONE, &report(1, 7, 1), &[1; 32]), Link::Fork);
+    }
+
+    #[test]
+    fn a_hello_tells_an_older_database_from_a_clone() {
+        let head = Head { sequence: 5, hash: [5; 32], boot: BootId([1; 16]) };
+        let held = |oldest, before: u8| Held { oldest, before: [before; 32], next: oldest + 3 };
+        let boot = BootId([2; 16]);
+        let lost = |sequence, hash: u8, missed| Greeting::Lost { head: Head { sequence, hash: [hash; 32], boot }, missed };
+        for (held, expected) in [
+            (held(6, 5), Greeting::Fits),
+            (held(6, 4), Greeting::Fork),
+            (held(3, 9), Greeting::Fits),
+            (held(900, 0), Greeting::Fits),
+            (held(9, 8), lost(8, 8, 3)),
+        ] {
+            assert_eq!(greet(&head, &held, boot), expected, "{held:?}");
+        }
+        assert_eq!(greet(&Head::NONE, &held(1, 0), boot), Greeting::Fits);
+        assert_eq!(greet(&Head::NONE, &held(4, 7), boot), lost(3, 7, 3));
+        // After it the chain is judged as strictly as ever.
+        let Greeting::Lost { head, .. } = greet(&head, &held(9, 8), boot) else { panic!("it is lost") };
+        assert_eq!(judge(&head, &report(9, 8, 6), &[9; 32]), Link::Next);
+        assert_eq!(judge(&head, &report(9, 7, 9), &[9; 32]), Link::Fork);
     }
 }
