@@ -255,11 +255,16 @@ fn every_invariant_has_a_history_that_breaks_it() {
 
 #[test]
 fn after_a_restore_what_was_forgotten_is_no_mistake_and_a_lie_still_is() {
-    let forgotten = [shown(InvocationState::DeliveryTimedOut, false), changed(|history| history.node(NODE).bridge_head = 0)];
-    for mut history in forgotten {
-        history.restored = true;
-        assert_holds(&history);
-    }
+    let mut forgotten = shown(InvocationState::DeliveryTimedOut, false);
+    forgotten.restored = true;
+    assert_eq!(check(&forgotten)[0].invariant, Invariant::T4, "the node still held it");
+    forgotten.node(NODE).handed_in.insert(ORDER.to_owned());
+    assert_holds(&forgotten);
+    let mut behind = changed(|history| history.node(NODE).bridge_head = 0);
+    behind.restored = true;
+    assert_eq!(check(&behind)[0].invariant, Invariant::T1, "a hello would have told it");
+    behind.settled = false;
+    assert_holds(&behind);
     let mut lie = shown(InvocationState::Failed, true);
     lie.restored = true;
     assert_eq!(check(&lie)[0].invariant, Invariant::C3);
