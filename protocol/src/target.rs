@@ -108,7 +108,7 @@ mod tests {
             let tree = TargetTree::new(leaves.clone());
             for (index, leaf) in leaves.iter().enumerate() {
                 let proof = tree.proof(index).unwrap();
-                for other in 0..u32::from(count) {
+                for other in 0..u32::from(count) + 2 {
                     let proven = is_proven(*leaf, other, u32::from(count), &proof, &tree.root());
                     assert_eq!(proven, usize::try_from(other).unwrap() == index, "leaf {index} at {other} of {count}");
                 }

@@ -86,3 +86,22 @@ fn link_locked(temporary: &Path, content: &[u8], name: &Path) -> io::Result<File
     fs::hard_link(temporary, name)?;
     Ok(file)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_belongs_to_whoever_links_it_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let (name, first, second) = (folder.path().join("started"), folder.path().join("a"), folder.path().join("b"));
+        let locked = link_locked(&first, b"first", &name).unwrap();
+        // Not even with a look at the name just before: both may have looked.
+        let error = link_locked(&second, b"second", &name).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&name).unwrap(), b"first");
+        assert!(File::open(&name).unwrap().try_lock().is_err(), "locked from its first moment");
+        drop(locked);
+        assert!(File::open(&name).unwrap().try_lock().is_ok(), "until its owner is gone");
+    }
+}

@@ -196,6 +196,45 @@ fn documents_that_run_documents_end_at_a_depth_and_keep_their_rules() {
     assert!(error.contains("step run") && error.contains("the document Inner"), "{error}");
 }
 
+/// Documents of which each runs the next one in as many steps, and the last one says a text.
+fn nested(depth: usize, steps: usize, text: &str) -> (Document, Library) {
+    let step = |number: usize, name: &str| {
+        format!("\n  - {{action: 'aws:runDocument', name: r{number}, inputs: {{documentType: SSMDocument, documentPath: {name}}}}}")
+    };
+    let mut library = Library::new();
+    let mut last = document(&one_step("aws:runShellScript", &format!("runCommand: ['{text}']")));
+    for number in 1..depth {
+        let name = format!("D{number}");
+        library.insert(reference(&name, None), last);
+        let all: String = (0..steps).map(|number| step(number, &name)).collect();
+        last = document(&format!("schemaVersion: '2.2'\nmainSteps:{all}\n"));
+    }
+    (last, library)
+}
+
+#[test]
+fn documents_run_documents_as_deep_as_a_plan_may_be_and_no_deeper() {
+    let compiled = |depth: usize| {
+        let (document, library) = nested(depth, 1, "true");
+        super::compile(&document, &given(&[]), &library).map_err(|error| error.to_string())
+    };
+    let deepest = compiled(MAXIMUM_DEPTH).unwrap();
+    deepest.plan.check(deepest.parameters.len()).unwrap();
+    let error = compiled(MAXIMUM_DEPTH + 1).unwrap_err();
+    assert!(error.contains("more than 3 deep"), "{error}");
+}
+
+#[test]
+fn documents_that_run_documents_cannot_become_more_than_an_order_holds() {
+    let compiled = |bytes: usize| {
+        let (document, library) = nested(3, 5, &"x".repeat(bytes));
+        super::compile(&document, &given(&[]), &library).map(drop).map_err(|error| error.to_string())
+    };
+    assert_eq!(compiled(1000), Ok(()), "25 times a kilobyte");
+    let error = compiled(3000).unwrap_err();
+    assert!(error.contains("which no order holds"), "{error}");
+}
+
 #[test]
 fn a_plugin_that_is_not_run_becomes_a_step_that_says_so() {
     let text = "schemaVersion: '2.2'\nmainSteps:\n  - {action: 'aws:configurePackage', name: p, inputs: {name: x, action: Install}}\n";

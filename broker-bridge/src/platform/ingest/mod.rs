@@ -331,9 +331,12 @@ mod tests {
         }
         let clock = Clock::fixed(1);
         let task = tokio::spawn(run(store, clock, std::sync::Arc::clone(&scribe), Publisher::new(), arrivals, Presence::default()));
-        while scribe.done().is_empty() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let taken = async {
+            while scribe.done().is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), taken).await.expect("the batch was lost");
         drop(sender);
         task.await.unwrap();
         assert_eq!(scribe.done(), ["1 a lost b"]);

@@ -1,7 +1,7 @@
 //! The rules of the journal, one by one.
 
 use super::*;
-use crate::exec::journal::{SLOTS, floor::COPIES};
+use crate::exec::journal::{SLOTS, floor::COPIES, frame};
 use flotilla_protocol::report::LossCause;
 
 fn reopened(disk: &Simulated) -> Vec<Record> {
@@ -139,6 +139,33 @@ fn a_commit_is_one_write_one_sync_and_a_seal() {
     journal.append(&Record::Receipted { up_to: 1 }).unwrap();
     journal.sync_if_needed().unwrap();
     assert_eq!(disk.calls(), 4, "nothing waits for a lazy record");
+}
+
+#[test]
+fn a_sync_that_failed_is_not_believed_when_the_next_one_succeeds() {
+    let (disk, mut journal) = written(2, 2);
+    journal.append(&record(4)).unwrap();
+    disk.set(simulated::Fault::Fail { call: 1, calls: 1, error: std::io::ErrorKind::Other });
+    assert!(journal.sync_if_needed().is_err());
+    // The disk is well again, and has forgotten what it did not write.
+    assert!(matches!(journal.append(&record(5)), Err(JournalError::Broken { .. })));
+    assert!(matches!(journal.sync(), Err(JournalError::Broken { .. })));
+    assert!(!journal.fits(&record(5)), "only a new snapshot mends it");
+    journal.checkpoint(&records(0..5), &floor(2)).unwrap();
+    assert_eq!(reopened(&disk), records(0..5));
+}
+
+#[test]
+fn a_whole_frame_that_does_not_follow_those_before_it_is_damage() {
+    let (disk, journal) = written(2, 2);
+    let live = journal.live.as_ref().unwrap();
+    let mut stray = Vec::new();
+    frame::write(&mut stray, &live.header.salt, live.length, frame::Kind::Record, &record(4).to_bytes(), live.durable, [1; 8]);
+    let mut bytes = disk.content(SLOTS[0]);
+    let at = usize::try_from(live.length).unwrap();
+    bytes[at..at + stray.len()].copy_from_slice(&stray);
+    disk.replace(SLOTS[0], Some(bytes));
+    assert_eq!(open(&disk).unwrap().loss, Some(LossCause::Damaged));
 }
 
 #[test]

@@ -1,0 +1,270 @@
+//! A node in memory whose every message is made by hand: the bridge and the operators of these tests say what they should not.
+
+use ed25519_dalek::SigningKey;
+use flotilla_agent_core::{Core, Floor, Input, JobEnd, Output, Record, Recovery, Settings};
+use flotilla_protocol::capability::command::CommandOrder;
+use flotilla_protocol::capability::{OrderPayload, ReportPayload};
+use flotilla_protocol::delivery::Delivery;
+use flotilla_protocol::document::{Action as StepAction, Plan, RunShellScript, Step, Template};
+use flotilla_protocol::envelope::{Domain, Envelope, seal};
+use flotilla_protocol::hello::{Facts, HelloBody, WelcomeBody};
+use flotilla_protocol::id::{BootId, NodeId, OrderId};
+use flotilla_protocol::order::{OnCrash, OrderBody, Targets};
+use flotilla_protocol::report::{LossCause, ReceiptBody, ReportBody, Stream};
+use flotilla_protocol::status::{Admission, Outcome, RejectReason};
+use flotilla_protocol::target;
+use flotilla_protocol::topic::{DownKind, Topic, UpKind};
+use flotilla_protocol::trust::{Class, Role, RoleEntry, Trust, TrustBundle, TrustKey};
+use flotilla_protocol::wire::{decode, encode};
+use std::collections::BTreeMap;
+
+pub(crate) const START_MS: u64 = 1_800_000_000_000;
+pub(crate) const HOUR_MS: u64 = 3_600_000;
+/// Whose key has which number.
+pub(crate) const OPERATOR: u8 = 2;
+pub(crate) const BRIDGE: u8 = 3;
+pub(crate) const CLOCK: u8 = 4;
+/// May sign patches, and no commands.
+pub(crate) const PATCHER: u8 = 5;
+pub(crate) const STRANGER: u8 = 6;
+
+pub(crate) fn key(number: u8) -> SigningKey {
+    SigningKey::from_bytes(&[number; 32])
+}
+
+fn node_key() -> SigningKey {
+    key(100)
+}
+
+pub(crate) fn node() -> NodeId {
+    NodeId::of_key(&node_key().verifying_key().to_bytes())
+}
+
+pub(crate) fn trust(expires_ms: u64) -> Trust {
+    let keys = (1..=PATCHER).map(|seed| TrustKey { public_key: key(seed).verifying_key().to_bytes(), person: format!("{seed}") }).collect();
+    let roles = [Role::Root, Role::Operator(Class::Command), Role::Bridge, Role::Freshness, Role::Operator(Class::Patch)];
+    let roles = (0..).zip(roles).map(|(index, role)| RoleEntry { role, threshold: 1, keys: vec![index] }).collect();
+    let bundle = TrustBundle { version: 1, expires_ms, epoch: 5, minimum_agent_version: [0, 1, 0], keys, roles };
+    let body = encode(&bundle);
+    Trust::from_pinned(&flotilla_protocol::sha256(&[&body]), [seal(Domain::Trust, &body, &[&key(1)]).as_slice()]).unwrap()
+}
+
+pub(crate) fn order_id(number: u8) -> OrderId {
+    OrderId([number; 16])
+}
+
+pub(crate) fn leaf(node_data: &[u8]) -> [u8; 32] {
+    target::leaf(&node_key().verifying_key().to_bytes(), node_data)
+}
+
+/// An order that a node takes.
+pub(crate) fn order(number: u8) -> OrderBody {
+    let script =
+        RunShellScript { run_command: vec![Template::text("true")], working_directory: None, environment: BTreeMap::new(), timeout_s: 60 };
+    let plan = Plan { steps: vec![Step::new("run", &StepAction::RunShellScript(script))] };
+    let command = CommandOrder { document: "d".into(), document_version: "1".into(), parameters: Vec::new(), plan };
+    OrderBody {
+        id: order_id(number),
+        fleet: trust(u64::MAX).fleet(),
+        targets: Targets { count: 1, root: leaf(b"") },
+        requester: "operator".into(),
+        lane: 0,
+        sequence: 0,
+        epoch: 5,
+        not_before_ms: START_MS - 1000,
+        not_after_ms: START_MS + 3 * HOUR_MS,
+        minimum_trust_version: 1,
+        on_crash: OnCrash::Never,
+        payload: OrderPayload::Command(command).encode(),
+    }
+}
+
+pub(crate) fn in_lane(number: u8, sequence: u64) -> OrderBody {
+    OrderBody { lane: 1, sequence, ..order(number) }
+}
+
+pub(crate) fn delivery_of(envelope: Vec<u8>) -> Delivery {
+    Delivery { envelope, index: 0, proof: Vec::new(), node_data: Vec::new() }
+}
+
+pub(crate) fn delivery(order: &OrderBody) -> Vec<u8> {
+    encode(&delivery_of(seal(Domain::Order, &encode(order), &[&key(OPERATOR)])))
+}
+
+/// What a node has said and done.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    pub(crate) refused: Vec<RejectReason>,
+    pub(crate) started: Vec<OrderId>,
+    pub(crate) cancelled: Vec<OrderId>,
+    pub(crate) records: Vec<Record>,
+    pub(crate) reports: Vec<(ReportBody, [u8; 32])>,
+    pub(crate) hello: Option<HelloBody>,
+}
+
+impl Heard {
+    pub(crate) fn accepted(&self) -> Vec<OrderId> {
+        let accepted = self.payloads().into_iter().filter_map(|payload| match payload {
+            ReportPayload::Admission(Admission::Accepted { order }) => Some(order),
+            _ => None,
+        });
+        accepted.collect()
+    }
+
+    pub(crate) fn answers(&self) -> Vec<(OrderId, RejectReason)> {
+        let answers = self.payloads().into_iter().filter_map(|payload| match payload {
+            ReportPayload::Admission(Admission::Rejected { order, reason }) => Some((order, reason)),
+            _ => None,
+        });
+        answers.collect()
+    }
+
+    pub(crate) fn outcomes(&self) -> Vec<(OrderId, Outcome)> {
+        let outcomes = self.payloads().into_iter().filter_map(|payload| match payload {
+            ReportPayload::CommandResult(result) => Some((result.order, result.outcome)),
+            _ => None,
+        });
+        outcomes.collect()
+    }
+
+    fn payloads(&self) -> Vec<ReportPayload> {
+        self.reports.iter().map(|(body, _)| ReportPayload::decode(&body.payload).unwrap()).collect()
+    }
+}
+
+pub(crate) struct Node {
+    pub(crate) core: Core,
+    /// Uptime in milliseconds.
+    pub(crate) now: u64,
+    trust: Trust,
+    connections: u8,
+}
+
+fn recovery(trust: &Trust) -> Recovery {
+    Recovery::new(Settings {
+        identity: node_key(),
+        trust: trust.clone(),
+        boot: BootId([1; 16]),
+        facts: Facts::default(),
+        agent_version: [0, 1, 0],
+        maximum_jobs: 2,
+        first_floor_ms: START_MS - HOUR_MS,
+    })
+}
+
+impl Node {
+    /// A node that was never welcomed.
+    pub(crate) fn new() -> Self {
+        Self::trusting(trust(u64::MAX))
+    }
+
+    pub(crate) fn trusting(trust: Trust) -> Self {
+        Self { core: recovery(&trust).finish(), now: 1000, trust, connections: 0 }
+    }
+
+    /// A node that knows the time.
+    pub(crate) fn welcomed() -> Self {
+        Self::new().online()
+    }
+
+    pub(crate) fn online(mut self) -> Self {
+        let hello = self.connect();
+        let heard = self.welcome(hello.nonce, START_MS);
+        assert_eq!(heard.refused, []);
+        self
+    }
+
+    /// The agent is started anew in the same boot, from these records and this floor.
+    pub(crate) fn restarted(&self, records: &[Record], floor: &Floor, lost: Option<LossCause>) -> Self {
+        let mut recovery = recovery(&self.trust);
+        for record in records {
+            recovery.replay(record.clone()).unwrap();
+        }
+        recovery.remember(floor, lost);
+        Self { core: recovery.finish(), now: self.now, trust: self.trust.clone(), connections: self.connections }
+    }
+
+    /// Whether these records can be read back.
+    pub(crate) fn reads(&self, records: &[Record]) -> bool {
+        let mut recovery = recovery(&self.trust);
+        records.iter().all(|record| recovery.replay(record.clone()).is_ok())
+    }
+
+    pub(crate) fn connect(&mut self) -> HelloBody {
+        self.connections += 1;
+        let nonce = [self.connections; 32];
+        self.handle(Input::Connected { nonce }).hello.unwrap()
+    }
+
+    pub(crate) fn welcome(&mut self, nonce: [u8; 32], time_ms: u64) -> Heard {
+        self.welcome_by(CLOCK, nonce, time_ms)
+    }
+
+    pub(crate) fn welcome_by(&mut self, signer: u8, nonce: [u8; 32], time_ms: u64) -> Heard {
+        let (resend_minimum_ms, resend_maximum_ms) = (5_000, 10_000);
+        let (node, bundles) = (node(), Vec::new());
+        let welcome = WelcomeBody { node, nonce, time_ms, bundles, resend_minimum_ms, resend_maximum_ms, reconnect_spread_s: 0 };
+        self.say(DownKind::Welcome, &seal(Domain::Welcome, &encode(&welcome), &[&key(signer)]))
+    }
+
+    pub(crate) fn deliver(&mut self, order: &OrderBody) -> Heard {
+        self.say(DownKind::Order, &delivery(order))
+    }
+
+    /// A receipt for the chain up to a report.
+    pub(crate) fn receipt(&mut self, up_to: u64, head: [u8; 32]) -> Heard {
+        let receipt = ReceiptBody { node: node(), stream: Stream::Control, boot: BootId([1; 16]), up_to, head };
+        self.say(DownKind::Receipt, &seal(Domain::Receipt, &encode(&receipt), &[&key(BRIDGE)]))
+    }
+
+    pub(crate) fn say(&mut self, kind: DownKind, payload: &[u8]) -> Heard {
+        let topic = Topic::Down { fleet: self.trust.fleet(), node: node(), kind }.to_string();
+        self.handle(Input::Message { topic: &topic, retained: false, payload })
+    }
+
+    pub(crate) fn end(&mut self, order: OrderId) -> Heard {
+        let end = JobEnd { outcome: Outcome::Succeeded, explanation: String::new(), steps: Vec::new() };
+        self.handle(Input::JobEnded { order, end })
+    }
+
+    pub(crate) fn storage(&mut self, is_writable: bool) -> Heard {
+        self.handle(Input::Storage { is_writable, room_bytes: 1 << 30 })
+    }
+
+    /// The journal has room for this many bytes more than it needs already.
+    pub(crate) fn room_left(&mut self, bytes: u64) -> Heard {
+        let room_bytes = self.core.journal_need() + bytes;
+        self.handle(Input::Storage { is_writable: true, room_bytes })
+    }
+
+    pub(crate) fn pass(&mut self, ms: u64) -> Heard {
+        self.now += ms;
+        self.handle(Input::Tick)
+    }
+
+    pub(crate) fn handle(&mut self, input: Input<'_>) -> Heard {
+        self.core.handle(input, self.now);
+        let mut heard = Heard::default();
+        while let Some(output) = self.core.poll_output() {
+            match output {
+                Output::Persist(record) => heard.records.push(record),
+                Output::RunJob { order, .. } => heard.started.push(order),
+                Output::CancelJob { order } => heard.cancelled.push(order),
+                Output::Refused { reason } => heard.refused.push(reason),
+                Output::Publish(message) if message.kind == UpKind::Report => {
+                    let envelope = Envelope::parse(&message.payload, Domain::Report).unwrap();
+                    heard.reports.push((decode(envelope.body()).unwrap(), flotilla_protocol::sha256(&[envelope.body()])));
+                }
+                Output::Publish(message) if message.kind == UpKind::Hello => {
+                    heard.hello = Some(decode(Envelope::parse(&message.payload, Domain::Hello).unwrap().body()).unwrap());
+                }
+                Output::Publish(_)
+                | Output::RecoverJob { .. }
+                | Output::ForgetJob { .. }
+                | Output::ReadOutput { .. }
+                | Output::SpreadReconnect { .. } => {}
+            }
+        }
+        heard
+    }
+}
