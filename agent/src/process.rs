@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{ChildStdout, Command, ExitStatus, Stdio};
 
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
@@ -102,6 +102,26 @@ pub(crate) fn run_program(
     folder: &Path,
 ) -> io::Result<ExitStatus> {
     new_command(program.as_os_str()).args(arguments).env_clear().envs(environment).current_dir(folder).stdin(Stdio::null()).status()
+}
+
+/// As [`run_program`], and hands over what the program writes to its standard output while it runs. When that is refused the program is
+/// killed.
+pub(crate) fn read_program<E: From<io::Error>>(
+    program: &Path,
+    arguments: &[String],
+    environment: &BTreeMap<String, String>,
+    folder: &Path,
+    read: impl FnOnce(ChildStdout) -> Result<(), E>,
+) -> Result<ExitStatus, E> {
+    let mut command = new_command(program.as_os_str());
+    command.args(arguments).env_clear().envs(environment).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = command.spawn()?;
+    let done = child.stdout.take().map_or(Ok(()), read);
+    if done.is_err() {
+        child.kill()?;
+    }
+    let status = child.wait()?;
+    done.map(|()| status)
 }
 
 /// A program in the folders of a search path: the first file of its name that may be executed.

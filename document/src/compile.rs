@@ -18,6 +18,8 @@ mod download;
 
 /// How long a script may run where its step does not say, in seconds (AWS: 3600).
 const DEFAULT_TIMEOUT_S: u32 = 3600;
+/// Longest text that parameters are filled into here, in bytes: what the bridge must know is no longer than what an order holds.
+const MAXIMUM_FILLED_BYTES: usize = MAXIMUM_MESSAGE_BYTES;
 /// Begins the environment variables of parameters with ENV_VAR.
 const ENVIRONMENT_PREFIX: &str = "SSM_";
 /// What a precondition calls the node's platform.
@@ -160,8 +162,8 @@ impl Compiler<'_> {
     }
 
     fn run_document(&mut self, frame: &Frame<'_>, step: &Step, inputs: &DocumentInputs) -> Result<PlanAction, CompileError> {
-        let fill = |text: &str| frame.scope.split(text).fill(&self.parameters);
-        match fill(&inputs.document_type).as_str() {
+        let fill = |text: &str| filled(&frame.scope.split(text), &self.parameters).map_err(|message| of_step(step, message));
+        match fill(&inputs.document_type)?.as_str() {
             "SSMDocument" => {}
             "LocalPath" => {
                 let why = "aws:runDocument with documentType LocalPath is not run: only what was signed decides what a node does, and a file on \
@@ -173,11 +175,11 @@ impl Compiler<'_> {
         if frame.depth >= MAXIMUM_DEPTH {
             return Err(of_step(step, format!("documents run documents more than {MAXIMUM_DEPTH} deep")).into());
         }
-        let path = fill(&inputs.document_path);
+        let path = fill(&inputs.document_path)?;
         let reference = reference(&path).ok_or_else(|| of_step(step, "documentPath is empty".to_owned()))?;
         let Some(document) = self.library.get(&reference) else { return Err(CompileError::Needs(reference)) };
         let given = fill_tree(frame, &frame.scope, &inputs.document_parameters);
-        let given = read_parameters(given).map_err(|message| of_step(step, format!("documentParameters: {message}")))?;
+        let given = given.and_then(read_parameters).map_err(|message| of_step(step, format!("documentParameters: {message}")))?;
         let prefix = format!("{}{}.", frame.prefix, step.name);
         let plan = self.document(document, &given, &prefix, frame.depth + 1).map_err(|error| match error {
             CompileError::Parameter(ParameterError { name, message }) => {
@@ -200,29 +202,54 @@ fn reference(path: &str) -> Option<Reference> {
     (!name.is_empty()).then(|| Reference { name: name.to_owned(), version })
 }
 
+/// Fills parameters into a text that is needed here and not only on the node.
+fn filled(template: &Template, parameters: &[Parameter]) -> Result<String, String> {
+    template.fill_within(parameters, MAXIMUM_FILLED_BYTES).ok_or_else(too_long)
+}
+
+fn too_long() -> String {
+    format!("with its parameters filled in it has more than {MAXIMUM_FILLED_BYTES} bytes")
+}
+
 /// Fills parameters into data: alone as their typed value, inside other text as text.
-fn fill_tree(frame: &Frame<'_>, scope: &Scope<'_>, value: &Value) -> Value {
+fn fill_tree(frame: &Frame<'_>, scope: &Scope<'_>, value: &Value) -> Result<Value, String> {
+    let mut left = MAXIMUM_FILLED_BYTES;
+    fill_branch(frame, scope, value, &mut left)
+}
+
+fn fill_branch(frame: &Frame<'_>, scope: &Scope<'_>, value: &Value, left: &mut usize) -> Result<Value, String> {
     let value_at = |index: u16| usize::from(index).checked_sub(frame.first).and_then(|index| frame.values.get(index));
-    match value {
+    let mut take = |text: String| match left.checked_sub(text.len()) {
+        Some(rest) => {
+            *left = rest;
+            Ok(text)
+        }
+        None => Err(too_long()),
+    };
+    Ok(match value {
         Value::String(text) => {
             let template = scope.split(text);
             match template.0.as_slice() {
-                [Segment::Parameter(index)] => value_at(*index).map_or(Value::Null, |resolved| resolved.value.clone()),
-                segments => Value::String(
-                    segments
-                        .iter()
-                        .map(|segment| match segment {
-                            Segment::Text(text) => text.clone(),
-                            Segment::Parameter(index) => value_at(*index).map(Resolved::text).unwrap_or_default(),
-                        })
-                        .collect(),
-                ),
+                [Segment::Parameter(index)] => match value_at(*index) {
+                    Some(resolved) => take(resolved.text()).map(|_| resolved.value.clone())?,
+                    None => Value::Null,
+                },
+                segments => {
+                    let text = |segment: &Segment| match segment {
+                        Segment::Text(text) => take(text.clone()),
+                        Segment::Parameter(index) => take(value_at(*index).map(Resolved::text).unwrap_or_default()),
+                    };
+                    Value::String(segments.iter().map(text).collect::<Result<_, _>>()?)
+                }
             }
         }
-        Value::Array(list) => list.iter().map(|element| fill_tree(frame, scope, element)).collect(),
-        Value::Object(members) => members.iter().map(|(name, member)| (name.clone(), fill_tree(frame, scope, member))).collect(),
+        Value::Array(list) => list.iter().map(|element| fill_branch(frame, scope, element, left)).collect::<Result<_, _>>()?,
+        Value::Object(members) => {
+            let filled = members.iter().map(|(name, member)| Ok((name.clone(), fill_branch(frame, scope, member, left)?)));
+            Value::Object(filled.collect::<Result<_, String>>()?)
+        }
         other => other.clone(),
-    }
+    })
 }
 
 /// The parameters of a document that a step runs, as if a command had given them.
@@ -293,12 +320,12 @@ fn cut(mut text: String) -> String {
 
 /// The step control, which decides on the node and is known here.
 fn control(frame: &Frame<'_>, inputs: &ControlInputs, is_last: bool, parameters: &[Parameter]) -> Result<Control, String> {
-    let fill = |text: &Option<String>| text.as_ref().map(|text| frame.scope.split(text).fill(parameters));
+    let fill = |text: &Option<String>| text.as_ref().map(|text| filled(&frame.scope.split(text), parameters)).transpose();
     Ok(Control {
-        on_failure: fill(&inputs.on_failure).map_or(Ok(OnFailure::Continue), |text| read_on_failure(&text))?,
-        exit_on_success: fill(&inputs.on_success).map_or(Ok(false), |text| read_on_success(&text))?,
+        on_failure: fill(&inputs.on_failure)?.map_or(Ok(OnFailure::Continue), |text| read_on_failure(&text))?,
+        exit_on_success: fill(&inputs.on_success)?.map_or(Ok(false), |text| read_on_success(&text))?,
         // In SSM, too, it has no meaning for a step that is not the last.
-        finally: fill(&inputs.finally_step).map_or(Ok(false), |text| read_finally(&text))? && is_last,
+        finally: fill(&inputs.finally_step)?.map_or(Ok(false), |text| read_finally(&text))? && is_last,
     })
 }
 
@@ -377,7 +404,7 @@ fn environment(document: &Document, scope: &Scope<'_>, first: usize, inputs: &Sh
 fn timeout_s(scope: &Scope<'_>, step: &Step, timeout: Option<&Number>, parameters: &[Parameter]) -> Result<u32, ParameterError> {
     let Some(timeout) = timeout else { return Ok(DEFAULT_TIMEOUT_S) };
     let template = scope.split(&timeout.text());
-    read_timeout(&template.fill(parameters)).map_err(|message| {
+    filled(&template, parameters).and_then(|text| read_timeout(&text)).map_err(|message| {
         let named = template.0.iter().find_map(|segment| match segment {
             Segment::Parameter(index) => parameters.get(usize::from(*index)).map(|parameter| parameter.name.clone()),
             Segment::Text(_) => None,

@@ -211,16 +211,39 @@ impl Template {
     /// The text with the parameters filled in, in a single pass: a value that looks like a template stays as it is.
     #[must_use]
     pub fn fill(&self, parameters: &[Parameter]) -> String {
-        let mut filled = String::new();
-        for segment in &self.0 {
-            match segment {
-                Segment::Text(text) => filled.push_str(text),
-                Segment::Parameter(index) => {
-                    filled.push_str(parameters.get(usize::from(*index)).map_or("", |parameter| &parameter.value.text))
-                }
-            }
-        }
-        filled
+        self.pieces(parameters).collect()
+    }
+
+    /// The same where it has at most `maximum` bytes, found without making it: a template of a few kilobytes that names a large parameter often
+    /// would fill the memory.
+    #[must_use]
+    pub fn fill_within(&self, parameters: &[Parameter], maximum: usize) -> Option<String> {
+        let length = self.pieces(parameters).map(str::len).fold(0, usize::saturating_add);
+        (length <= maximum).then(|| self.fill(parameters))
+    }
+
+    /// How many bytes the lines of the template have at most, each with its end, without making them.
+    #[must_use]
+    pub fn filled_length(&self, parameters: &[Parameter]) -> usize {
+        let lines = match self.0.as_slice() {
+            [Segment::Parameter(index)] => parameters.get(usize::from(*index)).and_then(|parameter| parameter.value.list.as_ref()),
+            _ => None,
+        };
+        let of_lines = lines.into_iter().flatten().map(|line| line.len() + 1).fold(0, usize::saturating_add);
+        self.pieces(parameters).map(str::len).fold(1, usize::saturating_add).max(of_lines)
+    }
+
+    /// Whether two templates become the same text, without making it.
+    #[must_use]
+    pub fn fills_as(&self, other: &Self, parameters: &[Parameter]) -> bool {
+        self.pieces(parameters).flat_map(str::bytes).eq(other.pieces(parameters).flat_map(str::bytes))
+    }
+
+    fn pieces<'a>(&'a self, parameters: &'a [Parameter]) -> impl Iterator<Item = &'a str> {
+        self.0.iter().map(|segment| match segment {
+            Segment::Text(text) => text.as_str(),
+            Segment::Parameter(index) => parameters.get(usize::from(*index)).map_or("", |parameter| &parameter.value.text),
+        })
     }
 
     /// The lines that the template stands for: the elements of a list parameter that stands alone, else the one filled text.
@@ -327,6 +350,16 @@ mod tests {
         ];
         let inside = Template(vec![Segment::Text("echo ".into()), Segment::Parameter(0)]);
         assert_eq!(inside.fill(&parameters), "echo {{ name }}; $(reboot)");
+        let length = inside.fill(&parameters).len();
+        assert_eq!(
+            (inside.fill_within(&parameters, length), inside.fill_within(&parameters, length - 1)),
+            (Some(inside.fill(&parameters)), None)
+        );
+        assert_eq!(inside.filled_length(&parameters), length + 1);
+        assert!(inside.fills_as(&Template::text(inside.fill(&parameters)), &parameters));
+        assert!(!inside.fills_as(&Template::text("echo"), &parameters) && !Template::text("echo").fills_as(&inside, &parameters));
+        let bomb = Template(vec![Segment::Parameter(0); 1 << 20]);
+        assert!(bomb.filled_length(&parameters) > 1 << 20 && bomb.fill_within(&parameters, 1 << 20).is_none());
         assert_eq!(Template(vec![Segment::Parameter(1)]).fill_lines(&parameters), ["a", "b"]);
         let beside = Template(vec![Segment::Text("x".into()), Segment::Parameter(1)]);
         assert_eq!(beside.fill_lines(&parameters), ["x[\"a\",\"b\"]".to_string()]);

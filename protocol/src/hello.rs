@@ -91,6 +91,9 @@ impl Check for HelloBody {
     }
 }
 
+/// No welcome says this time or a later one, in Unix milliseconds: it lies in the year 2248.
+const END_OF_TIME_MS: u64 = 1 << 43;
+
 /// The signed answer to a hello, by the freshness role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WelcomeBody {
@@ -114,6 +117,7 @@ impl Check for WelcomeBody {
     fn check(&self) -> Result<(), DecodeError> {
         limit(self.bundles.len() <= MAXIMUM_BUNDLES, "the number of trust bundles in a welcome")?;
         limit(self.resend_minimum_ms >= 100 && self.resend_minimum_ms <= self.resend_maximum_ms, "the pace of a welcome")?;
+        limit(self.time_ms < END_OF_TIME_MS, "the time of a welcome")?;
         limit(self.reconnect_spread_s <= 3600, "the spread of a welcome")
     }
 }

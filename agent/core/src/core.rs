@@ -216,7 +216,7 @@ impl Core {
     pub fn next_wakeup(&self, now: u64) -> Option<u64> {
         let hello = self.connection.as_ref().map(Connection::next_hello);
         let due_order = self.time.at(now).and_then(|time| self.orders.next_due(time)).and_then(|at| self.time.uptime_of(at));
-        [hello, due_order, self.spool.next_wakeup(), self.uploads.next_wakeup()].into_iter().flatten().min()
+        [hello, self.next_confirmation(now), due_order, self.spool.next_wakeup(), self.uploads.next_wakeup()].into_iter().flatten().min()
     }
 
     /// Takes an input at uptime `now` in milliseconds (CLOCK_BOOTTIME: it goes on while the device sleeps).
@@ -242,7 +242,9 @@ impl Core {
     /// What follows from any input: hellos, expiry, starts, reports and chunks that are due.
     fn go_on(&mut self, now: u64) {
         self.say_due_hello(now);
+        self.ask_for_confirmation(now);
         if self.can_record() {
+            self.regain_memory(now);
             if let Some(floor_ms) = self.time.due_floor(now) {
                 self.record(Record::Floor { floor_ms });
             }

@@ -61,8 +61,17 @@ impl TrustedTime {
 
     /// The floor to record, when trusted time has run far enough ahead of it.
     pub(crate) fn due_floor(&self, now: u64) -> Option<u64> {
-        let ahead = |time: &u64| time.saturating_sub(self.floor_ms);
-        self.at(now).filter(|time| ahead(time) >= FLOOR_STEP_MS && (self.is_confirmed || ahead(time) <= FAR_JUMP_MS))
+        self.believed(now).filter(|time| time.saturating_sub(self.floor_ms) >= FLOOR_STEP_MS)
+    }
+
+    /// Trusted time where it may become durable: it is near the floor, or a second welcome has confirmed it.
+    pub(crate) fn believed(&self, now: u64) -> Option<u64> {
+        self.at(now).filter(|time| self.is_confirmed || time.saturating_sub(self.floor_ms) <= FAR_JUMP_MS)
+    }
+
+    /// The uptime at which a second hello can confirm a time that is not believed.
+    pub(crate) fn confirmation_due(&self) -> Option<u64> {
+        self.first.filter(|_| !self.is_confirmed).map(|(first_at, _)| first_at.saturating_add(CONFIRMATION_MS))
     }
 }
 
@@ -95,8 +104,10 @@ mod tests {
         let (floor_ms, year_ms) = (1_800_000_000_000, 365 * 24 * 3_600_000);
         let mut time = TrustedTime::new(floor_ms);
         time.learn(floor_ms + year_ms, 0);
-        assert_eq!(time.due_floor(CONFIRMATION_MS), None);
+        assert_eq!((time.due_floor(CONFIRMATION_MS), time.believed(CONFIRMATION_MS)), (None, None));
+        assert_eq!(time.confirmation_due(), Some(CONFIRMATION_MS));
         time.learn(floor_ms + year_ms + CONFIRMATION_MS, CONFIRMATION_MS);
         assert!(time.due_floor(CONFIRMATION_MS).is_some());
+        assert_eq!((time.believed(CONFIRMATION_MS), time.confirmation_due()), (time.at(CONFIRMATION_MS), None));
     }
 }

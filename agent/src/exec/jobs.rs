@@ -19,6 +19,7 @@ use crate::job::folder::{FolderError, JobFolder, JobState};
 use crate::job::spec::{CapturedFile, JobReport, JobSpec, JobStep};
 use crate::job::tools::Tools;
 use crate::process;
+use crate::step;
 
 /// How often a job that is not our child is looked at: one that was started before exec was.
 const LOOK: Duration = Duration::from_millis(200);
@@ -87,7 +88,13 @@ impl Jobs {
                     warn_of(order, folder.forbid_start().map(|_| ()));
                     warn_of(order, folder.remove());
                 }
-                Ok(JobState::Ended(_) | JobState::Lost { .. } | JobState::Forbidden) | Err(_) => warn_of(order, folder.remove()),
+                Ok(JobState::Lost { .. }) => {
+                    if let Ok(spec) = folder.spec() {
+                        step::remove_leftovers(&spec.plan, &spec, &folder.work());
+                    }
+                    warn_of(order, folder.remove());
+                }
+                Ok(JobState::Ended(_) | JobState::Forbidden) | Err(_) => warn_of(order, folder.remove()),
             }
         }
         JobFolder::remove_remains(&self.folder)
@@ -96,17 +103,7 @@ impl Jobs {
 
     /// Starts a job that was never started.
     pub fn start(&mut self, order: OrderId, command: CommandOrder) {
-        let spec = JobSpec {
-            order,
-            document: command.document,
-            document_version: command.document_version,
-            parameters: command.parameters,
-            plan: command.plan,
-            output_limit_bytes: self.output_limit_bytes,
-            job_user: self.job_user.clone(),
-            boot: self.boot,
-            tools: self.tools.clone(),
-        };
+        let spec = self.spec_of(order, command);
         let names = step_names(&spec);
         let started = JobFolder::create(&self.folder, &spec).map_err(|error| error.to_string()).and_then(|folder| {
             let child = process::start_job(&folder).map_err(|error| format!("the job's process cannot be started: {error}"))?;
@@ -141,7 +138,9 @@ impl Jobs {
         let names: Vec<String> = command.plan.steps.iter().map(|step| step.name.clone()).collect();
         if !same_boot {
             let why = "the device was restarted while the command ran";
-            return self.watch(order, async move { interrupted(folder, names, why.to_owned()).await });
+            // Nothing in the folder was synced, what is to run included.
+            let spec = self.spec_of(order, command.clone());
+            return self.watch(order, async move { interrupted(folder, names, why.to_owned(), Some(spec)).await });
         }
         self.watch_fate(order, async move { fate_of(&folder, &names).await });
     }
@@ -182,6 +181,20 @@ impl Jobs {
             self.of(order).output_lengths().unwrap_or_default().into_iter().map(move |(step, stream, length)| (order, step, stream, length))
         };
         running.flat_map(lengths).collect()
+    }
+
+    fn spec_of(&self, order: OrderId, command: CommandOrder) -> JobSpec {
+        JobSpec {
+            order,
+            document: command.document,
+            document_version: command.document_version,
+            parameters: command.parameters,
+            plan: command.plan,
+            output_limit_bytes: self.output_limit_bytes,
+            job_user: self.job_user.clone(),
+            boot: self.boot,
+            tools: self.tools.clone(),
+        }
     }
 
     fn of(&self, order: OrderId) -> JobFolder {
@@ -270,11 +283,11 @@ async fn end_of(folder: &JobFolder, names: &[String]) -> JobEnd {
                     Err(error) => tracing::warn!(error = %with_causes(&error), "what a lost job left running cannot be killed"),
                 }
                 let why = "the job's process was killed, and how far the command came cannot be known";
-                return interrupted(folder.clone(), names.to_vec(), why.to_owned()).await;
+                return interrupted(folder.clone(), names.to_vec(), why.to_owned(), None).await;
             }
             Err(error @ FolderError::Damaged { .. }) => {
                 let why = format!("the job's folder is damaged: {}", with_causes(&error));
-                return interrupted(folder.clone(), names.to_vec(), why).await;
+                return interrupted(folder.clone(), names.to_vec(), why, None).await;
             }
             Err(error) => pause = next_look(pause, &error),
         }
@@ -333,9 +346,13 @@ fn captured(folder: &JobFolder, step: u16, stream: OutputStream, file: CapturedF
     Captured { written_bytes: file.written_bytes, kept_bytes: file.kept_bytes, sha256: file.sha256, head }
 }
 
-/// The end of a job whose outcome nobody can know, with the output that is there. Reading it may take long and is done aside.
-async fn interrupted(folder: JobFolder, names: Vec<String>, explanation: String) -> JobEnd {
+/// The end of a job whose outcome nobody can know, with the output that is there. Reading it may take long and is done aside. What its
+/// downloads have left goes, passwords among it; `spec` is what it was to run, none where its folder says so.
+async fn interrupted(folder: JobFolder, names: Vec<String>, explanation: String, spec: Option<JobSpec>) -> JobEnd {
     let looked = tokio::task::spawn_blocking(move || {
+        if let Some(spec) = spec.or_else(|| folder.spec().ok()) {
+            step::remove_leftovers(&spec.plan, &spec, &folder.work());
+        }
         // The result will say how much there is, so no power cut may take any of it away afterwards.
         folder.sync_output().unwrap_or_else(|error| tracing::warn!(error = %with_causes(&error), "output may not outlast a power cut"));
         steps_as_they_are(&folder, &names)

@@ -52,9 +52,9 @@ impl Storage {
         Self { journal, blocked: Some(Retry { at: 0, pause: FIRST_PAUSE }), short: None, told: None }
     }
 
-    /// When [`Storage::try_again`] should be called, in uptime milliseconds.
+    /// When [`Storage::try_again`] should be called, in uptime milliseconds: what it would not do yet is not waited for.
     pub(super) fn next_try(&self) -> Option<u64> {
-        [self.blocked, self.short].into_iter().flatten().map(|retry| retry.at).min()
+        self.blocked.or(self.short).map(|retry| retry.at)
     }
 
     /// Appends a record that the core has made.
@@ -158,4 +158,22 @@ fn log(error: &JournalError) {
     let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
     let hint = if error.is_full() { "; free some space" } else { "; is the file system read-only, or the disk broken?" };
     tracing::error!("{error}: {cause}: no orders are taken until it can{hint}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_waited_for_that_is_not_done_then() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut storage = Storage::new(Journal::open(folder.path()).unwrap().journal);
+        let at = |at| Some(Retry { at, pause: FIRST_PAUSE });
+        for (blocked, short, expected) in
+            [(None, None, None), (at(9), None, Some(9)), (None, at(5), Some(5)), (at(9), at(5), Some(9)), (at(5), at(9), Some(5))]
+        {
+            (storage.blocked, storage.short) = (blocked, short);
+            assert_eq!(storage.next_try(), expected);
+        }
+    }
 }

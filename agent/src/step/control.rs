@@ -102,7 +102,7 @@ fn judge_preconditions(step: &Step, parameters: &[Parameter]) -> Decision {
     for precondition in &step.preconditions {
         let holds = match &precondition.test {
             Test::Platform(name) => name.eq_ignore_ascii_case(PLATFORM),
-            Test::Equal(left, right) => left.fill(parameters) == right.fill(parameters),
+            Test::Equal(left, right) => left.fills_as(right, parameters),
             Test::Malformed => {
                 malformed.push(precondition.text.as_str());
                 continue;

@@ -99,6 +99,16 @@ pub enum DownloadError {
         /// Why.
         source: Box<ureq::Error>,
     },
+    /// A server answers, and not with content: most often it sends us elsewhere.
+    #[error(
+        "{url} was answered with the status {status} and no content; an object store that answers 301 or 307 has it in another region or at another address, see the agent's settings s3.region and s3.endpoint"
+    )]
+    NoContent {
+        /// The address, without its query.
+        url: String,
+        /// The status of HTTP.
+        status: u16,
+    },
     /// A server sent us from https to http.
     #[error("{url} redirects from https to http, which is not followed")]
     Downgrade {
@@ -186,7 +196,7 @@ pub(crate) fn run(task: &DownloadTask, keys: Option<&KeyPair>, environment: &BTr
         SourceTask::Git(git) => git::fetch(git, task, environment, &mut budget)?,
         SourceTask::S3(s3) => s3::fetch(s3, task, keys, &mut budget)?,
         SourceTask::Text { name, content } => {
-            let path = place::target(&task.destination, &format!("{name}.json"));
+            let path = place::target(&task.destination, &place::relative(&format!("{name}.json"))?.display().to_string());
             let mut incoming = Incoming::create(&path, &task.partial, &mut budget)?;
             incoming.write(content.as_bytes(), &mut budget)?;
             incoming.finish(None)?;
@@ -211,18 +221,26 @@ impl DownloadTask {
     pub(crate) fn leftovers(&self, work: &Path) -> Leftovers {
         let destination = work.join(&self.destination);
         let folders = [Some(destination.clone()), destination.parent().map(Path::to_owned), Some(work.to_owned())];
-        Leftovers(folders.into_iter().flatten().map(|folder| folder.join(&self.partial)).collect())
+        let paths = folders.into_iter().flatten().map(|folder| folder.join(&self.partial)).collect();
+        // Only what comes from below a prefix goes to folders deeper down.
+        let below = matches!(self.source, SourceTask::S3(_)).then_some(destination);
+        Leftovers { paths, below, partial: self.partial.clone() }
     }
 }
 
 /// Paths that nobody needs any more; their name holds the order's id.
 #[derive(Debug)]
-pub(crate) struct Leftovers(Vec<PathBuf>);
+pub(crate) struct Leftovers {
+    paths: Vec<PathBuf>,
+    /// A folder in which one may lie at any depth.
+    below: Option<PathBuf>,
+    partial: String,
+}
 
 impl Leftovers {
     /// Removes what is there.
     pub(crate) fn remove(&self) {
-        for path in &self.0 {
+        for path in self.paths.iter().chain(&self.find_below()) {
             let removed = match fs::symlink_metadata(path) {
                 Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
                 Ok(_) => fs::remove_file(path),
@@ -232,6 +250,28 @@ impl Leftovers {
                 tracing::warn!(path = %path.display(), %error, "what a download has left cannot be removed");
             }
         }
+    }
+}
+
+impl Leftovers {
+    /// Follows no links, and looks at no more entries than a step makes.
+    fn find_below(&self) -> Vec<PathBuf> {
+        let (mut found, mut folders) = (Vec::new(), Vec::from_iter(self.below.clone()));
+        let mut looks = MAXIMUM_ENTRIES;
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                looks = looks.saturating_sub(1);
+                if looks == 0 {
+                    return found;
+                }
+                if entry.file_name() == self.partial.as_str() {
+                    found.push(entry.path());
+                } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    folders.push(entry.path());
+                }
+            }
+        }
+        found
     }
 }
 

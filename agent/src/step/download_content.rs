@@ -88,11 +88,10 @@ pub(crate) struct Values<'a>(&'a [Parameter]);
 impl Values<'_> {
     /// A text without the space around it; none when nothing is left.
     pub(crate) fn text(&self, name: &str, template: Option<&Template>) -> Result<Option<String>, String> {
-        let Some(filled) = template.map(|template| template.fill(self.0)) else { return Ok(None) };
+        let Some(template) = template else { return Ok(None) };
+        let filled = template.fill_within(self.0, MAXIMUM_VALUE_BYTES);
+        let filled = filled.ok_or_else(|| format!("{name} has more than {MAXIMUM_VALUE_BYTES} bytes"))?;
         let text = filled.trim();
-        if text.len() > MAXIMUM_VALUE_BYTES {
-            return Err(format!("{name} has {} bytes; {MAXIMUM_VALUE_BYTES} is the limit", text.len()));
-        }
         if text.contains('\0') {
             return Err(format!("{name} holds a zero byte"));
         }

@@ -16,12 +16,14 @@ pub mod step_process;
 pub use download::DownloadError;
 
 use std::io;
+use std::path::Path;
 
-use flotilla_protocol::document::{Action, RunShellScript, Step};
+use flotilla_protocol::document::{Action, Plan, RunShellScript, Step};
 use flotilla_protocol::status::StepStatus;
 
 use crate::job::capture::Capture;
 use crate::job::host::Host;
+use crate::job::spec::JobSpec;
 use control::{Decision, Flow};
 use run_shell_script::Interpreter;
 
@@ -94,6 +96,22 @@ async fn act(step: &Step, host: &mut Host<'_>, captures: [Capture; 2]) -> Ending
             Ending::not_run(captures, format!("this agent does not know steps of kind {kind}; update the agent"))
         }
         Err(error) => Ending::not_run(captures, format!("the step cannot be read: {error}")),
+    }
+}
+
+/// Removes what the downloads of a plan may have left when their job was killed. Nothing of the job may run any more.
+pub(crate) fn remove_leftovers(plan: &Plan, spec: &JobSpec, work: &Path) {
+    for step in &plan.steps {
+        match step.action() {
+            Ok(Action::DownloadContent(download)) => {
+                // A step that has no plan was never begun.
+                if let Ok(plan) = download_content::plan(&download, spec) {
+                    plan.task.leftovers(work).remove();
+                }
+            }
+            Ok(Action::RunPlan(plan)) => remove_leftovers(&plan, spec, work),
+            _ => {}
+        }
     }
 }
 

@@ -24,6 +24,8 @@ use crate::process::find_program;
 const PROGRAM: &str = "docker";
 /// Longest value after the parameters were filled in, in bytes.
 const MAXIMUM_VALUE_BYTES: usize = 16 * 1024;
+/// Longest elements of `volume` together, likewise.
+const MAXIMUM_VOLUMES_BYTES: usize = 64 * 1024;
 /// What `docker` is told to read the container's variables from.
 const VARIABLES_FILE: &str = "/dev/stdin";
 
@@ -57,8 +59,11 @@ impl fmt::Display for DockerPlan {
 /// # Errors
 /// A value that an action needs is missing, or one is nothing that `docker` takes: none can become an option.
 pub fn plan(docker: &RunDockerAction, spec: &JobSpec) -> Result<DockerPlan, String> {
-    let fill =
-        |name: &'static str, template: &Option<Template>| value(name, template.as_ref().map(|template| template.fill(&spec.parameters)));
+    let fill = |name: &'static str, template: &Option<Template>| {
+        let Some(template) = template else { return Ok(None) };
+        let text = template.fill_within(&spec.parameters, MAXIMUM_VALUE_BYTES);
+        value(name, &text.ok_or_else(|| format!("{name} has more than {MAXIMUM_VALUE_BYTES} bytes"))?)
+    };
     let container = fill("container", &docker.container)?.map(|text| checked("container", text, is_container)).transpose()?;
     let image = fill("image", &docker.image)?.map(|text| checked("image", text, is_image)).transpose()?;
     let user = fill("user", &docker.user)?.map(|text| checked("user", text, is_user)).transpose()?;
@@ -146,15 +151,12 @@ pub(crate) async fn apply(plan: &DockerPlan, host: &mut Host<'_>, captures: [Cap
 }
 
 /// A value without the space around it; none when nothing is left.
-fn value(name: &str, text: Option<String>) -> Result<Option<String>, String> {
-    let text = text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
-    match &text {
-        Some(text) if text.len() > MAXIMUM_VALUE_BYTES => {
-            Err(format!("{name} has {} bytes; {MAXIMUM_VALUE_BYTES} is the limit", text.len()))
-        }
-        Some(text) if text.contains('\0') => Err(format!("{name} holds a zero byte")),
-        _ => Ok(text),
+fn value(name: &str, text: &str) -> Result<Option<String>, String> {
+    let text = text.trim();
+    if text.contains('\0') {
+        return Err(format!("{name} holds a zero byte"));
     }
+    Ok((!text.is_empty()).then(|| text.to_owned()))
 }
 
 fn checked(name: &str, text: String, is_sound: fn(&str) -> bool) -> Result<String, String> {
@@ -166,9 +168,13 @@ fn split_words(text: &str) -> Result<Vec<String>, String> {
 }
 
 fn volumes(docker: &RunDockerAction, spec: &JobSpec) -> Result<Vec<String>, String> {
+    let bytes = docker.volume.iter().map(|volume| volume.filled_length(&spec.parameters)).fold(0, usize::saturating_add);
+    if bytes > MAXIMUM_VOLUMES_BYTES {
+        return Err(format!("the elements of volume have more than {MAXIMUM_VOLUMES_BYTES} bytes"));
+    }
     let mut volumes = Vec::new();
     for text in docker.volume.iter().flat_map(|volume| volume.fill_lines(&spec.parameters)) {
-        if let Some(text) = value("volume", Some(text))? {
+        if let Some(text) = value("volume", &text)? {
             volumes.push(checked("volume", text, is_volume)?);
         }
     }

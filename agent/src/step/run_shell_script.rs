@@ -5,8 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use flotilla_protocol::capability::command::Parameter;
-use flotilla_protocol::document::{RunShellScript, Segment, Template};
+use flotilla_protocol::document::RunShellScript;
 
 use super::Ending;
 use super::launch::{Launch, own_variables};
@@ -55,7 +54,7 @@ impl fmt::Display for ShellPlan {
 pub fn plan(script: &RunShellScript, spec: &JobSpec) -> Result<ShellPlan, String> {
     let parameters = &spec.parameters;
     let templates = script.run_command.iter().chain(&script.working_directory).chain(script.environment.values());
-    let filled_bytes = templates.map(|template| filled_length(template, parameters)).fold(0, usize::saturating_add);
+    let filled_bytes = templates.map(|template| template.filled_length(parameters)).fold(0, usize::saturating_add);
     if filled_bytes > MAXIMUM_FILLED_BYTES {
         return Err(format!("the script and its environment would have {filled_bytes} bytes; 1 MiB is the limit"));
     }
@@ -76,18 +75,6 @@ pub fn plan(script: &RunShellScript, spec: &JobSpec) -> Result<ShellPlan, String
         timeout: Duration::from_secs(script.timeout_s.into()),
         user: spec.job_user.clone(),
     })
-}
-
-/// At least as much as the template becomes, without making it.
-fn filled_length(template: &Template, parameters: &[Parameter]) -> usize {
-    let length = |segment: &Segment| match segment {
-        Segment::Text(text) => text.len(),
-        Segment::Parameter(index) => parameters.get(usize::from(*index)).map_or(0, |parameter| {
-            let lines = parameter.value.list.iter().flatten().map(|line| line.len() + 1).fold(0, usize::saturating_add);
-            parameter.value.text.len().max(lines)
-        }),
-    };
-    template.0.iter().map(length).fold(1, usize::saturating_add)
 }
 
 /// What reads a script.
@@ -126,7 +113,8 @@ pub(crate) async fn apply(plan: &ShellPlan, interpreter: &Interpreter, host: &mu
 mod tests {
     use super::*;
     use crate::process::ORDER_VARIABLE;
-    use flotilla_protocol::document::{Plan, Value};
+    use flotilla_protocol::capability::command::Parameter;
+    use flotilla_protocol::document::{Plan, Segment, Template, Value};
     use flotilla_protocol::id::{BootId, OrderId};
     use std::path::Path;
 

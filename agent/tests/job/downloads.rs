@@ -2,10 +2,14 @@
 
 use std::path::Path;
 
+use flotilla_agent::exec::jobs::{Fate, Jobs};
 use flotilla_agent::job::spec::{JobReport, JobSpec};
 use flotilla_agent::job::tools::Tools;
+use flotilla_protocol::capability::command::CommandOrder;
 use flotilla_protocol::document::docker::{DockerAction, RunDockerAction};
-use flotilla_protocol::document::download::{DownloadContent, GitSource, GitVersion, HttpSource, S3Source, Source, TextSource};
+use flotilla_protocol::document::download::{
+    Credentials, DownloadContent, GitSource, GitVersion, HttpSource, S3Source, Source, TextSource,
+};
 use flotilla_protocol::document::{Action, Plan, Step, Template};
 use flotilla_protocol::report::OutputStream::{Stderr, Stdout};
 use flotilla_protocol::status::{Outcome, StepStatus};
@@ -178,6 +182,23 @@ fn a_repository_is_fetched_without_history_hooks_or_a_way_out() {
 }
 
 #[test]
+fn a_small_repository_of_large_files_writes_none_of_them() {
+    let surroundings = Surroundings::new();
+    surroundings.make_bomb("bomb", 64, 1 << 20);
+    let folder = tempfile::tempdir().unwrap();
+    let repository = format!("file://{}", surroundings.path().join("bomb").display());
+    let get = |path, limit| {
+        download(git(&repository, path), &folder.path().join("to"), Tools { download_limit_bytes: limit, ..surroundings.tools() })
+    };
+    // Of which one is wanted, and all of them would be written.
+    let error = get(Some("0"), 8 << 20).unwrap_err();
+    assert!(error.contains("more than 8388608 bytes"), "{error}");
+    assert!(names(folder.path()).is_empty());
+    get(None, 64 << 20).unwrap();
+    assert_eq!(names(&folder.path().join("to")).len(), 64);
+}
+
+#[test]
 fn a_repository_never_writes_through_a_link_that_came_before() {
     let surroundings = Surroundings::new();
     let folder = tempfile::tempdir().unwrap();
@@ -214,6 +235,25 @@ fn objects_are_signed_for_their_own_store_only() {
     let refused = get(&format!("{store}/x"), with(&|tools| tools.s3.credentials_file = Some(open.clone()))).unwrap_err();
     assert!(refused.contains("0600"), "{refused}");
     assert_eq!(names(folder.path()), ["a file.txt"]);
+}
+
+#[test]
+fn an_answer_without_content_is_no_object() {
+    let surroundings = Surroundings::new();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    write(&file, "before", 0o644);
+    for status in ["301", "307"] {
+        for source in [s3(&format!("{}/bucket/moved/{status}", surroundings.url())), s3(&format!("s3://bucket/moved/{status}"))] {
+            let error = download(source, &file, surroundings.tools()).unwrap_err();
+            assert!(error.contains(&format!("the status {status}")) && error.contains("s3.region"), "{error}");
+        }
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "before");
+    }
+    // A web server's redirect that leads nowhere.
+    let error = download(http(&format!("{}/bucket/moved/301", surroundings.url()), true), &file, surroundings.tools()).unwrap_err();
+    assert!(error.contains("301"), "{error}");
+    assert_eq!((names(folder.path()), std::fs::read_to_string(&file).unwrap()), (vec!["file".to_owned()], "before".to_owned()));
 }
 
 #[test]
@@ -274,6 +314,43 @@ fn a_cancel_ends_git_too_and_removes_what_it_has_left() {
     assert!(!lives(pid));
     assert_eq!(job.report().outcome, Outcome::Cancelled);
     assert!(names(folder.path()).is_empty(), "{:?}", names(folder.path()));
+}
+
+#[tokio::test]
+async fn what_the_download_of_a_killed_job_has_left_goes_with_the_next_exec() {
+    for same_boot in [true, false] {
+        let surroundings = Surroundings::new();
+        let (programs, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        write(&programs.path().join("git"), "#!/bin/sh\necho $$; exec sleep 1000\n", 0o755);
+        let tools = Tools { search_path: format!("{}:/usr/bin:/bin", programs.path().display()), ..surroundings.tools() };
+        let Source::Git(source) = git("https://127.0.0.1:9/a", None) else { panic!("another source") };
+        let credentials = Some(Credentials { username: Template::text("user"), password: Template::text("secret") });
+        let inner = Plan { steps: vec![step(Source::Git(GitSource { credentials, ..source }), folder.path())] };
+        let spec = JobSpec { tools, ..of_plan(Plan { steps: vec![Step::new("inner", &Action::RunPlan(inner))] }) };
+        let job = Job::new(&spec);
+        let mut running = job.start();
+        let pid = job.pid_from_stdout();
+        running.0.kill().unwrap();
+        running.0.wait().unwrap();
+        let secret = folder.path().join(format!(".flotilla-{}.partial/credentials", spec.order));
+        assert!(std::fs::read_to_string(&secret).unwrap().contains("secret"), "it is what this test is about");
+        if !same_boot {
+            // A restart ends everything, and nothing of the folder need be there after it.
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
+            until("git to be gone", || (!lives(pid)).then_some(()));
+            std::fs::remove_file(job.folder.path().join("order")).unwrap();
+        }
+        let (ended, mut ends) = tokio::sync::mpsc::channel(1);
+        let jobs = job.folder.path().parent().unwrap().to_owned();
+        let mut jobs = Jobs::new(jobs, 1024, None, spec.boot, ended).with_tools(spec.tools);
+        let command =
+            CommandOrder { document: spec.document, document_version: spec.document_version, parameters: spec.parameters, plan: spec.plan };
+        jobs.recover(spec.order, &command, same_boot);
+        let ended = ends.recv().await.unwrap();
+        assert!(matches!(&ended.fate, Fate::Over(end) if end.outcome == Outcome::Interrupted), "{ended:?}");
+        assert!(names(folder.path()).is_empty(), "{:?}", names(folder.path()));
+        assert!(!lives(pid));
+    }
 }
 
 #[test]

@@ -125,6 +125,9 @@ fn serve(stream: &mut (impl Read + Write), port: u16, asked: &Mutex<Vec<String>>
             let to = if left == 0 { "/files/hello.sh".to_owned() } else { format!("/redirects/{}", left - 1) };
             redirect(stream, &to)?;
         }
+        // As Amazon answers for a bucket in another region.
+        "/bucket/moved/301" => answer(stream, 301, b"<Error><Code>PermanentRedirect</Code></Error>")?,
+        "/bucket/moved/307" => redirect_with(stream, 307, "/files/hello.sh", b"<Error><Code>TemporaryRedirect</Code></Error>")?,
         path if path.starts_with("/bucket/") => match is_signed(&request, port) {
             true => store(stream, &request)?,
             false => answer(stream, 403, b"<Error><Code>SignatureDoesNotMatch</Code></Error>")?,
@@ -132,6 +135,14 @@ fn serve(stream: &mut (impl Read + Write), port: u16, asked: &Mutex<Vec<String>>
         _ => answer(stream, 404, b"nothing here")?,
     }
     stream.flush()
+}
+
+fn redirect_with(stream: &mut impl Write, status: u16, to: &str, body: &[u8]) -> std::io::Result<()> {
+    let length = body.len();
+    stream.write_all(
+        format!("HTTP/1.1 {status} Said\r\nlocation: {to}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n").as_bytes(),
+    )?;
+    stream.write_all(body)
 }
 
 fn answer(stream: &mut impl Write, status: u16, body: &[u8]) -> std::io::Result<()> {
@@ -167,7 +178,9 @@ fn store(stream: &mut impl Write, request: &Request) -> std::io::Result<()> {
     // Pages of one key.
     let (prefix, after) = (value("prefix").unwrap(), value("continuation-token").unwrap_or_default());
     let mut keys = objects().into_keys().filter(|key| key.starts_with(&prefix) && *key > after.as_str());
-    let mut xml = "<?xml version=\"1.0\"?>\n<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">".to_owned();
+    let mut xml =
+        "<?xml version=\"1.0\"?>\n<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><EncodingType>url</EncodingType>"
+            .to_owned();
     if let Some(key) = keys.next() {
         xml.push_str(&format!("<Contents><Key>{}</Key><Size>1</Size></Contents>", utf8_percent_encode(key, KEY_CHARACTERS)));
         if keys.next().is_some() {

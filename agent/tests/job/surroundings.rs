@@ -54,6 +54,18 @@ impl Surroundings {
         assert!(status.success());
     }
 
+    /// A repository of files with the same content: it is small, and they are not.
+    pub(crate) fn make_bomb(&self, name: &str, files: usize, bytes: usize) {
+        let path = self.path().join(name);
+        std::fs::create_dir(&path).unwrap();
+        let git = |arguments: &[&str]| git(&path, arguments);
+        git(&["init", "--quiet", "--initial-branch=main"]);
+        let content = "x".repeat(bytes);
+        (0..files).for_each(|number| write(&path.join(number.to_string()), &content, 0o644));
+        git(&["add", "--all"]);
+        git(&["commit", "--quiet", "--message=bomb"]);
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.http.port)
     }

@@ -2,7 +2,7 @@
 
 use super::super::model::{DockerInputs, Document, Number, Step};
 use super::super::template::{Scope, is_plain, plain_text};
-use super::{CompileError, Compiler, Frame, of_step, timeout_s};
+use super::{CompileError, Compiler, Frame, filled, of_step, timeout_s};
 use flotilla_protocol::document::docker::{DockerAction, MAXIMUM_VOLUMES, RunDockerAction};
 use flotilla_protocol::document::{Segment, Template};
 
@@ -10,9 +10,10 @@ impl Compiler<'_> {
     pub(super) fn docker(&self, frame: &Frame<'_>, step: &Step, inputs: &DockerInputs) -> Result<RunDockerAction, CompileError> {
         let scope = Scope::of_data(frame.document, frame.first);
         let fault = |message| of_step(step, message);
-        let action = read_action(&scope.split(&inputs.action).fill(&self.parameters)).map_err(fault)?;
-        let filled = |text: &Option<String>| text.as_ref().map(|text| scope.split(text).fill(&self.parameters));
-        check_needs(action, |name| filled(input(inputs, name)).is_some_and(|text| !text.trim().is_empty())).map_err(fault)?;
+        let action = filled(&scope.split(&inputs.action), &self.parameters).and_then(|text| read_action(&text)).map_err(fault)?;
+        // What is too long is refused on the node, and is not empty.
+        let has_text = |text: &String| filled(&scope.split(text), &self.parameters).map_or(true, |text| !text.trim().is_empty());
+        check_needs(action, |name| input(inputs, name).as_ref().is_some_and(has_text)).map_err(fault)?;
         let text = |text: &Option<String>| text.as_deref().map(|text| scope.split(text));
         let number = |number: &Option<Number>| number.as_ref().map(|number| scope.split(&number.text()));
         let volume: Vec<Template> = inputs.volume.iter().flat_map(|lines| lines.as_slice()).map(|line| scope.split(line)).collect();

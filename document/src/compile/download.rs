@@ -6,7 +6,7 @@
 use super::super::content::Format;
 use super::super::model::{Document, DownloadInputs, Step};
 use super::super::template::{Scope, is_plain, plain_text};
-use super::{CompileError, Compiler, Frame, fill_tree, is_reference, of_step, reference, timeout_s};
+use super::{CompileError, Compiler, Frame, fill_tree, filled, is_reference, of_step, reference, timeout_s};
 use flotilla_protocol::capability::command::Parameter;
 use flotilla_protocol::document::download::{
     Credentials, DownloadContent, GitSource, GitVersion, HttpSource, MAXIMUM_TEXT_CONTENT_BYTES, S3Source, Source, TextSource,
@@ -38,7 +38,7 @@ impl Compiler<'_> {
     pub(super) fn download(&self, frame: &Frame<'_>, step: &Step, inputs: &DownloadInputs) -> Result<DownloadContent, CompileError> {
         let fault = |message: String| of_step(step, message);
         let scope = Scope::of_data(frame.document, frame.first);
-        let kind = scope.split(&inputs.source_type).fill(&self.parameters);
+        let kind = filled(&scope.split(&inputs.source_type), &self.parameters).map_err(fault)?;
         let members = find_source(&kind).map_err(fault)?;
         let info = Info::read(frame, &scope, &self.parameters, &inputs.source_info).map_err(fault)?;
         check_members(members, &info.members).map_err(fault)?;
@@ -138,11 +138,11 @@ impl<'a> Info<'a> {
         if let Ok(Value::Object(members)) = Format::Json.read(text) {
             return open(members);
         }
-        let filled = match scope.split(text).0.as_slice() {
-            [Segment::Parameter(_)] => fill_tree(frame, scope, info),
-            _ => Value::String(scope.split(text).fill(parameters)),
+        let whole = match scope.split(text).0.as_slice() {
+            [Segment::Parameter(_)] => fill_tree(frame, scope, info)?,
+            _ => Value::String(filled(&scope.split(text), parameters)?),
         };
-        let value = match filled {
+        let value = match whole {
             Value::String(text) => Format::Json.read(&text).map_err(|error| format!("sourceInfo is no JSON: {error}"))?,
             other => other,
         };
@@ -154,7 +154,7 @@ impl<'a> Info<'a> {
 
     fn template(&self, text: &str) -> Result<Template, String> {
         let template = self.scope.map_or_else(|| Template::text(text), |scope| scope.split(text));
-        if is_reference(text) || is_reference(&template.fill(self.parameters)) {
+        if is_reference(text) || is_reference(&filled(&template, self.parameters)?) {
             return Err("the parameter store ({{ssm:…}}, {{ssm-secure:…}}) is not built yet; give the value as a parameter".to_owned());
         }
         Ok(template)
@@ -167,7 +167,7 @@ impl<'a> Info<'a> {
             Some(Value::String(text)) => self.template(text).map_err(|what| format!("{name}: {what}"))?,
             Some(other) => return Err(format!("{name} is {other}, which is no text")),
         };
-        let is_empty = template.fill(self.parameters).trim().is_empty();
+        let is_empty = filled(&template, self.parameters)?.trim().is_empty();
         Ok((!is_empty).then_some(template))
     }
 
@@ -176,7 +176,8 @@ impl<'a> Info<'a> {
     }
 
     fn filled(&self, name: &str) -> Result<Option<String>, String> {
-        Ok(self.text(name)?.map(|template| template.fill(self.parameters).trim().to_owned()))
+        let text = self.text(name)?.map(|template| filled(&template, self.parameters)).transpose()?;
+        Ok(text.map(|text| text.trim().to_owned()))
     }
 
     fn flag(&self, name: &str) -> Result<bool, String> {
@@ -258,8 +259,8 @@ impl<'a> Info<'a> {
     fn version(&self) -> Result<GitVersion, String> {
         let Some(template) = self.text("getOptions")? else { return Ok(GitVersion::Default) };
         let refused = || "getOptions is branch:<name> or commitID:<id>".to_owned();
-        let filled = template.fill(self.parameters);
-        let (kind, name) = filled.split_once(':').ok_or_else(refused)?;
+        let text = filled(&template, self.parameters)?;
+        let (kind, name) = text.split_once(':').ok_or_else(refused)?;
         if name.trim().is_empty() || name.contains(':') {
             return Err(refused());
         }

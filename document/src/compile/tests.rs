@@ -393,3 +393,22 @@ fn docker_actions_are_checked_as_far_as_values_are_known() {
     let many = vec!["'/a:/a'"; 65].join(", ");
     assert!(docker(&format!("action: Run, image: a, volume: [{many}]")).unwrap_err().contains("65 elements"));
 }
+
+#[test]
+fn a_template_that_names_a_large_parameter_often_is_refused_before_it_is_filled() {
+    let places = "{{ a }}".repeat(9000);
+    let refused = |inputs: &str| {
+        let text = format!("schemaVersion: '2.2'\nparameters: {{a: {{type: String}}}}\nmainSteps: [{inputs}]\n");
+        compile(&document(&text), &given(&[("a", &[&"x".repeat(4096)])])).unwrap_err().message
+    };
+    for inputs in [
+        format!("{{action: aws:downloadContent, name: s, inputs: {{sourceType: HTTP, sourceInfo: {{url: '{places}'}}}}}}"),
+        format!("{{action: aws:downloadContent, name: s, inputs: {{sourceType: HTTP, sourceInfo: 'x{places}'}}}}"),
+        format!("{{action: aws:downloadContent, name: s, inputs: {{sourceType: 'x{places}', sourceInfo: {{url: x}}}}}}"),
+        format!("{{action: aws:runDockerAction, name: s, inputs: {{action: 'x{places}'}}}}"),
+        format!("{{action: aws:runShellScript, name: s, inputs: {{runCommand: ['true'], onFailure: 'x{places}'}}}}"),
+    ] {
+        let message = refused(&inputs);
+        assert!(message.contains("has more than 65536 bytes"), "{:.200}: {:.200}", inputs, message);
+    }
+}

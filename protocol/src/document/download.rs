@@ -135,6 +135,8 @@ impl Check for DownloadContent {
     fn check(&self) -> Result<(), DecodeError> {
         if let Source::Text(text) = &self.source {
             limit((1..=MAXIMUM_DOCUMENT_NAME_BYTES).contains(&text.name.len()), "the name of a document in an order")?;
+            // It names a file.
+            limit(!text.name.chars().any(|one| one == '/' || one.is_control()), "the characters in the name of a document in an order")?;
             limit(text.content.len() <= MAXIMUM_TEXT_CONTENT_BYTES, "the text of a document in an order")?;
         }
         limit(TIMEOUT_S.contains(&self.timeout_s), "the time-out of a step")
@@ -190,7 +192,9 @@ mod tests {
         assert!(download(text("A", MAXIMUM_TEXT_CONTENT_BYTES), Some(unknown())).check_parameters(1).is_err());
         assert!(download(text("A", MAXIMUM_TEXT_CONTENT_BYTES), None).check().is_ok());
         assert!(download(text("A", MAXIMUM_TEXT_CONTENT_BYTES + 1), None).check().is_err());
-        assert!(download(text("", 1), None).check().is_err());
+        for name in ["", "/etc/cron.d/x", "a/b", "a\0b", "a\nb"] {
+            assert!(download(text(name, 1), None).check().is_err(), "{name:?}");
+        }
         assert!(DownloadContent { timeout_s: 4, ..download(text("A", 1), None) }.check().is_err());
     }
 }

@@ -112,7 +112,7 @@ impl Core {
         self.say_hello_anew(now);
     }
 
-    fn say_hello_anew(&mut self, now: u64) {
+    pub(super) fn say_hello_anew(&mut self, now: u64) {
         if let Some(connection) = &mut self.connection {
             connection.nonce = flotilla_protocol::sha256(&[b"next hello", &connection.nonce]);
             (connection.hello_at, connection.is_welcomed) = (now, false);

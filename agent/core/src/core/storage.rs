@@ -1,6 +1,6 @@
 //! What the core does about a journal that has no room or takes no records, and after one that was lost.
 
-use super::{Core, WELCOME_VALID_MS};
+use super::{Core, MINIMUM_HELLO_PAUSE_MS, WELCOME_VALID_MS};
 use crate::interface::Output;
 use crate::memory::{Floor, Memory};
 use crate::orders::{Order, Phase};
@@ -63,9 +63,10 @@ impl Core {
         self.forget_what_is_done();
     }
 
-    /// With the first trusted time after a loss the barrier is drawn and the chain begins anew.
+    /// With the first trusted time after a loss the barrier is drawn and the chain begins anew. Both are for ever, so a time that lies far
+    /// ahead of the floor must be confirmed before, as for the floor itself.
     pub(super) fn regain_memory(&mut self, now: u64) {
-        let (Some((cause, last_known)), Some(time_ms)) = (self.memory.lost, self.time.at(now)) else { return };
+        let (Some((cause, last_known)), Some(time_ms)) = (self.memory.lost, self.time.believed(now)) else { return };
         if !self.can_record() {
             return;
         }
@@ -75,5 +76,23 @@ impl Core {
         self.spool.begin_anew(sequence);
         let report = self.spool.make(&self.identity, Some(time_ms), &ReportPayload::MemoryLost(MemoryLost { cause, barrier_ms }));
         self.record(Record::MemoryRegained { barrier_ms, sequence, report });
+    }
+
+    /// While memory is lost and the time is not believed: when a second hello is due, in uptime milliseconds.
+    pub(super) fn next_confirmation(&self, now: u64) -> Option<u64> {
+        let is_waiting = self.memory.lost.is_some()
+            && self.time.believed(now).is_none()
+            && self.connection.as_ref().is_some_and(|connection| connection.is_welcomed);
+        self.time.confirmation_due().filter(|_| is_waiting)
+    }
+
+    /// Asks for the time once more where nothing can be taken until it is confirmed.
+    pub(super) fn ask_for_confirmation(&mut self, now: u64) {
+        if self.next_confirmation(now).is_some_and(|at| at <= now) {
+            if let Some(connection) = &mut self.connection {
+                connection.hello_pause_ms = MINIMUM_HELLO_PAUSE_MS;
+            }
+            self.say_hello_anew(now);
+        }
     }
 }

@@ -168,6 +168,23 @@ fn a_node_says_hello_again_from_time_to_time_and_when_an_order_lies_in_the_futur
 }
 
 #[test]
+fn a_wrong_clock_after_a_loss_of_memory_draws_no_barrier_years_ahead() {
+    let mut world = World::new();
+    for action in [Action::Connect, Action::LoseMemory(true)] {
+        world.act(action);
+    }
+    world.set_bridge_clock(10 * 365 * 24 * 3_600_000);
+    world.act(Action::Connect);
+    assert!(!world.has_regained_memory(), "one welcome is not enough for a barrier years ahead");
+    world.set_bridge_clock(0);
+    // A second hello is said by itself.
+    world.act(Action::PassAnHour);
+    assert!(world.has_regained_memory());
+    world.settle();
+    world.check_nothing_is_left();
+}
+
+#[test]
 fn the_checker_sees_a_double_start() {
     let mut world = World::new();
     world.act(Action::Connect);

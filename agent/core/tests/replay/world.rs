@@ -77,6 +77,8 @@ pub(crate) struct World {
     core: Core,
     now: u64,
     real_ms: u64,
+    /// How wrong the bridge's clock is.
+    bridge_ahead_ms: u64,
     boot: u8,
     connected: bool,
     loses_messages: bool,
@@ -198,6 +200,7 @@ impl World {
             core: recovery(1).finish(),
             now: 1_000,
             real_ms: START_MS,
+            bridge_ahead_ms: 0,
             boot: 1,
             connected: false,
             loses_messages: false,
@@ -284,6 +287,15 @@ impl World {
 
     pub(crate) fn set_room(&mut self, room_bytes: u64) {
         self.handle(Input::Storage { is_writable: true, room_bytes });
+    }
+
+    pub(crate) fn set_bridge_clock(&mut self, ahead_ms: u64) {
+        self.bridge_ahead_ms = ahead_ms;
+    }
+
+    /// Whether the node has told the bridge that its memory is lost, and takes orders again.
+    pub(crate) fn has_regained_memory(&self) -> bool {
+        self.core.floor().barrier_ms > 0
     }
 
     pub(crate) fn is_accepted(&self, number: u8) -> bool {
@@ -639,7 +651,7 @@ impl World {
                 let welcome = WelcomeBody {
                     node: node(),
                     nonce: hello.nonce,
-                    time_ms: self.real_ms - self.behind_ms,
+                    time_ms: self.real_ms + self.bridge_ahead_ms - self.behind_ms,
                     bundles: Vec::new(),
                     resend_minimum_ms: 5_000,
                     resend_maximum_ms: 10_000,

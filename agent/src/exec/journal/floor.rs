@@ -10,11 +10,14 @@ use flotilla_agent_core::Floor;
 use serde::{Deserialize, Serialize};
 
 use super::disk::Disk;
+use super::is_damage;
 use crate::record;
 
 /// Beside the journal's slots, and beside the node's keys.
 pub(super) const COPIES: [&str; 2] = ["journal/floor", "floor.copy"];
 const MAGIC: &[u8; 4] = b"FLF1";
+/// Longest file that is read as one, in bytes.
+const MAXIMUM_BYTES: u64 = 64 * 1024;
 /// Length of a copy. Far below a sector, and several times what is needed.
 const COPY_BYTES: usize = 256;
 
@@ -74,11 +77,23 @@ pub(super) enum Found {
     Copy(Copy),
 }
 
-/// Reads both copies.
-pub(super) fn read(disk: &mut dyn Disk) -> std::io::Result<Found> {
-    let mut found = Found::None;
+/// Reads both copies. Also the names of those that the disk does not give: to write them would mend nothing.
+///
+/// # Errors
+/// What may pass, and says nothing of what the disk holds.
+pub(super) fn read(disk: &mut dyn Disk) -> std::io::Result<(Found, Vec<&'static str>)> {
+    let (mut found, mut broken) = (Found::None, Vec::new());
     for name in COPIES {
-        let Some(bytes) = disk.read(name, 64 * 1024)? else { continue };
+        let bytes = match disk.read(name, MAXIMUM_BYTES) {
+            Ok(None) => continue,
+            Ok(Some(bytes)) => bytes,
+            Err(error) if is_damage(&error) => {
+                tracing::warn!(name, %error, "a copy of the floor cannot be read");
+                broken.push(name);
+                Vec::new()
+            }
+            Err(error) => return Err(error),
+        };
         found = match (found, Copy::read(&bytes)) {
             (Found::Copy(one), Some(other)) => Found::Copy(one.highest(other)),
             (_, Some(copy)) => Found::Copy(copy),
@@ -86,7 +101,23 @@ pub(super) fn read(disk: &mut dyn Disk) -> std::io::Result<Found> {
             (found, None) => found,
         };
     }
-    Ok(found)
+    Ok((found, broken))
+}
+
+/// Puts a new file in the place of each copy that the disk does not give, and has it on disk before another one is touched.
+///
+/// # Errors
+/// Whatever the disk says: the copies that could be read are as they were.
+pub(super) fn replace(disk: &mut dyn Disk, broken: &[&str], copy: &Copy) -> std::io::Result<()> {
+    let bytes = copy.to_bytes().ok_or_else(|| std::io::Error::from(std::io::ErrorKind::InvalidInput))?;
+    broken.iter().try_for_each(|name| {
+        if disk.exists(name)? {
+            disk.rename(name, &format!("{name}.damaged"))?;
+        }
+        disk.write_at(name, 0, &bytes)?;
+        disk.sync(name)?;
+        disk.sync_names()
+    })
 }
 
 /// Writes both copies, one after the other.

@@ -136,6 +136,8 @@ pub struct Journal {
     must_move_aside: bool,
     /// Whether all names are on disk.
     names_are_durable: bool,
+    /// The copies of the floor that the disk does not give.
+    broken_copies: Vec<&'static str>,
     written_floor: Option<Floor>,
 }
 
@@ -157,7 +159,7 @@ impl Journal {
             let path = folder.join(name);
             move |source| JournalError::Failed { path, source }
         };
-        let found = floor::read(&mut *disk).map_err(failed(floor::COPIES[0]))?;
+        let (found, broken_copies) = floor::read(&mut *disk).map_err(failed(floor::COPIES[0]))?;
         let (mut slots, mut lengths) = ([Slot::Empty, Slot::Empty], [0; 2]);
         for ((name, slot), length) in SLOTS.into_iter().zip(&mut slots).zip(&mut lengths) {
             match disk.read(name, MAXIMUM_CAPACITY) {
@@ -168,7 +170,7 @@ impl Journal {
                 }
                 Err(error) if is_damage(&error) => {
                     tracing::warn!(name, %error, "a file of the journal cannot be read");
-                    *slot = Slot::Unreadable;
+                    *slot = Slot::Unreadable { was_written: true };
                 }
                 Err(error) => return Err(failed(name)(error)),
             }
@@ -197,6 +199,7 @@ impl Journal {
             first_capacity,
             must_move_aside: loss.is_some(),
             names_are_durable,
+            broken_copies,
             written_floor: None,
         };
         Ok(Opened { journal, records, floor, loss })
@@ -385,7 +388,10 @@ impl Journal {
 
     fn write_floor(&mut self, floor: &Floor) -> Result<(), JournalError> {
         self.written_floor = None;
-        floor::write(&mut *self.disk, &Copy { generation: self.generation, floor: *floor }).map_err(self.failed(floor::COPIES[0]))?;
+        let copy = Copy { generation: self.generation, floor: *floor };
+        let replaced = floor::replace(&mut *self.disk, &self.broken_copies, &copy);
+        replaced.and_then(|()| floor::write(&mut *self.disk, &copy)).map_err(self.failed(floor::COPIES[0]))?;
+        self.broken_copies.clear();
         self.written_floor = Some(*floor);
         Ok(())
     }
@@ -428,7 +434,7 @@ impl Journal {
 
 /// The slot that counts and its contents, none for a node that never had one, or what became of the one that counts.
 fn choose(slots: [Slot; 2], found: Found) -> Result<Option<(usize, Contents)>, LossCause> {
-    let has_any = slots.iter().any(|slot| slot.generation().is_some());
+    let has_any = slots.iter().any(|slot| !matches!(slot, Slot::Empty | Slot::Unreadable { was_written: false }));
     let least = match found {
         // A slot without a floor: the floor's copies are gone, and with them the knowledge whether this slot is the newest.
         Found::None => return if has_any { Err(LossCause::Missing) } else { Ok(None) },
@@ -438,7 +444,7 @@ fn choose(slots: [Slot; 2], found: Found) -> Result<Option<(usize, Contents)>, L
     let is_damaged = |slot: &Slot| match slot {
         Slot::Damaged { generation, .. } | Slot::Unfinished { generation, .. } => *generation >= least,
         // It may be the one that counts, and matters only when there is no other.
-        Slot::Unreadable => true,
+        Slot::Unreadable { .. } => true,
         Slot::Empty | Slot::Whole(_) => false,
     };
     for slot in &slots {

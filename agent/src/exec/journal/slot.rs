@@ -58,10 +58,13 @@ impl Header {
 /// What a slot holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Slot {
-    /// It was never written.
+    /// It is not there, or was made and never written.
     Empty,
     /// Its header cannot be read.
-    Unreadable,
+    Unreadable {
+        /// Whether anything stands in it: what is too short and holds nothing may have been cut off while it was made.
+        was_written: bool,
+    },
     /// Its snapshot is not whole: it was never finished, or it is damaged.
     Unfinished {
         /// Of this generation.
@@ -91,7 +94,7 @@ impl Slot {
     /// The generation, where it can be known.
     pub(super) fn generation(&self) -> Option<u64> {
         match self {
-            Self::Empty | Self::Unreadable => None,
+            Self::Empty | Self::Unreadable { .. } => None,
             Self::Unfinished { generation, .. } | Self::Damaged { generation, .. } => Some(*generation),
             Self::Whole(contents) => Some(contents.generation),
         }
@@ -101,8 +104,9 @@ impl Slot {
 /// Reads a slot's file.
 pub(super) fn read(bytes: &[u8]) -> Slot {
     let Some(header) = Header::read(bytes) else {
-        let was_never_written = bytes.len() >= HEADER_BYTES && bytes.iter().take(HEADER_BYTES).all(|byte| *byte == 0);
-        return if was_never_written { Slot::Empty } else { Slot::Unreadable };
+        let was_written = bytes.iter().any(|byte| *byte != 0);
+        let is_whole = bytes.len() >= HEADER_BYTES;
+        return if is_whole && !was_written { Slot::Empty } else { Slot::Unreadable { was_written } };
     };
     let generation = header.generation;
     let place = |at: usize| u64::try_from(at).unwrap_or(u64::MAX);

@@ -7,12 +7,12 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::Write as _;
+use std::io::{self, BufRead, BufReader, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use flotilla_protocol::document::download::{GitSource, GitVersion};
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
@@ -26,12 +26,16 @@ use crate::step::download_content::Values;
 const PROGRAM: &str = "git";
 /// Length of a commit's full id, in hexadecimal digits.
 const COMMIT_DIGITS: usize = 40;
+/// Longest line of a list of files, in bytes: longer than any path that Linux takes.
+const MAXIMUM_LISTED_BYTES: u64 = 64 * 1024;
 /// Settings of every call: none of them can be changed by a repository.
-const SETTINGS: [&str; 6] = [
+const SETTINGS: [&str; 7] = [
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "credential.helper=",
     "gc.auto=0",
+    // What comes is one file, whose length is limited, and not a file for each object.
+    "fetch.unpackLimit=1",
     "submodule.recurse=false",
     "advice.detachedHead=false",
 ];
@@ -122,24 +126,30 @@ pub(crate) fn plan(source: &GitSource, values: &Values<'_>) -> Result<GitTask, S
     Ok(GitTask { repository, transport, version, path, login, private_key, skip_host_key_check: source.skip_host_key_check })
 }
 
+/// An address stands in the arguments of programs, in reports and in logs.
+const NO_SECRETS: &str = "repository holds a query or a password, which every user of this node could read; give username and password, or privateSSHKey, in sourceInfo instead";
+
 /// How a repository is reached: by its scheme, or by ssh for `user@host:path`.
 fn transport(repository: &str) -> Result<Transport, String> {
     let refused =
         || format!("repository is {repository:?}, which is no address of a Git repository; it is https://…, ssh://… or user@host:path");
     let Some((scheme, rest)) = repository.split_once("://") else {
         let (host, path) = repository.split_once(':').ok_or_else(refused)?;
+        if path.contains('@') && !host.contains('@') {
+            return Err(NO_SECRETS.to_owned());
+        }
         let sound = |text: &str| !text.is_empty() && !text.starts_with(['-', ':']);
         let host_name = host.rsplit_once('@').map_or(host, |(_, name)| name);
         return if sound(host) && sound(host_name) && sound(path) && !host.contains('/') { Ok(Transport::Ssh) } else { Err(refused()) };
     };
     let host = rest.split('/').next().unwrap_or_default();
+    if scheme != "file" && (repository.contains(['?', '#']) || host.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))) {
+        return Err(NO_SECRETS.to_owned());
+    }
     let transport = match scheme {
         "https" | "http" => {
             is_https(repository).map_err(|why| format!("repository: {why}"))?;
             if scheme == "https" { Transport::Https } else { Transport::Http }
-        }
-        "ssh" if host.split_once('@').is_some_and(|(user, _)| user.contains(':')) => {
-            return Err("repository holds a password; give privateSSHKey in sourceInfo instead".to_owned());
         }
         "ssh" => Transport::Ssh,
         "git" => Transport::Git,
@@ -187,9 +197,8 @@ pub(crate) fn fetch(
     let folder = Partial::create(near.join(&all.partial))?;
     let git = Git::new(program, task, all, &folder.0, environment)?;
     // Every file that Git writes is below the limit; a repository comes in one.
-    setrlimit(Resource::RLIMIT_FSIZE, budget.limit(), budget.limit())
-        .map_err(|error| DownloadError::Git { command: "fetch", why: error.to_string() })?;
-    git.check_out(task)?;
+    limit_files(budget.limit()).map_err(|error| DownloadError::Git { command: "fetch", why: error.to_string() })?;
+    git.check_out(task, &mut Budget::new(budget.limit()))?;
     let files = folder.0.join("files");
     let root = files.join(".git");
     fs::remove_dir_all(&root).map_err(write_error(&root))?;
@@ -206,6 +215,12 @@ pub(crate) fn fetch(
     let target = place::target(&all.destination, &name);
     fs::rename(&wanted, &target).map_err(write_error(&target))?;
     Ok(target)
+}
+
+/// Limits the files that this process and those that it starts write. A limit that is lower already stays: only root may raise it.
+fn limit_files(bytes: u64) -> nix::Result<()> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_FSIZE)?;
+    setrlimit(Resource::RLIMIT_FSIZE, bytes.min(hard), bytes.min(hard))
 }
 
 /// A path in the repository must not lead out of it by a symbolic link.
@@ -287,7 +302,7 @@ impl Git {
     }
 
     /// Fetches one version and writes its files.
-    fn check_out(&self, task: &GitTask) -> Result<(), DownloadError> {
+    fn check_out(&self, task: &GitTask, budget: &mut Budget) -> Result<(), DownloadError> {
         let wanted = match &task.version {
             Version::Default => "HEAD".to_owned(),
             Version::Branch(name) => format!("refs/heads/{name}"),
@@ -305,16 +320,59 @@ impl Git {
                 "FETCH_HEAD"
             }
         };
+        self.measure(what, budget)?;
         self.run("checkout", &["--quiet", "--force", "--detach", what, "--"])
+    }
+
+    /// Takes the files of a version out of the budget before any of them is written: a few kilobytes can stand for any number of files.
+    fn measure(&self, version: &str, budget: &mut Budget) -> Result<(), DownloadError> {
+        let command = "ls-tree";
+        let arguments = self.arguments(command, &["-r", "-l", "-z", "--full-tree", version]);
+        let status = process::read_program(&self.program, &arguments, &self.environment, &self.files, |output| {
+            measure_list(BufReader::new(output), budget)
+        });
+        match status.map_err(|Listing(error)| error)? {
+            status if status.success() => Ok(()),
+            status => Err(DownloadError::Git { command, why: status.to_string() }),
+        }
+    }
+
+    fn arguments(&self, command: &str, rest: &[&str]) -> Vec<String> {
+        let settings = self.settings.iter().flat_map(|setting| ["-c".to_owned(), setting.clone()]);
+        settings.chain([command.to_owned()]).chain(rest.iter().map(|text| (*text).to_owned())).collect()
     }
 
     fn run(&self, command: &'static str, rest: &[&str]) -> Result<(), DownloadError> {
         let failed = |why: String| DownloadError::Git { command, why };
-        let settings = self.settings.iter().flat_map(|setting| ["-c".to_owned(), setting.clone()]);
-        let arguments: Vec<String> = settings.chain([command.to_owned()]).chain(rest.iter().map(|text| (*text).to_owned())).collect();
-        let status = process::run_program(&self.program, &arguments, &self.environment, &self.files);
+        let status = process::run_program(&self.program, &self.arguments(command, rest), &self.environment, &self.files);
         let status = status.map_err(|error| failed(error.to_string()))?;
         if status.success() { Ok(()) } else { Err(failed(status.to_string())) }
+    }
+}
+
+/// Why a list of files was not read to its end.
+struct Listing(DownloadError);
+
+impl From<io::Error> for Listing {
+    fn from(error: io::Error) -> Self {
+        Self(DownloadError::Git { command: "ls-tree", why: error.to_string() })
+    }
+}
+
+/// Reads what `git ls-tree -l -z` says: `mode type id size<tab>path<zero>`, with `-` as the size of what is no file.
+fn measure_list(mut list: impl BufRead, budget: &mut Budget) -> Result<(), Listing> {
+    let mut entry = Vec::new();
+    loop {
+        entry.clear();
+        list.by_ref().take(MAXIMUM_LISTED_BYTES).read_until(0, &mut entry)?;
+        if entry.is_empty() {
+            return Ok(());
+        }
+        let front = entry.strip_suffix(&[0]).and_then(|entry| entry.split(|byte| *byte == b'\t').next());
+        let front = front.and_then(|front| std::str::from_utf8(front).ok());
+        let size = front.and_then(|front| front.split_ascii_whitespace().nth(3)).ok_or(io::ErrorKind::InvalidData);
+        let bytes = size.map_err(io::Error::from)?.parse().unwrap_or(0);
+        budget.take_entry().and_then(|()| budget.take_bytes(bytes)).map_err(Listing)?;
     }
 }
 

@@ -147,7 +147,11 @@ impl Client {
             }
             was_https = is_https;
         }
-        Ok(response)
+        // A redirect that is not followed is an answer like any other to the client.
+        match response.status() {
+            status if status.is_success() => Ok(response),
+            status => Err(DownloadError::NoContent { url: shown, status: status.as_u16() }),
+        }
     }
 
     /// Asks for an address and keeps what comes under a path.

@@ -14,6 +14,7 @@ use aws_sigv4::sign::v4;
 use flotilla_protocol::document::download::S3Source;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use quick_xml::Reader;
+use quick_xml::escape::resolve_xml_entity;
 use quick_xml::events::Event;
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +30,11 @@ const SERVICE: &str = "s3";
 /// The region where nothing names one.
 const DEFAULT_REGION: &str = "us-east-1";
 /// Ends the hosts of Amazon.
-const AMAZON: [&str; 2] = [".amazonaws.com", ".amazonaws.com.cn"];
+const AMAZON: [&str; 2] = ["amazonaws.com", "amazonaws.com.cn"];
+/// Host names with addresses of IPv4 and IPv6; the bucket is found without it.
+const DUAL_STACK: &str = "dualstack";
+/// Host names of the service that is near everywhere: it names no region.
+const ACCELERATED: &str = "s3-accelerate";
 /// Largest page of a list of objects, in bytes: a thousand keys of 1,024 bytes, percent-encoded, with what stands beside them.
 const MAXIMUM_PAGE_BYTES: u64 = 8 * 1024 * 1024;
 /// What stays as it is in the path of an object.
@@ -56,8 +61,8 @@ pub(crate) fn plan(source: &S3Source, values: &Values<'_>, store: &ObjectStore) 
 }
 
 fn address(path: &str, store: &ObjectStore) -> Result<S3Task, String> {
-    let region = |named: Option<&str>| store.region.as_deref().or(named).unwrap_or(DEFAULT_REGION).to_owned();
-    let (bucket, key, named_region) = match path.strip_prefix("s3://") {
+    let of_store = || store.region.clone().unwrap_or_else(|| DEFAULT_REGION.to_owned());
+    let (bucket, key, amazon) = match path.strip_prefix("s3://") {
         Some(rest) => {
             let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
             (bucket.to_owned(), key.to_owned(), None)
@@ -75,9 +80,9 @@ fn address(path: &str, store: &ObjectStore) -> Result<S3Task, String> {
             };
             let origin = format!("{front}://{host}");
             match amazon_host(host) {
-                Some((bucket, region)) => {
+                Some(AmazonHost { bucket, region, ending }) => {
                     let (bucket, key) = bucket.map_or_else(in_path, |bucket| (bucket, decoded.clone()));
-                    (bucket, key, region)
+                    (bucket, key, Some((region, ending)))
                 }
                 None if store.endpoint.as_deref().is_some_and(|endpoint| endpoint != origin) => {
                     return Err(format!(
@@ -92,14 +97,21 @@ fn address(path: &str, store: &ObjectStore) -> Result<S3Task, String> {
                     let (bucket, key) = in_path();
                     check_names(&bucket, &key)?;
                     let may_be_signed = store.endpoint.is_some();
-                    return Ok(S3Task { base: format!("{origin}/{bucket}"), key, region: region(None), may_be_signed, sha256: None });
+                    return Ok(S3Task { base: format!("{origin}/{bucket}"), key, region: of_store(), may_be_signed, sha256: None });
                 }
             }
         }
     };
     check_names(&bucket, &key)?;
-    let region = region(named_region.as_deref());
-    let endpoint = store.endpoint.clone().unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
+    let (named_region, ending) = amazon.unwrap_or((None, AMAZON[0]));
+    let (endpoint, region) = match &store.endpoint {
+        Some(endpoint) => (endpoint.clone(), of_store()),
+        // What the address names is where the bucket is.
+        None => {
+            let region = named_region.unwrap_or_else(of_store);
+            (format!("https://s3.{region}.{ending}"), region)
+        }
+    };
     Ok(S3Task { base: format!("{endpoint}/{bucket}"), key, region, may_be_signed: true, sha256: None })
 }
 
@@ -114,16 +126,26 @@ fn check_names(bucket: &str, key: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The bucket and the region in a host of Amazon: `s3.amazonaws.com`, `s3.region…`, `s3-region…`, each with or without `bucket.` before it.
-fn amazon_host(host: &str) -> Option<(Option<String>, Option<String>)> {
+/// What a host of Amazon says.
+struct AmazonHost {
+    bucket: Option<String>,
+    region: Option<String>,
+    /// One of [`AMAZON`].
+    ending: &'static str,
+}
+
+/// The bucket and the region in a host of Amazon: `s3.amazonaws.com`, `s3.region…`, `s3-region…`, `s3.dualstack.region…`, `s3-accelerate…`,
+/// each with or without `bucket.` before it.
+fn amazon_host(host: &str) -> Option<AmazonHost> {
     let host = host.split(':').next().unwrap_or_default();
-    let front = AMAZON.iter().find_map(|ending| host.strip_suffix(ending))?;
+    let (front, ending) = AMAZON.iter().find_map(|ending| Some((host.strip_suffix(ending)?.strip_suffix('.')?, *ending)))?;
     let labels: Vec<&str> = front.split('.').collect();
     let place = labels.iter().rposition(|label| *label == "s3" || label.starts_with("s3-"))?;
     let bucket = labels.get(..place).filter(|labels| !labels.is_empty()).map(|labels| labels.join("."));
     let label = labels.get(place).copied().unwrap_or_default();
-    let region = label.strip_prefix("s3-").or_else(|| labels.get(place + 1).copied()).map(str::to_owned);
-    Some((bucket, region))
+    let behind = || labels.iter().skip(place + 1).find(|label| **label != DUAL_STACK).copied();
+    let region = if label == ACCELERATED { None } else { label.strip_prefix("s3-").or_else(behind).map(str::to_owned) };
+    Some(AmazonHost { bucket, region, ending })
 }
 
 /// Downloads an object, or all objects below a prefix that ends in `/` or is no object.
@@ -141,6 +163,8 @@ pub(crate) fn fetch(task: &S3Task, all: &DownloadTask, keys: Option<&KeyPair>, b
     let place = place::folder(&all.destination);
     let (mut next, mut found) = (None, false);
     loop {
+        // A list without an end has an end.
+        budget.take_entry()?;
         let page = store.list(&prefix, next.as_deref())?;
         for key in page.keys {
             // An object whose key ends so stands for a folder.
@@ -214,31 +238,42 @@ fn signature(url: &str, region: &str, keys: &KeyPair, time: SystemTime) -> Resul
     Ok(instructions.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
-/// Reads the answer to ListObjectsV2 with `encoding-type=url`: keys hold no character that XML would have to write in another way.
+/// Reads the answer to ListObjectsV2. With `encoding-type=url` keys hold no character that XML cannot; a store that does not know of that
+/// says nothing of it in its answer.
 fn read_page(xml: &str) -> Result<Page, String> {
     let mut reader = Reader::from_str(xml);
-    let (mut page, mut path, mut is_list) = (Page::default(), Vec::new(), false);
+    let (mut page, mut path, mut text) = (Page::default(), Vec::new(), String::new());
+    let (mut is_list, mut is_encoded) = (false, false);
     loop {
         match reader.read_event().map_err(|error| error.to_string())? {
             Event::Start(element) => {
                 path.push(element.local_name().as_ref().to_owned());
                 is_list |= path == ["ListBucketResult"];
+                text.clear();
             }
-            Event::End(_) => drop(path.pop()),
-            Event::Text(text) => {
-                let text: String = (*text).to_owned();
+            Event::Text(piece) => text.push_str(&piece),
+            Event::CData(piece) => text.push_str(&piece),
+            Event::GeneralRef(name) => match name.resolve_char_ref().map_err(|error| error.to_string())? {
+                Some(one) => text.push(one),
+                None => text.push_str(resolve_xml_entity(&name).ok_or_else(|| format!("&{};", &*name))?),
+            },
+            Event::End(_) => {
+                let text = std::mem::take(&mut text);
                 match path.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-                    ["ListBucketResult", "Contents", "Key"] => {
-                        let key =
-                            percent_decode_str(&text.replace('+', "%20")).decode_utf8().map_err(|error| error.to_string())?.into_owned();
-                        page.keys.push(key);
-                    }
+                    ["ListBucketResult", "Contents", "Key"] => page.keys.push(text),
                     ["ListBucketResult", "NextContinuationToken"] => page.next = Some(text),
+                    ["ListBucketResult", "EncodingType"] => is_encoded = text == "url",
                     _ => {}
                 }
+                path.pop();
             }
             Event::Eof => break,
             _ => {}
+        }
+    }
+    if is_encoded {
+        for key in &mut page.keys {
+            *key = percent_decode_str(&key.replace('+', "%20")).decode_utf8().map_err(|error| error.to_string())?.into_owned();
         }
     }
     if is_list { Ok(page) } else { Err("it is no ListBucketResult".to_owned()) }

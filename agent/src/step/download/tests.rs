@@ -42,6 +42,40 @@ fn files_take_their_own_name_in_a_folder_only() {
 }
 
 #[test]
+fn a_document_never_names_a_file_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let destination = format!("{}/in/", folder.path().display());
+    for name in ["../out", "/tmp/flotilla-out", "a\0b", "a/../../out"] {
+        let task = DownloadTask {
+            source: SourceTask::Text { name: name.into(), content: "{}".into() },
+            destination: destination.clone(),
+            partial: ".partial".into(),
+            tools: Tools::default(),
+        };
+        assert!(matches!(run(&task, None, &BTreeMap::new()), Err(DownloadError::Name(_))), "{name:?}");
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn leftovers_of_a_prefix_are_found_at_any_depth() {
+    let (folder, work) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let deep = folder.path().join("a/b");
+    fs::create_dir_all(&deep).unwrap();
+    for name in [".flotilla-1.partial", ".flotilla-2.partial", "kept"] {
+        fs::File::create(deep.join(name)).unwrap();
+    }
+    std::os::unix::fs::symlink("/", folder.path().join("link")).unwrap();
+    let source = s3::S3Task { base: "https://x/b".into(), key: "p/".into(), region: "r".into(), may_be_signed: false, sha256: None };
+    let destination = folder.path().display().to_string();
+    let task = DownloadTask { source: SourceTask::S3(source), destination, partial: ".flotilla-1.partial".into(), tools: Tools::default() };
+    task.leftovers(work.path()).remove();
+    let mut left: Vec<_> = fs::read_dir(&deep).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, [".flotilla-2.partial", "kept"]);
+}
+
+#[test]
 fn a_budget_ends() {
     let mut budget = Budget::new(10);
     assert!(budget.foresee(11).is_err() && budget.foresee(10).is_ok());

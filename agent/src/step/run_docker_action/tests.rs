@@ -149,3 +149,19 @@ fn no_value_becomes_an_option_or_something_else() {
     let long = "x".repeat(MAXIMUM_VALUE_BYTES + 1);
     assert!(plan(&docker(DockerAction::Pull, &[("image", &long)]), &spec()).unwrap_err().contains("16384"));
 }
+
+#[test]
+fn a_template_that_names_a_large_parameter_often_is_not_filled() {
+    let mut spec = spec();
+    spec.parameters[0].value = Value::string("x".repeat(16 * 1024));
+    spec.parameters[1].value.list = Some(vec!["/a:/a".repeat(20_000)]);
+    let bomb = Template(vec![Segment::Parameter(0); 30_000]);
+    let with = |change: &dyn Fn(&mut RunDockerAction)| {
+        let mut docker = docker(DockerAction::Run, &[("image", "nginx")]);
+        change(&mut docker);
+        plan(&docker, &spec).unwrap_err()
+    };
+    assert!(with(&|docker| docker.cmd = Some(bomb.clone())).contains("cmd has more than 16384 bytes"));
+    assert!(with(&|docker| docker.volume = vec![bomb.clone()]).contains("volume have more than 65536 bytes"));
+    assert!(with(&|docker| docker.volume = vec![Template(vec![Segment::Parameter(1)])]).contains("volume have more than 65536 bytes"));
+}

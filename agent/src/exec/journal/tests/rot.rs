@@ -1,6 +1,8 @@
 //! F6: every single bit of a journal of 4 KiB, and a cut of the file at every byte.
 
 use super::*;
+use crate::exec::journal::floor::COPIES;
+use crate::exec::journal::tests::simulated::Fault;
 use crate::exec::journal::{SLOTS, frame, slot};
 use flotilla_protocol::report::LossCause;
 
@@ -110,7 +112,7 @@ fn a_write_that_was_torn_before_its_sync_is_dropped_and_nothing_else() {
 fn a_flipped_bit_in_the_floor_falls_back_to_the_other_copy() {
     let (disk, journal) = written(3, 2);
     drop(journal);
-    for name in crate::exec::journal::floor::COPIES {
+    for name in COPIES {
         let whole = disk.content(name);
         for bit in 0..whole.len() * 8 {
             let mut flipped = whole.clone();
@@ -121,4 +123,88 @@ fn a_flipped_bit_in_the_floor_falls_back_to_the_other_copy() {
         }
         disk.replace(name, Some(whole));
     }
+}
+
+#[test]
+fn a_copy_of_the_floor_that_the_medium_does_not_give_is_replaced() {
+    for error in [nix::Error::EIO, nix::Error::EUCLEAN, nix::Error::EBADMSG] {
+        for name in COPIES {
+            let (disk, journal) = written(3, 2);
+            drop(journal);
+            disk.break_file(name, error);
+            let Opened { mut journal, records: read, floor: of_before, loss } = open(&disk).unwrap();
+            assert_eq!((loss, of_before, read.len()), (None, floor(1), 5), "{name} {error}");
+            journal.checkpoint(&read, &floor(2)).unwrap();
+            drop(journal);
+            disk.restart(0);
+            assert!(disk.names().contains(&format!("{name}.damaged")), "{:?}", disk.names());
+            // The other copy is as good again.
+            let other = if name == COPIES[0] { COPIES[1] } else { COPIES[0] };
+            disk.break_file(other, error);
+            let opened = open(&disk).unwrap();
+            assert_eq!((opened.loss, opened.floor, opened.records), (None, floor(2), records(0..5)), "{name} {error}");
+        }
+        let (disk, journal) = written(3, 2);
+        drop(journal);
+        COPIES.iter().for_each(|name| disk.break_file(name, error));
+        let Opened { mut journal, loss, .. } = open(&disk).unwrap();
+        assert_eq!(loss, Some(LossCause::Damaged), "{error}");
+        journal.checkpoint(&records(0..1), &floor(7)).unwrap();
+        drop(journal);
+        assert_eq!(open(&disk).unwrap().floor, floor(7));
+    }
+    let (disk, journal) = written(3, 2);
+    drop(journal);
+    disk.break_file(COPIES[0], nix::Error::EMFILE);
+    assert!(open(&disk).is_err(), "what passes says nothing of what is there");
+}
+
+#[test]
+fn a_cut_while_a_broken_copy_of_the_floor_is_replaced_leaves_a_good_one() {
+    for name in COPIES {
+        for call in 1..20 {
+            for seed in 0..4 {
+                let (disk, journal) = written(3, 2);
+                drop(journal);
+                disk.break_file(name, nix::Error::EIO);
+                let Opened { mut journal, records: read, .. } = open(&disk).unwrap();
+                disk.set(Fault::Cut { call, seed });
+                drop(journal.checkpoint(&read, &floor(2)));
+                drop(journal);
+                disk.restart(seed);
+                let opened = open(&disk).unwrap();
+                assert_eq!((opened.loss, opened.records), (None, records(0..5)), "{name} call {call} seed {seed}");
+                assert!(opened.floor.time_ms >= 1, "{name} call {call} seed {seed}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_journal_whose_floor_and_headers_are_gone_is_no_new_node() {
+    let gone = |change: fn(&Simulated, &str)| {
+        let (disk, mut journal) = written(3, 2);
+        journal.checkpoint(&records(0..5), &floor(1)).unwrap();
+        drop(journal);
+        COPIES.iter().for_each(|name| disk.replace(name, None));
+        SLOTS.iter().for_each(|name| change(&disk, name));
+        open(&disk).unwrap().loss
+    };
+    let flip = |disk: &Simulated, name: &str| {
+        let mut bytes = disk.content(name);
+        bytes[5] ^= 1;
+        disk.replace(name, Some(bytes));
+    };
+    let clear = |disk: &Simulated, name: &str| {
+        let mut bytes = disk.content(name);
+        bytes[..slot::HEADER_BYTES].fill(0);
+        disk.replace(name, Some(bytes));
+    };
+    assert_eq!(gone(flip), Some(LossCause::Missing));
+    assert_eq!(gone(clear), Some(LossCause::Missing));
+    assert_eq!(gone(|disk, name| disk.break_file(name, nix::Error::EIO)), Some(LossCause::Missing));
+    // Made and never written: a first start that was cut off.
+    assert_eq!(gone(|disk, name| disk.replace(name, Some(vec![0; 4096]))), None);
+    assert_eq!(gone(|disk, name| disk.replace(name, Some(Vec::new()))), None);
+    assert_eq!(gone(|disk, name| disk.replace(name, None)), None);
 }

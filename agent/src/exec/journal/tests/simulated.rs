@@ -38,6 +38,8 @@ struct State {
     fault: Fault,
     is_off: bool,
     room: Option<usize>,
+    /// Files that the medium does not give, by the number of the error; the error stays with the file, whatever it is called.
+    unreadable: BTreeMap<String, i32>,
 }
 
 /// Clones share the disk.
@@ -48,6 +50,11 @@ impl Simulated {
     pub(super) fn set(&self, fault: Fault) {
         let mut state = self.0.lock().unwrap();
         (state.fault, state.calls) = (fault, 0);
+    }
+
+    /// The medium does not give this file any more.
+    pub(super) fn break_file(&self, name: &str, error: nix::Error) {
+        self.0.lock().unwrap().unreadable.insert(name.to_owned(), error as i32);
     }
 
     /// No file may grow beyond so many bytes in all.
@@ -165,7 +172,11 @@ impl State {
 
 impl Disk for Simulated {
     fn read(&mut self, name: &str, _maximum: u64) -> io::Result<Option<Vec<u8>>> {
-        Ok(self.0.lock().unwrap().files.get(name).map(|file| file.seen.clone()))
+        let state = self.0.lock().unwrap();
+        match state.unreadable.get(name) {
+            Some(number) => Err(io::Error::from_raw_os_error(*number)),
+            None => Ok(state.files.get(name).map(|file| file.seen.clone())),
+        }
     }
 
     fn exists(&mut self, name: &str) -> io::Result<bool> {
@@ -226,6 +237,9 @@ impl Disk for Simulated {
         state.call()?;
         let file = state.files.remove(from).ok_or(io::ErrorKind::NotFound)?;
         state.files.insert(to.to_owned(), file);
+        if let Some(error) = state.unreadable.remove(from) {
+            state.unreadable.insert(to.to_owned(), error);
+        }
         state.names_changed = true;
         Ok(())
     }

@@ -31,11 +31,18 @@ fn repositories_are_reached_as_their_address_says() {
         "https://user:secret@git.example.org/a",
         "ssh://git:secret@git.example.org/a",
         "git://-x/a",
+        "https://git.example.org/a?token=secret",
+        "https://git.example.org/a#secret",
+        "ssh://git.example.org/a?token=secret",
+        "git://user:secret@git.example.org/a",
+        "http://user:secret@git.example.org/a",
+        "user:secret@git.example.org:a",
         "ftp://git.example.org/a",
         "file://",
     ] {
         let error = transport(repository).unwrap_err();
         assert!(error.starts_with("repository"), "{repository}: {error}");
+        assert!(!error.contains("secret"), "{error}");
     }
 }
 
@@ -112,4 +119,29 @@ fn ask_for_credentials(git: &Git, host: &str) -> String {
     let mut child = command.current_dir(&git.files).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(format!("protocol=https\nhost={host}\n\n").as_bytes()).unwrap();
     String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+}
+
+#[test]
+fn a_lower_limit_of_files_is_not_raised() {
+    // A hard limit stays for this process, which is this test's alone: none of the tests beside it writes so much.
+    let lower = 1 << 40;
+    setrlimit(Resource::RLIMIT_FSIZE, lower, lower).unwrap();
+    limit_files(u64::MAX).unwrap();
+    assert_eq!(getrlimit(Resource::RLIMIT_FSIZE).unwrap(), (lower, lower));
+    limit_files(1 << 39).unwrap();
+    assert_eq!(getrlimit(Resource::RLIMIT_FSIZE).unwrap(), (1 << 39, 1 << 39));
+}
+
+#[test]
+fn files_are_measured_before_they_are_written() {
+    let list = b"100644 blob 1111     600\ta b\x00120000 blob 2222       5\tlink\x00160000 commit 3333       -\tmodule\0".as_slice();
+    let measured = |limit| measure_list(list, &mut Budget::new(limit)).map_err(|Listing(error)| error.to_string());
+    assert_eq!(measured(605), Ok(()));
+    assert!(measured(604).unwrap_err().contains("more than 604 bytes"));
+    // Nothing is read after the first error.
+    let endless = BufReader::new(io::repeat(b'x'));
+    assert!(measure_list(endless, &mut Budget::new(10)).is_err());
+    for broken in [b"100644 blob 1111".as_slice(), b"100644 blob 1111 5\tx", b"\xff\0", b"\0"] {
+        assert!(measure_list(broken, &mut Budget::new(10)).is_err(), "{broken:?}");
+    }
 }
