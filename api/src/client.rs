@@ -1,10 +1,11 @@
 //! A small blocking client: one signed call at a time, over HTTPS or to this machine.
 //!
 //! It follows no redirect and takes no proxy from the environment, since either would carry a signed request to a
-//! place that the operator did not name. It does not retry: whether a repetition is harmless is the caller's to know.
+//! place that the operator did not name. It repeats only what the bridge knows how to do once: see [`Client::call_repeatable`].
 
 mod clock;
 mod link;
+mod repeat;
 mod rest;
 mod settings;
 mod signature;
@@ -19,6 +20,7 @@ use crate::error::ErrorBody;
 use crate::groups::{self, RestOperation};
 use crate::operation::{CONTENT_TYPE, Operation, SIGNING_SERVICE, TARGET_HEADER, target_header_value};
 
+pub use repeat::{RepeatError, Repeatable};
 pub use settings::{ClientSettings, DEFAULT_REGION, SecretAccessKey, SettingsError};
 
 /// Longest wait for a connection, TLS included.
@@ -136,15 +138,12 @@ impl Client {
     /// # Errors
     /// See [`CallError`].
     pub fn call<Request: Operation>(&self, request: &Request) -> Result<Request::Response, CallError> {
-        let body = serde_json::to_vec(request).map_err(|error| unsendable::<Request>(error.to_string()))?;
-        let target = target_header_value(Request::NAME);
-        let headers = [("content-type", CONTENT_TYPE), (TARGET_HEADER, target.as_str())];
+        let (body, target) = json_post(request)?;
+        let invocation = invocation_id().map_err(|error| unsendable::<Request>(error.to_string()))?;
+        let headers = [("content-type", CONTENT_TYPE), (TARGET_HEADER, target.as_str()), (INVOCATION_HEADER, invocation.as_str())];
         let answer = self.send(&Post { url: self.settings.url(), service: SIGNING_SERVICE, headers: &headers, body: &body });
         let answer = answer.map_err(|failure| self.unanswered(Request::NAME, failure))?;
-        self.understand::<Request>(&answer, || {
-            let error: ErrorBody = serde_json::from_slice(&answer.body).ok()?;
-            Some((error.name().to_owned(), error.message))
-        })
+        self.understand_json::<Request>(&answer)
     }
 
     /// Makes one call of an operation with an address of its own and reads its response.
@@ -154,20 +153,18 @@ impl Client {
     pub fn call_rest<Request: RestOperation>(&self, request: &Request) -> Result<Request::Response, CallError> {
         let (query, body) = rest::parts(request).map_err(|error| unsendable::<Request>(error.to_string()))?;
         let url = self.settings.url_of(Request::PATH, &query);
-        let headers = [("content-type", groups::CONTENT_TYPE)];
+        let invocation = invocation_id().map_err(|error| unsendable::<Request>(error.to_string()))?;
+        let headers = [("content-type", groups::CONTENT_TYPE), (INVOCATION_HEADER, invocation.as_str())];
         let answer = self.send(&Post { url, service: groups::SIGNING_SERVICE, headers: &headers, body: &body });
         let answer = answer.map_err(|failure| self.unanswered(Request::NAME, failure))?;
         self.understand::<Request>(&answer, || rest::refusal(answer.error_header.as_deref()?, &answer.body))
     }
 
     fn send(&self, post: &Post<'_>) -> Result<Answer, Failure> {
-        let invocation = invocation_id().map_err(|error| Failure::Unsendable(error.to_string()))?;
-        let headers: Vec<(&str, &str)> = post.headers.iter().copied().chain([(INVOCATION_HEADER, invocation.as_str())]).collect();
-        let signed =
-            signature::sign(&self.settings, post, &headers, clock::now()).map_err(|error| Failure::Unsendable(error.to_string()))?;
+        let signed = signature::sign(&self.settings, post, clock::now()).map_err(|error| Failure::Unsendable(error.to_string()))?;
         let mut request = self.agent.post(&post.url);
-        for (name, value) in headers {
-            request = request.header(name, value);
+        for (name, value) in post.headers {
+            request = request.header(*name, *value);
         }
         for (name, value) in &signed {
             request = request.header(name, value);
@@ -190,6 +187,13 @@ impl Client {
                 CallError::Connect { endpoint: self.settings.endpoint.clone(), hint: connect_hint(&source), source }
             }
         }
+    }
+
+    fn understand_json<Request: Operation>(&self, answer: &Answer) -> Result<Request::Response, CallError> {
+        self.understand::<Request>(answer, || {
+            let error: ErrorBody = serde_json::from_slice(&answer.body).ok()?;
+            Some((error.name().to_owned(), error.message))
+        })
     }
 
     /// `refusal` finds the name and the words of an error in the answer, each protocol in its own place.
@@ -234,6 +238,12 @@ enum Failure {
     TooLong { status: u16, limit: u64 },
 }
 
+/// The body and the target of a call to the root.
+fn json_post<Request: Operation>(request: &Request) -> Result<(Vec<u8>, String), CallError> {
+    let body = serde_json::to_vec(request).map_err(|error| unsendable::<Request>(error.to_string()))?;
+    Ok((body, target_header_value(Request::NAME)))
+}
+
 fn unsendable<Request: Operation>(reason: String) -> CallError {
     CallError::Unsendable { operation: Request::NAME, reason }
 }
@@ -248,7 +258,7 @@ fn connect_hint(error: &ureq::Error) -> &'static str {
         ureq::Error::Io(error) => match error.kind() {
             io::ErrorKind::ConnectionRefused => "nothing listens there; start the bridge, or correct the endpoint",
             io::ErrorKind::InvalidData => "its certificate was not accepted; give the bridge's CA with --ca-certificate or AWS_CA_BUNDLE",
-            _ => "the connection broke; check the network and try again",
+            _ => "the connection broke; check the network",
         },
         _ => "the connection failed; check the endpoint and the network",
     }

@@ -133,6 +133,71 @@ fn sends_a_signed_post_and_reads_the_response() {
     assert!(seen.headers.iter().all(|(_, value)| !value.contains(SECRET)));
 }
 
+/// A server that answers each request in turn, by closing the connection where the answer is empty.
+fn serve_in_turn(answers: Vec<String>) -> (String, JoinHandle<Vec<Seen>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        let answer_next = |answer: String| {
+            let (stream, _) = listener.accept().unwrap();
+            let seen = read_request(&mut &stream);
+            drop((&stream).write_all(answer.as_bytes()));
+            seen
+        };
+        answers.into_iter().map(answer_next).collect()
+    });
+    (endpoint, server)
+}
+
+fn throttled() -> String {
+    answer("400 Bad Request", r#"{"__type":"ThrottlingException","message":"busy"}"#)
+}
+
+#[test]
+fn a_call_whose_answer_is_lost_is_made_again_under_its_name() {
+    let made = answer("200 OK", r#"{"Command":{"CommandId":"c"}}"#);
+    let unavailable = answer("503 Service Unavailable", "<html>");
+    let (endpoint, server) = serve_in_turn(vec![String::new(), throttled(), unavailable, made]);
+    let request = SendCommandRequest { document_name: "AWS-RunShellScript".to_owned(), ..SendCommandRequest::default() };
+    let mut pauses = Vec::new();
+    let response = client(&endpoint).call_repeatable(&request, |pause| {
+        pauses.push(pause);
+        true
+    });
+    assert_eq!(response.unwrap().command.unwrap().command_id.as_deref(), Some("c"));
+    let seen = server.join().unwrap();
+    assert!(seen[0].header("amz-sdk-invocation-id").len() == 32);
+    for (index, attempt) in seen.iter().enumerate() {
+        assert_eq!(attempt.header("amz-sdk-invocation-id"), seen[0].header("amz-sdk-invocation-id"));
+        assert_eq!(attempt.header("amz-sdk-request"), format!("attempt={}; max=4", index + 1));
+        assert_eq!(attempt.body, seen[0].body);
+    }
+    assert!(seen.windows(2).all(|pair| pair[0].header("authorization") != pair[1].header("authorization")));
+    assert!(pauses.len() == 3 && pauses.iter().all(|pause| pause.as_millis() >= 1_100), "{pauses:?}");
+}
+
+#[test]
+fn what_repeated_calls_may_have_done_is_said() {
+    let call = |endpoint: &str, goes_on: bool| {
+        let error = client(endpoint).call_repeatable(&SendCommandRequest::default(), |_| goes_on).unwrap_err();
+        (error.may_have_arrived, error.source)
+    };
+    // Lost once, and then the bridge is busy: the first may have been done.
+    let (endpoint, server) = serve_in_turn(vec![String::new(), throttled(), throttled(), throttled()]);
+    assert!(matches!(call(&endpoint, true), (true, CallError::Refused { .. })));
+    assert_eq!(server.join().unwrap().len(), 4);
+    // Busy only.
+    let (endpoint, server) = serve_in_turn(vec![throttled()]);
+    assert!(matches!(call(&endpoint, false), (false, CallError::Refused { .. })));
+    server.join().unwrap();
+    // A refusal for good is not asked twice.
+    let (endpoint, server) = serve_in_turn(vec![answer("400 Bad Request", r#"{"__type":"InvalidDocument","message":""}"#)]);
+    assert!(matches!(call(&endpoint, true), (false, CallError::Refused { .. })));
+    server.join().unwrap();
+    // Nothing listens there any more.
+    assert!(matches!(call(&endpoint, true), (false, CallError::Connect { .. })));
+}
+
 #[test]
 fn a_refusal_keeps_its_name_and_words() {
     let body = r#"{"__type":"com.amazonaws.ssm#InvalidFilterKey","message":"no such key"}"#;

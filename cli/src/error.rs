@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::io;
 
-use flotilla_api::client::{CallError, SettingsError};
+use flotilla_api::client::{CallError, RepeatError, SettingsError};
 
 use crate::output::clean;
 
@@ -54,6 +54,28 @@ pub(crate) enum CliError {
         #[source]
         source: CallError,
     },
+    /// A call that makes something got no answer that says whether it did.
+    #[error("{what} may have reached the bridge all the same")]
+    Unsure {
+        /// What was sent.
+        what: &'static str,
+        /// How to look whether it arrived.
+        hint: String,
+        /// The failure of the last attempt.
+        #[source]
+        source: CallError,
+    },
+    /// A command was sent, and what became of it cannot be read.
+    #[error("cannot see what became of the command {command_id}, which was sent")]
+    Unseen {
+        /// Id of the command.
+        command_id: String,
+        /// How to look at it and stop it.
+        hint: String,
+        /// Why not.
+        #[source]
+        source: Box<Self>,
+    },
     /// The handler for Ctrl-C could not be set.
     #[error("cannot listen for Ctrl-C")]
     Signal(#[from] ctrlc::Error),
@@ -66,6 +88,16 @@ pub(crate) enum CliError {
 }
 
 impl CliError {
+    /// What a call came to that was made several times; `look` gives the command line that shows whether it arrived.
+    pub(crate) fn of_repeated(what: &'static str, error: RepeatError, look: impl FnOnce() -> String) -> Self {
+        let RepeatError { source, may_have_arrived } = error;
+        if may_have_arrived {
+            let hint = format!("before you send it again, look whether it did: {}", look());
+            return Self::Unsure { what, hint, source };
+        }
+        Self::Call(source)
+    }
+
     /// The exit code, as `--help` lists them.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
@@ -76,7 +108,8 @@ impl CliError {
             Self::Call(CallError::Unsendable { .. }) => USAGE,
             Self::Call(CallError::Refused { .. }) => REFUSED,
             Self::Call(CallError::Connect { .. } | CallError::Malformed { .. }) => UNREACHABLE,
-            Self::Senseless(_) | Self::Lost { .. } => UNREACHABLE,
+            Self::Senseless(_) | Self::Lost { .. } | Self::Unsure { .. } => UNREACHABLE,
+            Self::Unseen { source, .. } => source.exit_code(),
             Self::TimedOut { .. } => TIMED_OUT,
             Self::Interrupted { .. } => INTERRUPTED,
         }
@@ -106,7 +139,8 @@ impl CliError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::TimedOut { hint } | Self::Interrupted { hint } | Self::Lost { hint, .. } => Some(hint.clone()),
+            Self::TimedOut { hint } | Self::Interrupted { hint } => Some(hint.clone()),
+            Self::Lost { hint, .. } | Self::Unsure { hint, .. } | Self::Unseen { hint, .. } => Some(hint.clone()),
             Self::Call(CallError::Refused { kind, .. }) => refusal_hint(kind).map(str::to_owned),
             Self::Call(CallError::Malformed { .. }) => Some("check the endpoint: is it the bridge's API?".to_owned()),
             _ => None,

@@ -9,7 +9,7 @@ use crate::clock;
 use crate::connection::Connection;
 use crate::error::CliError;
 use crate::interrupt::Interrupt;
-use crate::invocation;
+use crate::invocation::{self, Outcome};
 use crate::progress::{Progress, ProgressLine, has_ended};
 
 /// Up to so many nodes their states are listed at each look; beyond, the command's own counts must do.
@@ -33,8 +33,23 @@ pub(crate) struct Wait<'a> {
 }
 
 impl Wait<'_> {
+    /// Waits until the command has ended, and reads what came of it.
+    pub(crate) fn outcome(&self, interrupt: &Interrupt) -> Result<Outcome, CliError> {
+        let ended = self.until_ended(interrupt)?;
+        // Reading from many nodes takes a while, and nothing of it is to be undone.
+        if interrupt.end_at_once() {
+            return Err(CliError::Interrupted { hint: how_to_look(self.connection, self.command_id) });
+        }
+        invocation::outcome(&self.connection.client, ended, self.node).map_err(|error| self.unseen(error))
+    }
+
+    fn unseen(&self, source: CliError) -> CliError {
+        let hint = how_to_look(self.connection, self.command_id);
+        CliError::Unseen { command_id: self.command_id.to_owned(), hint, source: Box::new(source) }
+    }
+
     /// Looks at the command until it has ended, and shows how far it is; says on standard error which command it is first.
-    pub(crate) fn until_ended(&self, interrupt: &Interrupt) -> Result<Command, CliError> {
+    fn until_ended(&self, interrupt: &Interrupt) -> Result<Command, CliError> {
         let mut line = ProgressLine::new();
         line.announce(&format!("command {}", self.command_id));
         let ended = self.look_on(interrupt, &mut line);
@@ -55,13 +70,18 @@ impl Wait<'_> {
                     }
                     line.show(&look.progress.summary());
                 }
-                Err(CliError::Call(source @ CallError::Connect { .. })) => {
+                // A bridge that is busy, and a proxy whose bridge is away, are as passing as a lost connection.
+                Err(CliError::Call(source)) if source.is_passing() => {
                     let now = clock::now();
                     if now.duration_since(*lost_since.get_or_insert(now)) >= LOST_AFTER {
                         return Err(CliError::Lost { hint: how_to_look(self.connection, self.command_id), source });
                     }
-                    line.show("lost the bridge, trying again");
+                    line.show(match source {
+                        CallError::Refused { .. } => "the bridge is busy, trying again",
+                        _ => "lost the bridge, trying again",
+                    });
                 }
+                Err(error @ CliError::Call(_)) => return Err(self.unseen(error)),
                 Err(error) => return Err(error),
             }
             let left = self.timeout.saturating_sub(began.elapsed());

@@ -17,13 +17,8 @@ pub(super) enum SigningFailure {
     Request(#[from] aws_sigv4::http_request::SigningError),
 }
 
-/// The headers to add to a `POST` that is sent with these headers, which may be more than its own: `x-amz-date` and `authorization`.
-pub(super) fn sign(
-    settings: &ClientSettings,
-    post: &Post<'_>,
-    headers: &[(&str, &str)],
-    time: SystemTime,
-) -> Result<Vec<(String, String)>, SigningFailure> {
+/// The headers to add to a `POST`: `x-amz-date` and `authorization`.
+pub(super) fn sign(settings: &ClientSettings, post: &Post<'_>, time: SystemTime) -> Result<Vec<(String, String)>, SigningFailure> {
     let identity =
         Credentials::new(settings.access_key_id.clone(), settings.secret_access_key.expose(), None, None, "flotilla settings").into();
     let parameters = v4::SigningParams::builder()
@@ -35,7 +30,7 @@ pub(super) fn sign(
         .build()
         .map_err(SigningFailure::Parameters)?
         .into();
-    let signable = SignableRequest::new("POST", &post.url, headers.iter().copied(), SignableBody::Bytes(post.body))?;
+    let signable = SignableRequest::new("POST", &post.url, post.headers.iter().copied(), SignableBody::Bytes(post.body))?;
     let (instructions, _signature) = sign_request(signable, &parameters)?.into_parts();
     Ok(instructions.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
@@ -61,7 +56,7 @@ mod tests {
         let headers = [("content-type", CONTENT_TYPE), ("X-Amz-Target", "AmazonSSM.ListCommands")];
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_763_764_000);
         let post = Post { url: settings.url(), service: SIGNING_SERVICE, headers: &headers, body: br#"{"MaxResults":5}"# };
-        let signed = sign(&settings, &post, &headers, time).unwrap();
+        let signed = sign(&settings, &post, time).unwrap();
         let header = |wanted: &str| signed.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.as_str());
         assert_eq!(header("x-amz-date"), Some("20251121T222640Z"));
         assert_eq!(

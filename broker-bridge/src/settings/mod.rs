@@ -58,6 +58,14 @@ pub enum SettingsError {
         /// What is expected.
         expected: &'static str,
     },
+    /// The address of a webhook, which often holds a secret and is not shown.
+    #[error("the setting webhooks.{webhook}.url cannot be used: {expected}")]
+    WebhookAddress {
+        /// Which webhook.
+        webhook: String,
+        /// What is expected.
+        expected: &'static str,
+    },
 }
 
 /// Which broker carries the messages.
@@ -368,7 +376,7 @@ mod tests {
             ("name = 'test'\n[limits]\nresend_minimum_s = 0", &[], "limits.resend_minimum_s"),
             ("name = 'test'\n[limits]\nresend_minimum_s = 9\nresend_maximum_s = 8", &[], "limits.resend_maximum_s"),
             ("name = 'test'\n[api]\npublic_url = 'http://bridge.example'", &[], "api.public_url"),
-            ("name = 'test'\n[webhooks.ops]\nurl = 'http://hooks.example'\nsecret_file = 'ops.secret'", &[], "webhooks.*.url"),
+            ("name = 'test'\n[webhooks.ops]\nurl = 'http://hooks.example'\nsecret_file = 'ops.secret'", &[], "webhooks.ops.url"),
             ("name = 'test'\n[webhooks.ops]\nurl = 'https://hooks.example'\n", &[], "secret_file"),
             ("name = 'test'\n[webhooks.ops]\nurl = 'https://hooks.example'\nsecret_file = 'a'\ncolour = 1", &[], "colour"),
             ("name =", &[], "bridge.toml"),

@@ -49,7 +49,7 @@ pub(super) fn check(home: &Home, sections: BTreeMap<String, WebhookSection>) -> 
             }
             if !is_private_address(&url) {
                 let expected = "an address as https://hooks.example/flotilla, or http:// on a loopback address, without a user name";
-                return Err(SettingsError::Value { key: "webhooks.*.url", value: url, expected });
+                return Err(SettingsError::WebhookAddress { webhook: name, expected });
             }
             let settings = WebhookSettings { url, secret_file: home.join(&secret_file), ca_file: ca_file.map(|path| home.join(&path)) };
             Ok((name, settings))
@@ -130,7 +130,9 @@ mod tests {
         for name in ["", "On-Call", "a b", "a:b", &"a".repeat(65)] {
             assert!(refused(name, "https://hooks.example").contains("webhooks"), "{name}");
         }
-        assert!(refused("a", "http://hooks.example").contains("webhooks.*.url"));
+        let secret = refused("a", "http://hooks.example/T0/the-secret?token=another");
+        assert!(secret.contains("webhooks.a.url") && secret.contains("https://"), "{secret}");
+        assert!(!secret.contains("the-secret") && !secret.contains("another"), "{secret}");
         let many = (0..=MAXIMUM_WEBHOOKS).map(|number| (format!("w{number}"), section("https://hooks.example"))).collect();
         assert!(check(&home, many).unwrap_err().to_string().contains("at most 16"));
         assert_eq!(check_public_url("https://bridge.example:8/x/".to_owned()).unwrap(), "https://bridge.example:8/x");

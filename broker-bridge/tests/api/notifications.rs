@@ -237,6 +237,94 @@ async fn what_nobody_takes_for_a_day_is_given_up_and_so_is_what_a_receiver_that_
     assert_eq!(counts(&bridge).await, Counts { given_up: 1, ..Counts::default() });
 }
 
+async fn enqueue(bridge: &Bridge, body: &str, now_ms: u64) {
+    let mut write = bridge.fleet.store.write().await.unwrap();
+    outbox::enqueue(&mut write, "ops", &[body.to_owned()], now_ms).await.unwrap();
+    write.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_clock_that_stood_ahead_silences_nothing() {
+    let secret = secret();
+    let mut receiver = Receiver::start(secret.clone(), vec!["500 Internal Server Error\r\ncontent-length: 0"]).await;
+    let bridge = Bridge::start_with(Clock::fixed(NOW_MS), settings(&secret, receiver.port)).await;
+    let (webhook, mut reach) = (bridge.fleet.webhooks.find("ops").unwrap(), Reach::default());
+    enqueue(&bridge, "{}", NOW_MS + 10 * 365 * GIVE_UP_MS).await;
+    assert_eq!(round(&bridge.fleet, &webhook, &mut reach).await.unwrap(), Some(NOW_MS));
+    round(&bridge.fleet, &webhook, &mut reach).await.unwrap();
+    receiver.next().await;
+    // Its day begins now, and not in ten years.
+    bridge.clock.advance(Duration::from_millis(GIVE_UP_MS - 1));
+    round(&bridge.fleet, &webhook, &mut reach).await.unwrap();
+    receiver.next().await;
+    assert_eq!(counts(&bridge).await, Counts { delivered: 1, ..Counts::default() });
+    let old: Option<i64> =
+        sqlx::query_scalar("SELECT MAX(created_ms) FROM webhook_message").fetch_one(bridge.fleet.store.reader()).await.unwrap();
+    assert_eq!(old, None);
+}
+
+#[tokio::test]
+async fn a_message_that_is_refused_holds_no_other_for_long() {
+    const REFUSED: usize = 8;
+    let secret = secret();
+    let mut receiver = Receiver::start(secret.clone(), vec!["400 Bad Request\r\ncontent-length: 0"; REFUSED]).await;
+    let bridge = Bridge::start_with(Clock::fixed(NOW_MS), settings(&secret, receiver.port)).await;
+    let (webhook, mut reach) = (bridge.fleet.webhooks.find("ops").unwrap(), Reach::default());
+    enqueue(&bridge, "{}", NOW_MS).await;
+    for _ in 0..REFUSED {
+        round(&bridge.fleet, &webhook, &mut reach).await.unwrap();
+        receiver.next().await;
+        bridge.clock.advance(Duration::from_millis(600_000));
+    }
+    assert_eq!(counts(&bridge).await, Counts { waiting: 1, ..Counts::default() });
+    let refused_at_ms = bridge.clock.now_ms() - 600_000;
+    let held_ms = reach.hold_until_ms() - refused_at_ms;
+    assert!((1_000..=2_000).contains(&held_ms), "{held_ms}");
+    round(&bridge.fleet, &webhook, &mut reach).await.unwrap();
+    assert_eq!(counts(&bridge).await, Counts { delivered: 1, ..Counts::default() });
+}
+
+#[tokio::test]
+async fn what_was_taken_and_cannot_be_removed_is_not_posted_again_and_again() {
+    let secret = secret();
+    let mut receiver = Receiver::start(secret.clone(), Vec::new()).await;
+    let bridge = Bridge::start_with(Clock::fixed(NOW_MS), settings(&secret, receiver.port)).await;
+    let (webhook, mut reach) = (bridge.fleet.webhooks.find("ops").unwrap(), Reach::default());
+    enqueue(&bridge, "{}", NOW_MS).await;
+    let change = async |sql: &'static str| {
+        let mut write = bridge.fleet.store.write().await.unwrap();
+        sqlx::raw_sql(sql).execute(write.connection()).await.unwrap();
+        write.commit().await.unwrap();
+    };
+    change("CREATE TRIGGER full BEFORE DELETE ON webhook_message BEGIN SELECT RAISE(ABORT, 'the disk is full'); END").await;
+    for failures in 1..=8 {
+        assert!(round(&bridge.fleet, &webhook, &mut reach).await.is_err());
+        receiver.next().await;
+        let held_ms = reach.hold_until_ms() - bridge.clock.now_ms();
+        assert!((1_000..=1_000 << failures).contains(&held_ms), "{failures}: {held_ms}");
+        assert_eq!(round(&bridge.fleet, &webhook, &mut reach).await.unwrap(), Some(reach.hold_until_ms()));
+        bridge.clock.advance(Duration::from_millis(600_000));
+    }
+    assert!(receiver.received.try_recv().is_err(), "once in each pause");
+    change("DROP TRIGGER full").await;
+    round(&bridge.fleet, &webhook, &mut reach).await.unwrap();
+    assert_eq!(counts(&bridge).await, Counts { delivered: 1, ..Counts::default() });
+}
+
+#[tokio::test]
+async fn what_lists_repeat_is_bounded() {
+    let bridge = Bridge::start_with(Clock::fixed(NOW_MS), settings(&secret(), 1)).await;
+    let with = |events: &[&str], role: usize| {
+        let mut request = command(&json!({"NotificationArn": ARN, "NotificationEvents": events}));
+        request["ServiceRoleArn"] = json!("r".repeat(role));
+        request
+    };
+    bridge.refused("SendCommand", with(&["Failed", "Success", "Failed"], 1)).await;
+    bridge.refused("SendCommand", with(&["All"; 7], 1)).await;
+    bridge.refused("SendCommand", with(&["All"], 2_049)).await;
+    bridge.ok("SendCommand", with(&["All", "InProgress", "Success", "TimedOut", "Cancelled", "Failed"], 2_048)).await;
+}
+
 #[tokio::test]
 async fn an_unknown_webhook_is_refused_and_the_known_ones_are_named() {
     let bridge = Bridge::start_with(Clock::fixed(NOW_MS), settings(&secret(), 1)).await;

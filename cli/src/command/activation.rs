@@ -75,7 +75,9 @@ pub(crate) fn run(connection: &Connection, output: Output, arguments: &Activatio
         ActivationCommand::Create(create) => {
             let now_ms = clock::today().as_millisecond();
             let request = create_request(create, now_ms);
-            let made = connection.client.call(&request)?;
+            let made = connection.client.call_repeatable(&request, clock::sleep);
+            let look = || connection.command_line("activation list");
+            let made = made.map_err(|error| CliError::of_repeated("the activation", error, look))?;
             match output.format {
                 Format::Json => output.print_json(&made)?,
                 Format::Text => output.print(&made_for_scripts(&made))?,

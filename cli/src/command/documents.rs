@@ -247,7 +247,8 @@ fn call(connection: &Connection, output: Output, command: &FleetCommand) -> Resu
             let request =
                 DeleteDocumentRequest { name: name.clone(), document_version: version.clone(), ..DeleteDocumentRequest::default() };
             let answer = client.call(&request)?;
-            output.print_done(&answer, &format!("{name} is deleted\n"))?;
+            let what = version.as_ref().map_or_else(|| name.clone(), |version| format!("version {version} of {name}"));
+            output.print_done(&answer, &format!("{what} is deleted\n"))?;
         }
         FleetCommand::Diff { name, file, from, to } => {
             let text_of = |version: &str, format: Option<&str>| -> Result<String, CliError> {

@@ -8,10 +8,10 @@ use clap::{ArgAction, ArgGroup, Args, ValueEnum};
 use flotilla_api::commands::SendCommandRequest;
 
 use crate::arguments::{NameValue, duration, name_value};
+use crate::clock::sleep;
 use crate::connection::Connection;
 use crate::error::{CliError, SUCCESS};
 use crate::interrupt::Interrupt;
-use crate::invocation;
 use crate::output::{Format, Output};
 use crate::waiting::{Wait, how_to_look};
 
@@ -117,7 +117,13 @@ pub(crate) fn run(connection: &Connection, output: Output, arguments: &RunArgume
     let interrupt = if arguments.no_wait { None } else { Some(Interrupt::listen()?) };
     let notification_config = request::notification(arguments, connection.client.region());
     let request = SendCommandRequest { notification_config, ..request.clone() };
-    let command = connection.client.call(&request)?.command.unwrap_or_default();
+    let pause = |pause| match &interrupt {
+        Some(interrupt) => !interrupt.sleep(pause),
+        None => sleep(pause),
+    };
+    let sent = connection.client.call_repeatable(&request, pause);
+    let sent = sent.map_err(|error| CliError::of_repeated("the command", error, || connection.command_line("commands list")));
+    let command = sent?.command.unwrap_or_default();
     let Some(command_id) = command.command_id.clone() else {
         return Err(CliError::Senseless("a command without an id".to_owned()));
     };
@@ -130,8 +136,7 @@ pub(crate) fn run(connection: &Connection, output: Output, arguments: &RunArgume
         return Ok(SUCCESS);
     };
     let wait = Wait { connection, command_id: &command_id, node: None, timeout: arguments.wait_timeout };
-    let ended = wait.until_ended(&interrupt)?;
-    let outcome = invocation::outcome(&connection.client, ended, None)?;
+    let outcome = wait.outcome(&interrupt)?;
     outcome.print(output)?;
     Ok(outcome.exit_code())
 }

@@ -8,7 +8,6 @@ use crate::arguments::duration;
 use crate::connection::Connection;
 use crate::error::CliError;
 use crate::interrupt::Interrupt;
-use crate::invocation;
 use crate::output::Output;
 use crate::waiting::Wait;
 
@@ -38,8 +37,7 @@ pub(crate) fn run(connection: &Connection, output: Output, arguments: &WaitArgum
     let interrupt = Interrupt::listen()?;
     let node = arguments.node.as_deref();
     let wait = Wait { connection, command_id: &arguments.command_id, node, timeout: arguments.timeout };
-    let command = wait.until_ended(&interrupt)?;
-    let outcome = invocation::outcome(&connection.client, command, node)?;
+    let outcome = wait.outcome(&interrupt)?;
     outcome.print(output)?;
     Ok(outcome.exit_code())
 }

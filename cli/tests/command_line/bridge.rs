@@ -17,7 +17,7 @@ pub(crate) struct Bridge {
 }
 
 impl Bridge {
-    /// `answer` gets the operation and the request, and gives the status and the body. An operation with an address of its own is named
+    /// `answer` gets the operation and the request, and gives the status and the body; with the status 0 the connection breaks. An operation with an address of its own is named
     /// by its path and query.
     pub(crate) fn start(answer: impl Fn(&str, Value) -> (u16, Value) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -97,6 +97,9 @@ fn serve(mut stream: &TcpStream, answer: &impl Fn(&str, Value) -> (u16, Value)) 
     let mut body = vec![0; length];
     lines.read_exact(&mut body).unwrap();
     let (status, body) = answer(&operation, if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() });
+    if status == 0 {
+        return;
+    }
     // Where services with addresses of their own name the error; the others name it in the body only.
     let error = body["__type"].as_str().filter(|_| operation.starts_with('/')).map(|kind| format!("x-amzn-errortype: {kind}\r\n"));
     // What a link gives is text.

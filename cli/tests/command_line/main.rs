@@ -5,6 +5,7 @@ mod bridge;
 mod coverage;
 mod lint;
 mod nouns;
+mod passing;
 #[cfg(test)]
 mod shells;
 mod wait;

@@ -106,6 +106,13 @@ fn tags_are_listed_added_and_removed() {
 }
 
 #[test]
+fn what_of_a_document_is_deleted_is_said() {
+    let bridge = Bridge::start(|_, _| (200, json!({})));
+    assert_eq!(run(&bridge, "documents delete Doc --output table").1, "Doc is deleted\n");
+    assert_eq!(run(&bridge, "documents delete Doc --version 2 --output table").1, "version 2 of Doc is deleted\n");
+}
+
+#[test]
 fn groups_are_made_shown_and_deleted() {
     let (bridge, calls) = bridge_with_nouns();
     assert_eq!(run(&bridge, "groups"), (Some(0), "a\t\t\nb\tteam\t\n".to_owned(), String::new()));

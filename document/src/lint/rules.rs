@@ -3,10 +3,10 @@
 use super::Remark;
 use crate::compile::compile;
 use crate::model::{Action, ControlInputs, Document, Interpolation, ParameterDefinition, ParameterType, Step};
-use crate::parameter::compile_pattern;
 use crate::place::Path;
 use crate::plugin;
 use flotilla_protocol::document::Test;
+use regex_syntax::hir::{Class, ClassBytesRange, Hir, HirKind};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -140,7 +140,7 @@ fn references_of<'a>(document: &Document, texts: &[Text<'a>], remarks: &mut Vec<
                     let message = format!("{{{{ {name} }}}} stays as it is, since the parameter has interpolationType ENV_VAR");
                     remark("braces-of-env-var", message, format!("write \"$SSM_{name}\" in the script"));
                 }
-                (Interpolation::Literal, Role::Script) if !is_alone && lets_anything_through(name, definition) => {
+                (Interpolation::Literal, Role::Script) if !is_alone && lets_anything_through(definition) => {
                     let message = format!("the value of {name} becomes part of the script, which runs whatever is in it");
                     let hint = format!(
                         "give the parameter interpolationType: ENV_VAR and write \"$SSM_{name}\", or limit it with allowedValues or allowedPattern"
@@ -154,14 +154,34 @@ fn references_of<'a>(document: &Document, texts: &[Text<'a>], remarks: &mut Vec<
     used
 }
 
-/// Whether a value could hold what a shell does not take as plain text, as far as samples tell.
-fn lets_anything_through(name: &str, definition: &ParameterDefinition) -> bool {
+/// Whether a value could hold what a shell does not take as plain text.
+fn lets_anything_through(definition: &ParameterDefinition) -> bool {
     if matches!(definition.r#type, ParameterType::Boolean | ParameterType::Integer) || definition.allowed_values.is_some() {
         return false;
     }
-    let Some(Ok(pattern)) = definition.allowed_pattern.as_ref().map(|pattern| compile_pattern(name, pattern)) else { return true };
-    let samples = |hostile| ["", "a", "/a", "1"].map(|before| ["", "a", "1"].map(|after| format!("{before}{hostile}{after}")));
-    HOSTILE.into_iter().flat_map(samples).flatten().any(|sample| pattern.is_match(&sample))
+    let pattern = definition.allowed_pattern.as_ref().and_then(|pattern| regex_syntax::parse(pattern).ok());
+    pattern.is_none_or(|pattern| can_be_hostile(&pattern))
+}
+
+/// Whether some part of a pattern stands for a hostile character. Patterns are nested 250 deep at most: the parser refuses others.
+fn can_be_hostile(pattern: &Hir) -> bool {
+    let hostile = |text: &str| text.contains(HOSTILE);
+    match pattern.kind() {
+        HirKind::Empty | HirKind::Look(_) => false,
+        HirKind::Literal(literal) => std::str::from_utf8(&literal.0).is_ok_and(hostile),
+        HirKind::Class(Class::Unicode(class)) => {
+            class.ranges().iter().any(|range| HOSTILE.iter().any(|letter| (range.start()..=range.end()).contains(letter)))
+        }
+        HirKind::Class(Class::Bytes(class)) => {
+            let in_range = |letter: char, range: &ClassBytesRange| {
+                u8::try_from(letter).is_ok_and(|letter| (range.start()..=range.end()).contains(&letter))
+            };
+            class.ranges().iter().any(|range| HOSTILE.iter().any(|letter| in_range(*letter, range)))
+        }
+        HirKind::Repetition(repetition) => repetition.max != Some(0) && can_be_hostile(&repetition.sub),
+        HirKind::Capture(capture) => can_be_hostile(&capture.sub),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => parts.iter().any(can_be_hostile),
+    }
 }
 
 fn parameters(document: &Document, used: &BTreeSet<&str>, texts: &[Text<'_>], remarks: &mut Vec<Remark>) {

@@ -87,6 +87,14 @@ fn values_in_scripts_are_limited_or_environment() {
     for limited in ["    allowedPattern: \"[a-z/]+\"\n", "    allowedValues: [north, south]\n"] {
         assert_eq!(found(&document(&parameter(limited), script)), [], "{limited}");
     }
+    for pattern in ["^https://.+$", ".{8,}", "[^a]", "it's", "(?:a|b;)+", "[ -~]", r"\\S{3}", r"\\$x"] {
+        let limited = parameter(&format!("    allowedPattern: \"{pattern}\"\n"));
+        assert_eq!(found(&document(&limited, script)), one("injection", 12, place), "{pattern}");
+    }
+    for pattern in ["^https://[a-z.]+$", "[a-z]{8,}", r"\\w+", "^(north|south)$", r"\\d+%", "a;{0}"] {
+        let limited = parameter(&format!("    allowedPattern: \"{pattern}\"\n"));
+        assert_eq!(found(&document(&limited, script)), [], "{pattern}");
+    }
     // A parameter that is the whole line is meant to be a script.
     assert_eq!(found(&document(&parameter(""), "\"{{ name }}\"")), []);
     let variable = parameter("    interpolationType: ENV_VAR\n");

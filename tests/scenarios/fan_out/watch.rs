@@ -99,8 +99,9 @@ impl<'a> Watch<'a> {
 /// How far a status is.
 fn step(status: &str) -> u8 {
     match status {
-        "Pending" => 0,
-        "InProgress" | "Delayed" => 1,
+        // Delayed while its node is offline, pending again when it is back.
+        "Pending" | "Delayed" => 0,
+        "InProgress" => 1,
         "Cancelling" => 2,
         _ => 3,
     }

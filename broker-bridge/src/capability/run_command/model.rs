@@ -68,6 +68,38 @@ const fn words(status: &'static str, details: &'static str) -> Words {
     Words { status, details }
 }
 
+/// Beside its state, what the words for an invocation depend on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Aside {
+    /// Nothing special.
+    #[default]
+    Nothing,
+    /// A cancel was asked for.
+    CancelAsked,
+    /// What was sent does not get through, and is sent again: see [`Aside::of`].
+    Delayed,
+}
+
+impl Aside {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Nothing, Self::CancelAsked, Self::Delayed];
+
+    /// An order that was sent is delayed while nothing is due for it, since its node has gone offline or its delivery time is over,
+    /// and once it was sent [`DELAYED_SENDS`] times in a row. It means nothing in other states. A cancel comes first.
+    #[must_use]
+    pub fn of(cancel_asked: bool, is_due: bool, send_count: i64) -> Self {
+        match () {
+            () if cancel_asked => Self::CancelAsked,
+            () if !is_due || send_count >= DELAYED_SENDS => Self::Delayed,
+            () => Self::Nothing,
+        }
+    }
+}
+
+/// How often an order was sent in a row when silence about it counts as a delay: about a minute, with the pauses by default (5, 10, 20
+/// and 40 seconds).
+pub const DELAYED_SENDS: i64 = 5;
+
 impl InvocationState {
     /// Whether nothing more is expected.
     #[must_use]
@@ -75,11 +107,12 @@ impl InvocationState {
         !matches!(self, Self::Pending | Self::Sent | Self::Accepted | Self::Running)
     }
 
-    /// SSM's words for the state; `cancelling` when a cancel was asked for.
+    /// SSM's words for the state.
     #[must_use]
-    pub fn words(self, cancelling: bool) -> Words {
+    pub fn words(self, aside: Aside) -> Words {
         match self {
-            Self::Sent | Self::Accepted | Self::Running if cancelling => words("Cancelling", "Cancelling"),
+            Self::Sent | Self::Accepted | Self::Running if aside == Aside::CancelAsked => words("Cancelling", "Cancelling"),
+            Self::Sent if aside == Aside::Delayed => words("Delayed", "Delayed"),
             Self::Pending | Self::Sent => words("Pending", "Pending"),
             Self::Accepted | Self::Running => words("InProgress", "In Progress"),
             Self::Succeeded => words("Success", "Success"),
@@ -236,8 +269,21 @@ mod tests {
     #[test]
     fn only_what_is_open_and_sent_can_be_cancelling() {
         for state in InvocationState::ALL {
-            let shown = state.words(true).status == "Cancelling";
+            let shown = state.words(Aside::CancelAsked).status == "Cancelling";
             assert_eq!(shown, matches!(state, InvocationState::Sent | InvocationState::Accepted | InvocationState::Running));
         }
+    }
+
+    #[test]
+    fn only_what_was_sent_and_does_not_get_through_is_delayed() {
+        for state in InvocationState::ALL {
+            let is_delayed = state.words(Aside::Delayed).status == "Delayed";
+            assert_eq!(is_delayed, *state == InvocationState::Sent, "{state:?}");
+            assert!(is_delayed || state.words(Aside::Delayed) == state.words(Aside::Nothing));
+        }
+        assert_eq!(Aside::of(false, true, DELAYED_SENDS - 1), Aside::Nothing);
+        assert_eq!(Aside::of(false, true, DELAYED_SENDS), Aside::Delayed);
+        assert_eq!(Aside::of(false, false, 1), Aside::Delayed);
+        assert_eq!(Aside::of(true, false, DELAYED_SENDS), Aside::CancelAsked);
     }
 }

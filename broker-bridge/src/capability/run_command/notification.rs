@@ -3,7 +3,7 @@
 //! The texts are those that subscribers of SSM's notifications get, with `detailedStatus` beside `status`. They are written to the
 //! webhook's outbox in the transaction that makes the change.
 
-use super::model::{InvocationState, Words};
+use super::model::{Aside, InvocationState, Words};
 use super::store::NewCommand;
 use crate::fleet::webhook::{Webhooks, outbox};
 use crate::fleet::{ACCOUNT, Fleet};
@@ -42,7 +42,15 @@ fn check_within(webhooks: &Webhooks, region: &str, config: Option<&NotificationC
             if known.is_empty() { "and the bridge's settings have none".to_owned() } else { format!("they are {}", known.join(", ")) };
         return Err(refused(format!("NotificationArn: {arn:?} is no webhook of the bridge's settings; {known}")));
     }
-    for event in config.notification_events.iter().flatten() {
+    let events = config.notification_events.as_deref().unwrap_or_default();
+    // Checked before each is looked for among those before it.
+    if events.len() > EVENTS.len() + 1 {
+        return Err(refused(format!("NotificationEvents: there are {} events, and no more can be named", EVENTS.len() + 1)));
+    }
+    for (index, event) in events.iter().enumerate() {
+        if events.iter().take(index).any(|earlier| earlier == event) {
+            return Err(refused(format!("NotificationEvents: {event:?} is named twice")));
+        }
         if event != ALL && !EVENTS.contains(&event.as_str()) {
             return Err(refused(format!("NotificationEvents: {event:?} is not All, {}", EVENTS.join(", "))));
         }
@@ -97,7 +105,7 @@ pub(super) struct Change {
 impl Change {
     /// What is to be told of a move; nothing where the status stays the same.
     pub(super) fn of(node_id: &str, from: InvocationState, to: InvocationState) -> Option<Self> {
-        let (before, words) = (from.words(false), to.words(false));
+        let (before, words) = (from.words(Aside::Nothing), to.words(Aside::Nothing));
         (before.status != words.status && EVENTS.contains(&words.status)).then(|| Self { node_id: node_id.to_owned(), words })
     }
 }

@@ -50,9 +50,11 @@ pub async fn prune(fleet: &Fleet) -> Result<bool, StoreError> {
     let before = uuid::Builder::from_unix_timestamp_millis(before_ms, &[0; 10]).into_uuid().to_string();
     let mut write = fleet.store.write().await?;
     let forgotten = repeat::forget(&mut write, fleet.clock.now_ms()).await?;
+    // It has ended by ends_by_ms; what was sent by an older build has no such time.
     let command_id: Option<String> = sqlx::query_scalar(
-        "SELECT command_id FROM command WHERE command_id < $1 AND expires_ms < $2 AND count_pending + count_sent + count_active = 0 \
-         ORDER BY command_id LIMIT 1",
+        "SELECT command_id FROM command WHERE command_id < $1 \
+         AND CASE WHEN ends_by_ms = 9223372036854775807 THEN expires_ms ELSE ends_by_ms END < $2 \
+         AND count_pending + count_sent + count_active = 0 ORDER BY command_id LIMIT 1",
     )
     .bind(before)
     .bind(to_column(before_ms))
@@ -153,5 +155,20 @@ mod tests {
         assert_eq!(left, [open, young]);
         assert_eq!(kit.count("SELECT COUNT(*) FROM invocation").await, 2);
         assert_eq!(kit.count("SELECT COUNT(*) FROM command_output").await, 2);
+    }
+
+    #[tokio::test]
+    async fn what_runs_long_is_kept_from_its_end_on() {
+        let kit = Kit::new().await;
+        let long = command(&kit, 1, 1, 0).await;
+        let (day_ms, retention_ms) = (86_400_000, kit.fleet.settings.retention_ms);
+        let ends_by_ms = kit.clock.now_ms() + 7 * day_ms;
+        run(&kit, format!("UPDATE command SET ends_by_ms = {ends_by_ms} WHERE command_id = '{long}'")).await;
+        kit.clock.advance(Duration::from_millis(retention_ms + 7 * day_ms));
+        assert!(!prune(&kit.fleet).await.unwrap());
+        assert_eq!(kit.count("SELECT COUNT(*) FROM command").await, 1);
+        kit.clock.advance(Duration::from_millis(1));
+        while prune(&kit.fleet).await.unwrap() {}
+        assert_eq!(kit.count("SELECT COUNT(*) FROM command").await, 0);
     }
 }

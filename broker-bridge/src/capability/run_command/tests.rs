@@ -251,7 +251,7 @@ async fn delivery_times_out_and_only_what_the_node_signed_overrides_the_guess() 
     kit.clock.advance(Duration::from_secs(30));
     round(&kit.fleet).await.unwrap();
     assert_eq!(words(&kit, order, &offline).await, pair("TimedOut", "Delivery Timed Out"), "never sent: at once");
-    assert_eq!(words(&kit, order, &node).await, pair("Pending", "Pending"), "sent: the answer may be on its way");
+    assert_eq!(words(&kit, order, &node).await, pair("Delayed", "Delayed"), "sent: the answer may be on its way");
     kit.clock.advance(Duration::from_secs(60));
     round(&kit.fleet).await.unwrap();
     assert_eq!(words(&kit, order, &node).await, pair("TimedOut", "Delivery Timed Out"));
@@ -324,12 +324,12 @@ async fn while_the_bridge_is_cut_off_silence_ends_only_what_was_never_sent() {
     let left = round(&kit.fleet).await.unwrap();
     assert_eq!((left.more, left.next_due_ms), (false, None), "nothing to do until the broker is back");
     assert_eq!(words(&kit, order, &offline).await, pair("TimedOut", "Delivery Timed Out"));
-    assert_eq!(words(&kit, order, &node).await, pair("Pending", "Pending"));
+    assert_eq!(words(&kit, order, &node).await, pair("Delayed", "Delayed"));
     kit.fleet.publisher.pretend_connected(Some(NOW_MS + 600_000));
     kit.clock.advance(Duration::from_secs(59));
     let left = round(&kit.fleet).await.unwrap();
     assert_eq!(left.next_due_ms, Some(NOW_MS + 660_000));
-    assert_eq!(words(&kit, order, &node).await, pair("Pending", "Pending"), "its answer may be on its way");
+    assert_eq!(words(&kit, order, &node).await, pair("Delayed", "Delayed"), "its answer may be on its way");
     kit.clock.advance(Duration::from_secs(1));
     round(&kit.fleet).await.unwrap();
     assert_eq!(words(&kit, order, &node).await, pair("TimedOut", "Delivery Timed Out"));

@@ -2,7 +2,8 @@
 //!
 //! A message is removed after its receiver has answered with success, so a crash between the two has it posted again, under the same
 //! id. What is not taken is posted again after a pause with full jitter that grows from a second or two to ten minutes, and given up
-//! after a day. While nothing gets through, one message at a time is tried: a receiver that is down meets no flood.
+//! after a day. While nobody answers, one message at a time is tried: a receiver that is down meets no flood. A receiver that refuses a
+//! message has answered: that message alone waits longer and longer.
 
 use super::{Webhook, outbox};
 use crate::fleet::Fleet;
@@ -98,8 +99,10 @@ async fn deliver(fleet: Arc<Fleet>, webhook: Arc<Webhook>, mut shutdown: Shutdow
 /// Whether a receiver is reached, as far as the last rounds tell.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Reach {
-    /// Rounds in which nothing was taken, since something was.
+    /// Rounds in which the receiver did not really answer, or nothing could be written, since it answered.
     failures: u32,
+    /// Nothing was taken in the last round that was answered.
+    refuses: bool,
     /// Nothing is posted before this: Unix time in milliseconds.
     hold_until_ms: u64,
 }
@@ -121,16 +124,82 @@ pub async fn round(fleet: &Fleet, webhook: &Arc<Webhook>, reach: &mut Reach) -> 
     let due = outbox::due(&mut reader, &webhook.name, now_ms, at_once).await?;
     drop(reader);
     if due.is_empty() {
-        let mut reader = fleet.store.reader().acquire().await?;
-        return outbox::next_due_ms(&mut reader, &webhook.name).await;
+        return next_due_ms(fleet, webhook, now_ms).await;
     }
     let attempts = post(webhook, due, now_ms).await;
     let now_ms = fleet.clock.now_ms();
-    let give_up_before_ms = now_ms.saturating_sub(GIVE_UP_MS);
     let any_taken = attempts.iter().any(|(_, posted)| posted.is_ok());
+    let any_answer = attempts.iter().any(|(_, posted)| posted.as_ref().map_or_else(is_answer, |()| true));
+    let given_up = match settle(fleet, webhook, &attempts, now_ms).await {
+        Ok(given_up) => given_up,
+        Err(error) => {
+            // What was taken is posted again, which must not happen every few seconds for as long as a disk is full.
+            reach.fail(now_ms);
+            return Err(error);
+        }
+    };
+    if given_up > 0 {
+        tracing::warn!(webhook = webhook.name, given_up, "notifications that the receiver did not take were given up");
+    }
+    note(webhook, &attempts, any_taken, reach);
+    if !any_answer {
+        reach.fail(now_ms);
+        return Ok(Some(reach.hold_until_ms));
+    }
+    // Where all that was posted is refused, so may all be that waits: no flood of that either, and no long wait for the others.
+    let hold_until_ms = if any_taken { 0 } else { now_ms.saturating_add(pause_ms(1, random())) };
+    *reach = Reach { failures: 0, refuses: !any_taken, hold_until_ms };
+    let next_due_ms = next_due_ms(fleet, webhook, now_ms).await?;
+    Ok(next_due_ms.map(|next_due_ms| next_due_ms.max(hold_until_ms)))
+}
+
+impl Reach {
+    /// Nothing is posted before this: Unix time in milliseconds.
+    #[must_use]
+    pub fn hold_until_ms(&self) -> u64 {
+        self.hold_until_ms
+    }
+
+    /// Another round came to nothing: the next waits longer.
+    fn fail(&mut self, now_ms: u64) {
+        self.failures = self.failures.saturating_add(1);
+        self.hold_until_ms = now_ms.saturating_add(pause_ms(i64::from(self.failures), random()));
+    }
+}
+
+/// Whether the receiver itself says no to this message, and not that it, or what stands before it, can take none now.
+fn is_answer(error: &SendError) -> bool {
+    const REQUEST_TIMEOUT: u16 = 408;
+    const TOO_MANY_REQUESTS: u16 = 429;
+    match error {
+        SendError::Unanswered(_) => false,
+        SendError::Status { status } => *status < 500 && ![REQUEST_TIMEOUT, TOO_MANY_REQUESTS].contains(status),
+        SendError::Gone => true,
+    }
+}
+
+/// When the next message is due, and none is now: never later than after the longest pause.
+async fn next_due_ms(fleet: &Fleet, webhook: &Webhook, now_ms: u64) -> Result<Option<u64>, StoreError> {
+    let mut reader = fleet.store.reader().acquire().await?;
+    let next_due_ms = outbox::next_due_ms(&mut reader, &webhook.name).await?;
+    drop(reader);
+    let beyond_ms = now_ms.saturating_add(LONGEST_PAUSE_MS);
+    if next_due_ms.is_none_or(|next_due_ms| next_due_ms <= beyond_ms) {
+        return Ok(next_due_ms);
+    }
+    let mut write = fleet.store.write().await?;
+    let messages = outbox::put_right(&mut write, &webhook.name, beyond_ms, now_ms).await?;
+    write.commit().await?;
+    tracing::warn!(webhook = webhook.name, messages, "the clock stood ahead: what it put off is posted now");
+    Ok(Some(now_ms))
+}
+
+/// Writes what came of a round, in one transaction; returns how many messages were given up.
+async fn settle(fleet: &Fleet, webhook: &Webhook, attempts: &[Attempt], now_ms: u64) -> Result<u64, StoreError> {
+    let give_up_before_ms = now_ms.saturating_sub(GIVE_UP_MS);
     let mut write = fleet.store.write().await?;
     let mut given_up = 0;
-    for (message, posted) in &attempts {
+    for (message, posted) in attempts {
         let sequence = message.sequence;
         match posted {
             Ok(()) => outbox::delivered(&mut write, &webhook.name, sequence).await?,
@@ -144,23 +213,12 @@ pub async fn round(fleet: &Fleet, webhook: &Arc<Webhook>, reach: &mut Reach) -> 
             }
         }
     }
-    if !any_taken {
+    if attempts.iter().all(|(_, posted)| posted.is_err()) {
         // Most of what waits was not even tried; it is as old all the same.
         given_up += outbox::give_up_before(&mut write, &webhook.name, give_up_before_ms).await?;
     }
     write.commit().await?;
-    if given_up > 0 {
-        tracing::warn!(webhook = webhook.name, given_up, "notifications that the receiver did not take were given up");
-    }
-    note(webhook, &attempts, any_taken, reach);
-    if !any_taken {
-        reach.failures = reach.failures.saturating_add(1);
-        reach.hold_until_ms = now_ms.saturating_add(pause_ms(i64::from(reach.failures), random()));
-        return Ok(Some(reach.hold_until_ms));
-    }
-    *reach = Reach::default();
-    let mut reader = fleet.store.reader().acquire().await?;
-    outbox::next_due_ms(&mut reader, &webhook.name).await
+    Ok(given_up)
 }
 
 type Attempt = (outbox::Message, Result<(), SendError>);
@@ -186,7 +244,7 @@ fn note(webhook: &Webhook, attempts: &[Attempt], any_taken: bool, reach: &Reach)
     }
     for (message, error) in attempts.iter().filter_map(|(message, posted)| posted.as_ref().err().map(|error| (message, error))) {
         let error = error as &dyn std::error::Error;
-        if any_taken || reach.failures > 0 {
+        if any_taken || reach.failures > 0 || reach.refuses {
             tracing::debug!(webhook, message = message.message_id, error, "a notification was not taken");
         } else {
             tracing::warn!(webhook, message = message.message_id, error, "a notification was not taken; it is posted again");
@@ -209,6 +267,14 @@ fn random() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_is_an_answer_and_a_receiver_in_need_gives_none() {
+        for (status, expected) in [(302, true), (400, true), (404, true), (408, false), (429, false), (500, false), (503, false)] {
+            assert_eq!(is_answer(&SendError::Status { status }), expected, "{status}");
+        }
+        assert!(is_answer(&SendError::Gone) && !is_answer(&SendError::Unanswered(Box::new(ureq::Error::HostNotFound))));
+    }
 
     #[test]
     fn pauses_grow_from_seconds_to_ten_minutes_and_lie_anywhere_below() {

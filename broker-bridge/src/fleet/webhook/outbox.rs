@@ -170,6 +170,17 @@ pub async fn failed(write: &mut Write<'_>, webhook: &str, sequence: i64, next_ms
     Ok(())
 }
 
+/// Makes due now what is due only beyond a time, both Unix time in milliseconds: a clock that stood ahead wrote it, and it would wait for
+/// that clock. Its age counts from now on at most. Returns how many messages that were.
+///
+/// # Errors
+/// What the database says.
+pub async fn put_right(write: &mut Write<'_>, webhook: &str, beyond_ms: u64, now_ms: u64) -> Result<u64, StoreError> {
+    let sql = "UPDATE webhook_message SET next_ms = $3, created_ms = MIN(created_ms, $3) WHERE webhook = $1 AND next_ms > $2";
+    let query = sqlx::query(sql).bind(webhook).bind(to_column(beyond_ms)).bind(to_column(now_ms));
+    Ok(query.execute(write.connection()).await?.rows_affected())
+}
+
 /// Gives up what was written before a time: Unix time in milliseconds. Returns how many messages that were.
 ///
 /// # Errors

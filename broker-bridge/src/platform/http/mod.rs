@@ -14,6 +14,7 @@ mod replay;
 mod rest;
 mod server;
 mod service;
+mod stalled;
 mod validation;
 
 pub use error::ApiError;

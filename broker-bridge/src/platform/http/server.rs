@@ -1,5 +1,6 @@
 //! Listening: sockets, TLS, and the limits of connections.
 
+use super::stalled::Stalling;
 use crate::platform::files;
 use crate::platform::shutdown::Shutdown;
 use axum::Router;
@@ -24,6 +25,8 @@ const MAXIMUM_CONNECTIONS: usize = 1024;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(75);
 /// Longest TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest time in which a client takes nothing of its answer.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Most headers of a request.
 const MAXIMUM_HEADERS: usize = 64;
 /// Most bytes of the headers of a request, and of what is buffered of its body.
@@ -186,7 +189,7 @@ async fn serve_connection(
         .header_read_timeout(HEADER_TIMEOUT)
         .max_headers(MAXIMUM_HEADERS)
         .max_buf_size(MAXIMUM_HEADER_BYTES)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(Stalling::new(stream, WRITE_TIMEOUT)), TowerToHyperService::new(router));
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "a connection ended early");
     }

@@ -1,7 +1,7 @@
 //! GetCommandInvocation, and the steps that ListCommandInvocations shows with details.
 
 use super::super::ingest::stream_column;
-use super::super::model::InvocationState;
+use super::super::model::{Aside, InvocationState};
 use super::super::output::{self, OutputLinks, Place};
 use super::super::store;
 use super::parse_command_id;
@@ -41,7 +41,9 @@ pub(super) struct Row {
     pub(super) node_id: String,
     pub(super) requested_ms: i64,
     pub(super) state: String,
-    pub(super) cancel_asked_ms: Option<i64>,
+    cancel_asked_ms: Option<i64>,
+    next_send_ms: Option<i64>,
+    send_count: i64,
     started_ms: Option<i64>,
     ended_ms: Option<i64>,
     explanation: String,
@@ -56,12 +58,16 @@ pub(super) struct Row {
 }
 
 pub(super) const COLUMNS: &str = "invocation.command_id, invocation.node_id, invocation.requested_ms, state, invocation.cancel_asked_ms, \
-    started_ms, ended_ms, explanation, result, document_name, document_version, comment, steps, \
+    next_send_ms, send_count, started_ms, ended_ms, explanation, result, document_name, document_version, comment, steps, \
     notification, service_role, \
     (SELECT COALESCE(name, computer_name) FROM node WHERE node.node_id = invocation.node_id) AS instance_name";
 pub(super) const FROM: &str = " FROM invocation JOIN command ON command.command_id = invocation.command_id";
 
 impl Row {
+    pub(super) fn aside(&self) -> Aside {
+        Aside::of(self.cancel_asked_ms.is_some(), self.next_send_ms.is_some(), self.send_count)
+    }
+
     fn result(&self) -> Option<CommandResult> {
         self.result.as_deref().and_then(|result| flotilla_protocol::wire::decode(result).ok())
     }
@@ -95,10 +101,10 @@ pub(crate) async fn get_command_invocation(
         views.push(view.with_output(fleet, STDOUT_CHARACTERS, STDERR_CHARACTERS).await?);
     }
     let single = chosen.len() == 1;
-    let words = views.first().filter(|_| single && steps.len() > 1 && state.is_terminal()).map_or_else(
-        || (state.words(row.cancel_asked_ms.is_some()).status, state.words(row.cancel_asked_ms.is_some()).details),
-        |view| (view.status, view.details),
-    );
+    let words = views
+        .first()
+        .filter(|_| single && steps.len() > 1 && state.is_terminal())
+        .map_or_else(|| (state.words(row.aside()).status, state.words(row.aside()).details), |view| (view.status, view.details));
     let code = views.iter().map(|view| view.code).find(|code| *code != 0).unwrap_or(0);
     let started = views.iter().find_map(|view| view.started_ms).or(row.started_ms);
     let ended = views.iter().rev().find_map(|view| view.ended_ms).or_else(|| row.ended_ms.filter(|_| started.is_some()));
@@ -206,9 +212,9 @@ struct StepView<'a> {
 impl<'a> StepView<'a> {
     fn new(row: &'a Row, state: InvocationState, result: Option<&'a CommandResult>, index: usize) -> Self {
         let step: Option<&StepResult> = result.and_then(|result| result.steps.get(index));
-        // The model knows no "cancelling" for a step.
+        // The model knows no "cancelling" and no "delayed" for a step.
         let (status, details) =
-            step.map_or_else(|| (state.words(false).status, state.words(false).details), |step| step_words(step.status));
+            step.map_or_else(|| (state.words(Aside::Nothing).status, state.words(Aside::Nothing).details), |step| step_words(step.status));
         let time = |time_ms: Option<u64>| time_ms.and_then(|time_ms| i64::try_from(time_ms).ok());
         Self {
             row,

@@ -1,6 +1,6 @@
 //! The filters of both lists, understood once: which commands by their time, which states, which document.
 
-use super::super::model::InvocationState;
+use super::super::model::{Aside, InvocationState};
 use super::super::rules::COMMAND_WORDS;
 use crate::platform::http::ApiError;
 use crate::platform::time::from_iso;
@@ -29,8 +29,8 @@ pub(super) struct Filters {
     complete: Vec<bool>,
 }
 
-/// What an invocation is in and whether a cancel was asked for: what its words are made of.
-pub(super) type Shown = (InvocationState, bool);
+/// What the words of an invocation are made of.
+pub(super) type Shown = (InvocationState, Aside);
 
 impl Filters {
     /// Reads the filters of a request.
@@ -104,9 +104,9 @@ impl Filters {
 
     /// What invocations are in that the filters let through.
     pub(super) fn invocations(&self) -> Vec<Shown> {
-        let all = InvocationState::ALL.iter().flat_map(|state| [(*state, false), (*state, true)]);
-        all.filter(|(state, cancelling)| {
-            let words = state.words(*cancelling);
+        let all = InvocationState::ALL.iter().flat_map(|state| Aside::ALL.map(|aside| (*state, aside)));
+        all.filter(|(state, aside)| {
+            let words = state.words(*aside);
             self.words.iter().all(|word| says(word, words.status, words.details))
                 && self.complete.iter().all(|complete| *complete == state.is_terminal())
         })
@@ -173,7 +173,8 @@ mod tests {
 
     #[test]
     fn words_of_one_filter_and_of_several() {
-        assert_eq!(filters(&[("Status", "AccessDenied")]).invocations().len(), 2);
+        assert_eq!(filters(&[("Status", "AccessDenied")]).invocations().len(), 3, "whatever stands beside the state");
+        assert_eq!(filters(&[("Status", "Delayed")]).invocations(), [(InvocationState::Sent, Aside::Delayed)]);
         assert_eq!(filters(&[("Status", "Cancelling")]).invocations().len(), 3);
         assert!(filters(&[("Status", "Failed"), ("ExecutionStage", "Executing")]).invocations().is_empty());
         assert_eq!(filters(&[("Status", "Failed"), ("Status", "AccessDenied")]).commands(), [("Failed", "Access Denied")]);

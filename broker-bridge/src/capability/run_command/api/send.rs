@@ -33,6 +33,8 @@ const TIMEOUT_S: RangeInclusive<i32> = 30..=2_592_000;
 const DEFAULT_TIMEOUT_S: i32 = 3_600;
 /// Longest comment, in characters (the model's limit).
 const MAXIMUM_COMMENT: usize = 100;
+/// Longest ARN of a role, in characters: it means nothing here, and every row of a list repeats it.
+const MAXIMUM_SERVICE_ROLE: usize = 2_048;
 /// How far back an order's begin lies: a node's idea of the time may be a little behind ours.
 const BACKDATING_MS: u64 = 60_000;
 /// Most deliveries that a call publishes itself; the rest is left to dispatch.
@@ -193,6 +195,9 @@ fn check(request: &SendCommandRequest) -> Result<Rates, ApiError> {
     }
     if request.comment.as_ref().is_some_and(|comment| comment.chars().count() > MAXIMUM_COMMENT) {
         return Err(ApiError::validation(format!("Comment has at most {MAXIMUM_COMMENT} characters")));
+    }
+    if request.service_role_arn.as_ref().is_some_and(|role| role.chars().count() > MAXIMUM_SERVICE_ROLE) {
+        return Err(ApiError::validation(format!("ServiceRoleArn has at most {MAXIMUM_SERVICE_ROLE} characters")));
     }
     let (concurrency, errors) = (request.max_concurrency.as_deref(), request.max_errors.as_deref());
     let concurrency = Rate::parse_concurrency(concurrency.unwrap_or(DEFAULT_CONCURRENCY))

@@ -4,13 +4,13 @@
 //! filters. What the source does not serve decides about each entry. `INDEXED BY` is SQLite's: without statistics it takes the
 //! primary key where the range has two ends, although the partial index holds next to nothing.
 
-use super::super::model::InvocationState;
-use super::filter::{Filters, Nothing, is_unfinished};
+use super::super::model::{Aside, DELAYED_SENDS, InvocationState};
+use super::filter::{Filters, Nothing, Shown, is_unfinished};
 use super::parse_command_id;
 use super::walk::{Conditions, Walk};
 use crate::fleet::node::parse_node_id;
 use crate::platform::http::ApiError;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The condition of the index `command_unfinished`, to the letter.
 const UNFINISHED: &str = "command.count_pending + command.count_sent + command.count_active > 0";
@@ -129,22 +129,34 @@ pub(super) fn invocations_walk(filters: &Filters, ids: Ids) -> Result<Walk, Noth
 }
 
 /// The condition that an invocation is in one of these.
-fn states(shown: &[(InvocationState, bool)]) -> String {
-    let list = |wanted: &dyn Fn(InvocationState) -> bool| {
-        let states: Vec<String> =
-            InvocationState::ALL.iter().filter(|state| wanted(**state)).map(|state| format!("'{}'", state.as_str())).collect();
-        states.join(", ")
-    };
-    let [asked, not_asked] = [true, false].map(|cancelling| move |state: InvocationState| shown.contains(&(state, cancelling)));
+fn states(shown: &[Shown]) -> String {
+    let mut by_asides: BTreeMap<[bool; 3], Vec<String>> = BTreeMap::new();
+    for state in InvocationState::ALL {
+        let asides = Aside::ALL.map(|aside| shown.contains(&(*state, aside)));
+        by_asides.entry(asides).or_default().push(format!("'{}'", state.as_str()));
+    }
     let mut any = Vec::new();
-    for (states, and) in [
-        (list(&|state| asked(state) && not_asked(state)), ""),
-        (list(&|state| asked(state) && !not_asked(state)), " AND invocation.cancel_asked_ms IS NOT NULL"),
-        (list(&|state| !asked(state) && not_asked(state)), " AND invocation.cancel_asked_ms IS NULL"),
-    ] {
-        if !states.is_empty() {
-            any.push(format!("(invocation.state IN ({states}){and})"));
+    for (asides, states) in by_asides {
+        if let Some(and) = asides_condition(asides) {
+            any.push(format!("(invocation.state IN ({}){and})", states.join(", ")));
         }
     }
     format!("({})", any.join(" OR "))
+}
+
+/// What [`Aside::of`] says, as a condition on rows: each of [`Aside::ALL`] is wanted or not. Nothing where none is.
+fn asides_condition(wanted: [bool; 3]) -> Option<String> {
+    let asked = "invocation.cancel_asked_ms IS NOT NULL";
+    let delayed = format!("(invocation.next_send_ms IS NULL OR invocation.send_count >= {DELAYED_SENDS})");
+    let condition = match wanted {
+        [false, false, false] => return None,
+        [true, true, true] => return Some(String::new()),
+        [false, true, false] => asked.to_owned(),
+        [true, false, true] => "invocation.cancel_asked_ms IS NULL".to_owned(),
+        [true, false, false] => format!("invocation.cancel_asked_ms IS NULL AND NOT {delayed}"),
+        [false, false, true] => format!("invocation.cancel_asked_ms IS NULL AND {delayed}"),
+        [true, true, false] => format!("({asked} OR NOT {delayed})"),
+        [false, true, true] => format!("({asked} OR {delayed})"),
+    };
+    Some(format!(" AND {condition}"))
 }

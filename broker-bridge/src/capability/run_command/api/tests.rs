@@ -4,6 +4,7 @@ use super::filter::Filters;
 use super::list::{list_command_invocations, list_commands};
 use super::source::{Ids, commands_walk, invocations_walk};
 use super::walk::{Key, MAXIMUM_EXAMINED, Walk};
+use crate::capability::run_command::model::InvocationState;
 use crate::device::test_kit::Kit;
 use crate::schema::MIGRATIONS;
 use flotilla_api::commands::{CommandFilter, ListCommandInvocationsRequest, ListCommandsRequest};
@@ -22,7 +23,10 @@ fn combinations() -> Vec<Vec<(&'static str, &'static str)>> {
     const CHOICES: [(&str, &[&str]); 5] = [
         ("InvokedAfter", &["2026-07-07T00:00:00Z"]),
         ("InvokedBefore", &["2026-12-07T00:00:00Z"]),
-        ("Status", &["Pending", "InProgress", "Cancelling", "Success", "Failed", "TimedOut", "Cancelled", "AccessDenied", "Incomplete"]),
+        (
+            "Status",
+            &["Pending", "Delayed", "InProgress", "Cancelling", "Success", "Failed", "TimedOut", "Cancelled", "AccessDenied", "Incomplete"],
+        ),
         ("ExecutionStage", &["Executing", "Complete"]),
         ("DocumentName", &["AWS-RunShellScript"]),
     ];
@@ -137,9 +141,9 @@ UPDATE command SET status = CASE WHEN count_active > 0 THEN 'InProgress' WHEN co
 DROP TABLE made;
 ";
 
-async fn execute(kit: &Kit, sql: &'static str) {
+async fn execute(kit: &Kit, sql: &str) {
     let mut write = kit.fleet.store.write().await.unwrap();
-    sqlx::raw_sql(sql).execute(write.connection()).await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(write.connection()).await.unwrap();
     write.commit().await.unwrap();
 }
 
@@ -342,4 +346,51 @@ async fn what_moves_while_it_is_paged_comes_at_most_once_and_what_stays_comes() 
     assert!(shown.is_sorted_by(|newer, older| newer > older));
     assert!(before.intersection(&after).all(|key| once.contains(key)), "what was failed all the while came");
     assert!(once.iter().all(|key| before.contains(key) || after.contains(key)), "what never was failed did not");
+}
+
+#[tokio::test]
+async fn each_invocation_has_one_status_and_its_filter_finds_it() {
+    const STATUSES: [&str; 8] = ["Pending", "InProgress", "Delayed", "Success", "Cancelled", "TimedOut", "Failed", "Cancelling"];
+    let kit = Kit::new().await;
+    execute(&kit, FILL_EMPTY).await;
+    let command: String = sqlx::query_scalar("SELECT command_id FROM command LIMIT 1").fetch_one(kit.fleet.store.reader()).await.unwrap();
+    execute(&kit, "UPDATE command SET count_sent = 1").await;
+    let mut node = 0;
+    for state in InvocationState::ALL {
+        for (asked, next, sends) in [("NULL", "9", 1), ("NULL", "NULL", 1), ("NULL", "9", 5), ("7", "NULL", 9), ("7", "9", 1)] {
+            node += 1;
+            let sql = format!(
+                "INSERT INTO invocation (command_id, node_id, leaf_index, proof, requested_ms, state, give_up_ms, cancel_asked_ms, \
+                 next_send_ms, send_count) VALUES ('{command}', 'mi-{node:017}', 0, '', 0, '{}', 0, {asked}, {next}, {sends})",
+                state.as_str()
+            );
+            execute(&kit, &sql).await;
+        }
+    }
+    let mut found = 0;
+    for status in STATUSES {
+        let request = |next_token| ListCommandInvocationsRequest {
+            command_id: Some(command.clone()),
+            filters: Some(filters(&[("Status", status)])),
+            next_token,
+            ..Default::default()
+        };
+        let mut token = None;
+        let mut of_status = 0;
+        loop {
+            let page = list_command_invocations(&kit.fleet, &Kit::caller(), request(token)).await.unwrap();
+            for invocation in page.command_invocations.unwrap() {
+                assert_eq!(invocation.status.as_deref(), Some(status));
+                of_status += 1;
+            }
+            token = page.next_token;
+            if token.is_none() {
+                break;
+            }
+        }
+        assert!(of_status > 0, "{status}");
+        assert!(status != "Delayed" || of_status == 2, "offline, and silent for long");
+        found += of_status;
+    }
+    assert_eq!(found, node, "no status is told of two, and none of nothing");
 }

@@ -13,14 +13,17 @@ use flotilla_protocol::capability::command::{Captured, CommandResult};
 use flotilla_protocol::id::{NodeId, OrderId};
 use flotilla_protocol::report::OutputStream;
 use hyper::body::{Frame, SizeHint};
+use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 /// Most downloads at once; one more is told to try again.
 const MAXIMUM_DOWNLOADS: usize = 32;
+/// Most downloads of one user at once: nobody takes the places of all others.
+const MAXIMUM_DOWNLOADS_OF_USER: usize = 4;
 /// Longest time for one download: ten megabytes through a slow line.
 const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(600);
 /// Chunks that are read before the client has taken the one before.
@@ -31,11 +34,45 @@ const CHUNKS_AHEAD: usize = 2;
 struct Downloads {
     fleet: Arc<Fleet>,
     places: Arc<Semaphore>,
+    /// How many each user has under way; whoever has none is not in it.
+    of_users: Mutex<BTreeMap<String, usize>>,
+}
+
+/// A place among the downloads, given back when it is dropped.
+#[derive(Debug)]
+struct Seat {
+    downloads: Arc<Downloads>,
+    user: String,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Seat {
+    fn take(downloads: &Arc<Downloads>, user: &str) -> Result<Self, DownloadError> {
+        let place = Arc::clone(&downloads.places).try_acquire_owned().map_err(|_| DownloadError::Busy)?;
+        let mut of_users = downloads.of_users.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = of_users.get(user).copied().unwrap_or(0);
+        if taken >= MAXIMUM_DOWNLOADS_OF_USER {
+            return Err(DownloadError::BusyUser);
+        }
+        of_users.insert(user.to_owned(), taken + 1);
+        drop(of_users);
+        Ok(Self { downloads: Arc::clone(downloads), user: user.to_owned(), _place: place })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut of_users = self.downloads.of_users.lock().unwrap_or_else(PoisonError::into_inner);
+        match of_users.get_mut(&self.user) {
+            Some(taken) if *taken > 1 => *taken -= 1,
+            _ => drop(of_users.remove(&self.user)),
+        }
+    }
 }
 
 /// The address of output.
 pub fn routes(fleet: &Arc<Fleet>) -> Router {
-    let downloads = Downloads { fleet: Arc::clone(fleet), places: Arc::new(Semaphore::new(MAXIMUM_DOWNLOADS)) };
+    let downloads = Downloads { fleet: Arc::clone(fleet), places: Arc::new(Semaphore::new(MAXIMUM_DOWNLOADS)), of_users: Mutex::default() };
     Router::new().route("/output/{command}/{node}/{step}/{stream}", get(download)).with_state(Arc::new(downloads))
 }
 
@@ -48,6 +85,8 @@ enum DownloadError {
     Missing,
     #[error("{MAXIMUM_DOWNLOADS} downloads run already; try again in a moment")]
     Busy,
+    #[error("{MAXIMUM_DOWNLOADS_OF_USER} downloads of this user run already; try again when one has ended")]
+    BusyUser,
     #[error("the output could not be read; the bridge's log says why")]
     Database(#[from] sqlx::Error),
 }
@@ -63,7 +102,7 @@ fn refuse(error: &DownloadError) -> Response<Body> {
     let status = match error {
         DownloadError::Link(_) => StatusCode::FORBIDDEN,
         DownloadError::Missing => StatusCode::NOT_FOUND,
-        DownloadError::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        DownloadError::Busy | DownloadError::BusyUser => StatusCode::SERVICE_UNAVAILABLE,
         DownloadError::Database(source) => {
             tracing::error!(error = source as &dyn std::error::Error, "output could not be read");
             StatusCode::INTERNAL_SERVER_ERROR
@@ -87,7 +126,7 @@ fn respond(status: StatusCode, content_type: &'static str, body: Body) -> Respon
     response
 }
 
-async fn open(downloads: &Downloads, parts: &[String; 4], query: &str) -> Result<Response<Body>, DownloadError> {
+async fn open(downloads: &Arc<Downloads>, parts: &[String; 4], query: &str) -> Result<Response<Body>, DownloadError> {
     let fleet = &downloads.fleet;
     // What cannot be read was never signed.
     let (command_id, node_id, steps, stream) = parse(parts).ok_or(LinkRefusal::Wrong)?;
@@ -95,14 +134,14 @@ async fn open(downloads: &Downloads, parts: &[String; 4], query: &str) -> Result
     let presented = PresentedLink::parse(query).ok_or(LinkRefusal::Wrong)?;
     let since_ms = user::since_ms(&fleet.store, &presented.user).await.map_err(|error| sqlx::Error::Configuration(error.into()))?;
     fleet.links.check(&place.path(), &presented, since_ms, fleet.clock.now_ms())?;
-    let permit = Arc::clone(&downloads.places).try_acquire_owned().map_err(|_| DownloadError::Busy)?;
+    let seat = Seat::take(downloads, &presented.user)?;
     let mut source = Source::open(Arc::clone(fleet), &place).await?;
     let length = source.length();
     // The kind is that of the beginning: nothing more is read before something is sent.
     let first = source.next().await?;
     let content_type = if first.as_ref().is_none_or(|first| is_text(first)) { TEXT } else { BYTES };
     let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
-    tokio::spawn(feed(source, first, sender, permit));
+    tokio::spawn(feed(source, first, sender, seat));
     tracing::debug!(user = presented.user, command = command_id, node = node_id, length, "output is fetched");
     Ok(respond(StatusCode::OK, content_type, Body::new(Chunks { receiver, left: length })))
 }
@@ -229,7 +268,7 @@ async fn read_chunk(
 }
 
 /// Sends chunks as fast as the client takes them. Whatever goes wrong ends the answer before its length, which clients notice.
-async fn feed(mut source: Source, first: Option<Bytes>, sender: mpsc::Sender<Bytes>, permit: OwnedSemaphorePermit) {
+async fn feed(mut source: Source, first: Option<Bytes>, sender: mpsc::Sender<Bytes>, seat: Seat) {
     let sending = async {
         let mut next = first;
         while let Some(bytes) = next {
@@ -245,7 +284,7 @@ async fn feed(mut source: Source, first: Option<Bytes>, sender: mpsc::Sender<Byt
         Ok(Err(error)) => tracing::warn!(error = &error as &dyn std::error::Error, "a download of output was cut off"),
         Err(_) => tracing::debug!("a download of output took too long"),
     }
-    drop(permit);
+    drop(seat);
 }
 
 /// Ends an answer that has less than it announced.
@@ -307,5 +346,21 @@ mod tests {
         }
         assert_eq!(parse(&["a".into(), node.clone(), "0".into(), "stdout".into()]), None);
         assert_eq!(parse(&[command.into(), "mi-1".into(), "0".into(), "stdout".into()]), None);
+    }
+
+    #[tokio::test]
+    async fn nobody_takes_the_places_of_all_others() {
+        let kit = crate::device::test_kit::Kit::new().await;
+        let places = Arc::new(Semaphore::new(MAXIMUM_DOWNLOADS_OF_USER + 1));
+        let downloads = Arc::new(Downloads { fleet: Arc::clone(&kit.fleet), places, of_users: Mutex::default() });
+        let mut seats: Vec<Seat> = (0..MAXIMUM_DOWNLOADS_OF_USER).map(|_| Seat::take(&downloads, "ada").unwrap()).collect();
+        assert!(matches!(Seat::take(&downloads, "ada"), Err(DownloadError::BusyUser)));
+        let other = Seat::take(&downloads, "bob").unwrap();
+        assert!(matches!(Seat::take(&downloads, "bob"), Err(DownloadError::Busy)));
+        seats.pop();
+        seats.push(Seat::take(&downloads, "ada").unwrap());
+        drop((seats, other));
+        assert!(downloads.of_users.lock().unwrap().is_empty());
+        assert_eq!(downloads.places.available_permits(), MAXIMUM_DOWNLOADS_OF_USER + 1);
     }
 }
