@@ -113,7 +113,6 @@ fn judge(calls: &Calls, runs: &BTreeMap<(String, String), Run>, rows: &BTreeMap<
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "the figures are what the suite is run for")]
 fn f16_more_than_the_bridge_takes() {
     allow_descriptors(DESCRIPTORS_OF_A_NODE * 60 + 1_000);
     let load = Duration::from_secs(if is_release() { 600 } else { 10 });
