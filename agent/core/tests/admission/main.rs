@@ -121,6 +121,9 @@ fn an_id_is_kept_until_the_floor_refuses_it() {
         let heard = node.pass(HOUR_MS);
         assert!(heard.records.iter().any(|record| matches!(record, Record::Floor { .. })));
         let heard = node.deliver(&order(1));
+        // Its end is said again, and an id stays for as long as the bridge has not taken that.
+        let (last, head) = heard.reports.last().unwrap();
+        let _heard = node.receipt(last.sequence, *head);
         assert_eq!((heard.refused, heard.started), (vec![RejectReason::Replay], vec![]));
     }
     // To the millisecond: what the floor forgets it refuses.
