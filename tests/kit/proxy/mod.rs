@@ -40,7 +40,7 @@ pub struct Plan {
     pub duplicated: u64,
     /// Overtaken by the next one.
     pub reordered: u64,
-    /// Held back, with all behind it, for up to [`pump::LONGEST_DELAY`].
+    /// Held back, with all behind it, for up to 50 milliseconds.
     pub delayed: u64,
     /// Cut in the middle, and the connection with it.
     pub cut: u64,
