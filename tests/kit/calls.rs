@@ -14,6 +14,9 @@ use flotilla_api::tags::Tag;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+/// How long a bridge may have too much to do.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// The document that runs shell text.
 pub const SHELL: &str = "AWS-RunShellScript";
 
@@ -106,12 +109,16 @@ impl Fleet {
         }
     }
 
-    /// Sends a command and returns its id.
+    /// Sends a command and returns its id. A bridge that has too much to do is asked again, as the SDKs do.
     ///
     /// # Panics
-    /// When it is refused.
+    /// When it is refused, or the bridge has too much to do for long.
     pub fn send(&self, request: &SendCommandRequest) -> String {
-        self.call(request).command.and_then(|command| command.command_id).expect("a command has an id")
+        let sent = wait::until(PATIENCE, "the bridge takes a command", || match self.client.call(request) {
+            Err(CallError::Refused { kind, .. }) if kind == "ThrottlingException" => None,
+            answer => Some(answer.unwrap_or_else(|error| panic!("SendCommand: {error}"))),
+        });
+        sent.command.and_then(|command| command.command_id).expect("a command has an id")
     }
 
     /// What is known of a command on a node.
