@@ -166,8 +166,10 @@ impl Lives {
         }
         say(self.lone.run_until(|lone| !lone.keeps_folder(id)), "the folder of its job stays");
         say(self.lone.run_until(|lone| lone.bridge.hello.is_some()), "the node is not there");
-        let again = self.lone.bridge.again(id);
+        let (again, before) = (self.lone.bridge.again(id), self.lone.bridge.of(id).results);
         self.lone.say(&again);
+        // Its end is said again; with the receipt for that the node lets go of it once more.
+        self.lone.run_for(SEND_AGAIN, |lone| lone.bridge.of(id).results > before);
         self.lone.reconnect();
         say(self.lone.run_until(|lone| lone.bridge.hello.is_some()), "the node is not back");
         let held = self.lone.bridge.hello.as_ref().is_some_and(|hello| hello.held.contains(&id));

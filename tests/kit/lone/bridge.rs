@@ -31,6 +31,8 @@ pub struct Known {
     pub has_progress: bool,
     /// Every last word that came.
     pub ends: BTreeSet<End>,
+    /// How often its result was said: once, and once more for each time that it is asked for again.
+    pub results: u32,
     /// The result, as it came last.
     pub result: Option<CommandResult>,
     /// How much output came in chunks.
@@ -179,6 +181,7 @@ impl PlayedBridge {
         let known = self.orders.entry(order).or_default();
         known.is_answered = true;
         known.ends.extend(end);
+        known.results += u32::from(result.is_some());
         known.result = result.or_else(|| known.result.take());
     }
 
