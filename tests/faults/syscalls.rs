@@ -17,6 +17,9 @@ use std::time::Duration;
 /// After this an order without an answer is sent again: the journal is tried again sooner.
 const SEND_AGAIN: Duration = Duration::from_secs(2);
 
+/// How often it is looked whether a node still holds an order.
+const LOOKS: usize = 10;
+
 /// Within this a job's folder is removed where nothing fails.
 const REMOVAL: Duration = Duration::from_millis(500);
 
@@ -170,9 +173,17 @@ impl Lives {
         self.lone.say(&again);
         // Its end is said again; with the receipt for that the node lets go of it once more.
         self.lone.run_for(SEND_AGAIN, |lone| lone.bridge.of(id).results > before);
-        self.lone.reconnect();
-        say(self.lone.run_until(|lone| lone.bridge.hello.is_some()), "the node is not back");
-        let held = self.lone.bridge.hello.as_ref().is_some_and(|hello| hello.held.contains(&id));
+        // The fault may hit that as well: then the node says it once more, and lets go of it a little later.
+        let mut held = true;
+        for _ in 0..LOOKS {
+            self.lone.reconnect();
+            say(self.lone.run_until(|lone| lone.bridge.hello.is_some()), "the node is not back");
+            held = self.lone.bridge.hello.as_ref().is_some_and(|hello| hello.held.contains(&id));
+            if !held {
+                break;
+            }
+            self.lone.run_for(REMOVAL, |_| false);
+        }
         say(!held, "the node took it again (C6)");
         let known = self.lone.bridge.of(id);
         let effect = self.lone.effects.read().remove(mark).unwrap_or_default();
