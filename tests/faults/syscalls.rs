@@ -269,7 +269,7 @@ fn kill_at_every_call(half: Half, name: &str, in_ci: &[Scenario], budget: Durati
 
 #[test]
 fn f2_kill_exec_at_every_call() {
-    kill_at_every_call(Half::Exec, "F2 exec", &[Scenario::Plain, Scenario::Recovery], Duration::from_secs(240));
+    kill_at_every_call(Half::Exec, "F2 exec", &[Scenario::Plain, Scenario::Recovery], Duration::from_secs(480));
 }
 
 #[test]
