@@ -52,6 +52,23 @@ pub enum Domain {
     ClaimReply = 11,
 }
 
+impl Domain {
+    /// All, in the order of their numbers.
+    pub const ALL: [Self; 11] = [
+        Self::Order,
+        Self::Cancel,
+        Self::Receipt,
+        Self::Welcome,
+        Self::Hello,
+        Self::Report,
+        Self::Output,
+        Self::OutputReceipt,
+        Self::Trust,
+        Self::Claim,
+        Self::ClaimReply,
+    ];
+}
+
 /// Why bytes are not an envelope of the wanted domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EnvelopeError {

@@ -17,20 +17,6 @@ use flotilla_protocol::wire::{Payload, decode, encode};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 
-const DOMAINS: [Domain; 11] = [
-    Domain::Order,
-    Domain::Cancel,
-    Domain::Receipt,
-    Domain::Welcome,
-    Domain::Hello,
-    Domain::Report,
-    Domain::Output,
-    Domain::OutputReceipt,
-    Domain::Trust,
-    Domain::Claim,
-    Domain::ClaimReply,
-];
-
 /// Reads bytes as everything that there is; only a panic is wrong.
 fn read_as_everything(bytes: &[u8]) {
     macro_rules! bodies {
@@ -38,7 +24,7 @@ fn read_as_everything(bytes: &[u8]) {
     }
     bodies!(Delivery, OrderBody, CancelBody, ReceiptBody, OutputReceiptBody, WelcomeBody, HelloBody, ReportBody, OutputBody);
     bodies!(TrustBundle, ClaimBody, ClaimRequest, ClaimReplyBody, CommandOrder, CommandResult, RunShellScript, Plan, Refuse);
-    for domain in DOMAINS {
+    for domain in Domain::ALL {
         if let Ok(envelope) = Envelope::parse(bytes, domain) {
             assert!(!envelope.is_signed_by(&messages::operator().verifying_key()), "arbitrary bytes are signed by nobody");
         }
@@ -111,7 +97,7 @@ proptest! {
     }
 
     #[test]
-    fn an_envelope_holds_what_was_sealed(body in vec(any::<u8>(), 0..1024), domain in prop::sample::select(DOMAINS.to_vec())) {
+    fn an_envelope_holds_what_was_sealed(body in vec(any::<u8>(), 0..1024), domain in prop::sample::select(Domain::ALL.to_vec())) {
         let sealed = seal(domain, &body, &[&messages::operator(), &messages::bridge()]);
         let envelope = Envelope::parse(&sealed, domain).unwrap();
         prop_assert_eq!(envelope.body(), body.as_slice());

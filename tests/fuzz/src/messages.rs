@@ -10,24 +10,10 @@ use flotilla_protocol::target::is_proven;
 use flotilla_protocol::topic::Topic;
 use flotilla_protocol::wire::{decode, encode};
 
-pub(crate) const DOMAINS: [Domain; 11] = [
-    Domain::Order,
-    Domain::Cancel,
-    Domain::Receipt,
-    Domain::Welcome,
-    Domain::Hello,
-    Domain::Report,
-    Domain::Output,
-    Domain::OutputReceipt,
-    Domain::Trust,
-    Domain::Claim,
-    Domain::ClaimReply,
-];
-
 /// An envelope of any domain. Nobody has signed what a fuzzer made.
 pub(crate) fn envelope(bytes: &[u8]) {
     let signer = fleet::signer(Domain::Order).verifying_key();
-    for domain in DOMAINS {
+    for domain in Domain::ALL {
         let Ok(envelope) = Envelope::parse(bytes, domain) else { continue };
         assert!(envelope.body().len() <= bytes.len());
         let mentions = envelope.signatures().iter().any(|entry| entry.key == flotilla_protocol::id::KeyId::of_key(&signer.to_bytes()));
