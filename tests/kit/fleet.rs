@@ -152,17 +152,6 @@ impl Fleet {
         self.bridge.as_mut().and_then(Child::ended)
     }
 
-    /// Copies the bridge's home, as somebody does who moves it to another machine. Stop the bridge before.
-    ///
-    /// # Panics
-    /// When it cannot be copied.
-    #[must_use]
-    pub fn copy_home(&self, name: &str) -> Home {
-        let copy = self.folder.path().join(name);
-        process::copy_folder(self.home.path(), &copy);
-        Home::new(&copy)
-    }
-
     /// Starts a further bridge on any home, with its API at `listen` and the log `name.log`; waits for nothing.
     #[must_use]
     pub fn further_bridge(&self, home: &Home, listen: SocketAddr, name: &str) -> Child {
@@ -172,17 +161,6 @@ impl Fleet {
             command.env("FLOTILLA_BRIDGE__BROKER__MODE", "external");
         }
         Child::start(name, command, &self.logs().join(format!("{name}.log")))
-    }
-
-    /// A client of a bridge on a copy of this fleet's home.
-    ///
-    /// # Panics
-    /// When the home names no endpoint.
-    #[must_use]
-    pub fn client_at(&self, listen: SocketAddr) -> Client {
-        let mut settings = ClientSettings::from_operator_env(&self.home.operator_environment()).expect("init writes operator.env");
-        settings.endpoint = format!("http://{listen}");
-        Client::new(settings).expect("the endpoint is an address")
     }
 
     /// Kills the bridge with SIGKILL.
