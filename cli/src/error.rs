@@ -5,6 +5,8 @@ use std::io;
 
 use flotilla_api::client::{CallError, RepeatError, SettingsError};
 
+use crate::command::trust::TrustCommandError;
+use crate::keys::KeyError;
 use crate::output::clean;
 
 /// Done.
@@ -79,6 +81,12 @@ pub(crate) enum CliError {
     /// The handler for Ctrl-C could not be set.
     #[error("cannot listen for Ctrl-C")]
     Signal(#[from] ctrlc::Error),
+    /// A key of the operator's own.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// Trust bundles.
+    #[error(transparent)]
+    Trust(#[from] TrustCommandError),
     /// Standard output could not be written.
     #[error("cannot write the output")]
     Output(#[from] io::Error),
@@ -104,7 +112,10 @@ impl CliError {
             // The reader has seen enough and closed the pipe, as `head` does.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => SUCCESS,
             Self::Output(_) | Self::Json(_) => OUTPUT_LOST,
-            Self::Usage(_) | Self::Settings(_) | Self::Signal(_) => USAGE,
+            Self::Trust(TrustCommandError::Bundle { .. } | TrustCommandError::Expired { .. } | TrustCommandError::Missing(_)) => {
+                NODE_FAILED
+            }
+            Self::Usage(_) | Self::Settings(_) | Self::Signal(_) | Self::Key(_) | Self::Trust(_) => USAGE,
             Self::Call(CallError::Unsendable { .. }) => USAGE,
             Self::Call(CallError::Refused { .. }) => REFUSED,
             Self::Call(CallError::Connect { .. } | CallError::Malformed { .. }) => UNREACHABLE,
@@ -141,6 +152,8 @@ impl CliError {
         match self {
             Self::TimedOut { hint } | Self::Interrupted { hint } => Some(hint.clone()),
             Self::Lost { hint, .. } | Self::Unsure { hint, .. } | Self::Unseen { hint, .. } => Some(hint.clone()),
+            Self::Key(error) => error.hint().map(str::to_owned),
+            Self::Trust(error) => error.hint().map(str::to_owned),
             Self::Call(CallError::Refused { kind, .. }) => refusal_hint(kind).map(str::to_owned),
             Self::Call(CallError::Malformed { .. }) => Some("check the endpoint: is it the bridge's API?".to_owned()),
             _ => None,

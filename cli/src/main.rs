@@ -1,4 +1,5 @@
-//! `flotilla`, the operator's command line: over the API only, like every other client of it.
+//! `flotilla`, the operator's command line: over the API only, like every other client of it. Operators' own keys and the trust that they
+//! sign are files here, and no bridge takes part.
 
 mod arguments;
 mod clock;
@@ -6,8 +7,10 @@ mod command;
 mod connection;
 mod difference;
 mod error;
+mod files;
 mod interrupt;
 mod invocation;
+mod keys;
 mod output;
 mod paging;
 mod progress;

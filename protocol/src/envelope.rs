@@ -7,6 +7,7 @@
 //! in another. Verification reads the bytes that were received; nothing is serialised again.
 
 use crate::id::KeyId;
+use crate::signature::{ALGORITHM_ED25519, KeyVerifier};
 use crate::version;
 use alloc::vec::Vec;
 use core::fmt;
@@ -20,9 +21,6 @@ pub const MAXIMUM_SIGNATURES: usize = 16;
 
 /// Longest single signature in bytes: room for an SSH or FIDO signature, far below a message.
 pub const MAXIMUM_SIGNATURE_BYTES: usize = 1024;
-
-/// Plain ed25519 (RFC 8032) over the covered bytes. Other algorithms are skipped until they are built.
-pub const ALGORITHM_ED25519: u8 = 1;
 
 /// What kind of body is signed: a signature for one domain never verifies in another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -98,7 +96,7 @@ impl core::error::Error for EnvelopeError {}
 /// One signature as it stands in the envelope. The key id is a hint, never a proof.
 #[derive(Debug, Clone, Copy)]
 pub struct SignatureEntry<'a> {
-    /// For example [`ALGORITHM_ED25519`].
+    /// One of the numbers of [`crate::signature`]; another is skipped.
     pub algorithm: u8,
     /// Says which key to try.
     pub key: KeyId,
@@ -165,7 +163,37 @@ impl<'a> Envelope<'a> {
         self.body
     }
 
-    /// Whether `key` signed this envelope. Uses `verify_strict` only: small-order keys and malleable signatures fail.
+    /// What the signatures cover: version, domain and body. It is what a signer signs.
+    #[must_use]
+    pub fn covered(&self) -> Vec<u8> {
+        covered_bytes(self.domain, self.body)
+    }
+
+    /// Whether `key` signed this envelope, by the algorithm of the key and no other.
+    #[must_use]
+    pub fn is_signed_by_key(&self, key: &KeyVerifier) -> bool {
+        let named = |entry: &&SignatureEntry<'_>| entry.algorithm == key.algorithm() && entry.key == key.id();
+        let covered = self.covered();
+        self.signatures.iter().filter(named).any(|entry| key.verifies(&covered, entry.bytes))
+    }
+
+    /// This envelope with one signature more, which is not verified here.
+    ///
+    /// # Errors
+    /// [`EnvelopeError::BeyondLimit`] when it is too long or one too many; [`EnvelopeError::Malformed`] when the key has signed by this
+    /// algorithm already.
+    pub fn with_signature(&self, added: SignatureEntry<'_>) -> Result<Vec<u8>, EnvelopeError> {
+        if self.signatures.len() >= MAXIMUM_SIGNATURES || added.bytes.len() > MAXIMUM_SIGNATURE_BYTES {
+            return Err(EnvelopeError::BeyondLimit);
+        }
+        if self.signatures.iter().any(|entry| entry.key == added.key && entry.algorithm == added.algorithm) {
+            return Err(EnvelopeError::Malformed);
+        }
+        let entries: Vec<_> = self.signatures.iter().copied().chain([added]).collect();
+        Ok(assemble(self.domain, self.body, &entries))
+    }
+
+    /// Whether `key` signed this envelope with plain ed25519. Uses `verify_strict` only: small-order keys and malleable signatures fail.
     #[must_use]
     pub fn is_signed_by(&self, key: &VerifyingKey) -> bool {
         let id = KeyId::of_key(key.as_bytes());
@@ -186,22 +214,31 @@ fn covered_bytes(domain: Domain, body: &[u8]) -> Vec<u8> {
     covered
 }
 
-/// Signs `body` for `domain` with each of `keys`, in their order.
-#[must_use]
-pub fn seal(domain: Domain, body: &[u8], keys: &[&SigningKey]) -> Vec<u8> {
-    let count = keys.len().min(MAXIMUM_SIGNATURES);
-    let covered = covered_bytes(domain, body);
-    let mut bytes = Vec::with_capacity(5 + count * 75 + body.len());
+/// Writes an envelope. Every entry is within its limits: callers see to it.
+fn assemble(domain: Domain, body: &[u8], entries: &[SignatureEntry<'_>]) -> Vec<u8> {
+    let length: usize = entries.iter().map(|entry| 11 + entry.bytes.len()).sum();
+    let mut bytes = Vec::with_capacity(5 + length + body.len());
     bytes.extend_from_slice(&MAGIC);
-    bytes.extend_from_slice(&[version::VERSION, domain as u8, u8::try_from(count).unwrap_or(0)]);
-    for key in keys.iter().take(count) {
-        bytes.push(ALGORITHM_ED25519);
-        bytes.extend_from_slice(&KeyId::of_key(key.verifying_key().as_bytes()).0);
-        bytes.extend_from_slice(&64_u16.to_le_bytes());
-        bytes.extend_from_slice(&key.sign(&covered).to_bytes());
+    bytes.extend_from_slice(&[version::VERSION, domain as u8, u8::try_from(entries.len()).unwrap_or(0)]);
+    for entry in entries {
+        bytes.push(entry.algorithm);
+        bytes.extend_from_slice(&entry.key.0);
+        bytes.extend_from_slice(&u16::try_from(entry.bytes.len()).unwrap_or(0).to_le_bytes());
+        bytes.extend_from_slice(entry.bytes);
     }
     bytes.extend_from_slice(body);
     bytes
+}
+
+/// Signs `body` for `domain` with plain ed25519 by each of `keys`, in their order. Without keys it is an envelope that waits for its
+/// signatures, see [`Envelope::with_signature`].
+#[must_use]
+pub fn seal(domain: Domain, body: &[u8], keys: &[&SigningKey]) -> Vec<u8> {
+    let covered = covered_bytes(domain, body);
+    let keys = keys.iter().take(MAXIMUM_SIGNATURES);
+    let signed: Vec<_> = keys.map(|key| (KeyId::of_key(key.verifying_key().as_bytes()), key.sign(&covered).to_bytes())).collect();
+    let entries: Vec<_> = signed.iter().map(|(key, bytes)| SignatureEntry { algorithm: ALGORITHM_ED25519, key: *key, bytes }).collect();
+    assemble(domain, body, &entries)
 }
 
 #[cfg(test)]

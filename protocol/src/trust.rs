@@ -1,16 +1,17 @@
 //! Trust: which keys may sign what, and how that changes.
 //!
 //! A bundle names keys (each belongs to a person), roles with thresholds, and an expiry. Bundle 1 is pinned by its hash; bundle
-//! v+1 counts when the root roles of v and of v+1 have both signed it. All versions are kept and applied one by one.
+//! v+1 names the bundle v that it follows, and counts when the root roles of v and of v+1 have both signed it. All versions are kept and
+//! applied one by one, so a bundle of another fleet, or of another history of this one, follows nothing even where the same people sign.
 
 use crate::envelope::{Domain, Envelope, EnvelopeError};
 use crate::id::FleetId;
+use crate::signature::{KeyVerifier, PublicKey};
 use crate::wire::{Check, DecodeError, decode, limit};
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
-use ed25519_dalek::VerifyingKey;
 use serde::{Deserialize, Serialize};
 
 /// Most keys of a bundle.
@@ -55,9 +56,9 @@ pub enum Role {
 /// A public key and whose it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrustKey {
-    /// ed25519 (RFC 8032), 32 bytes.
-    pub public_key: [u8; 32],
-    /// The person, or the machine, that holds it. Thresholds count persons.
+    /// The key, and the algorithm by which it signs. No two entries hold the same key, by whatever algorithm.
+    pub public_key: PublicKey,
+    /// The person, or the machine, that holds it; not empty. Thresholds count persons.
     pub person: String,
 }
 
@@ -68,7 +69,7 @@ pub struct RoleEntry {
     pub role: Role,
     /// How many distinct persons, at least 1.
     pub threshold: u8,
-    /// Indices into the bundle's keys.
+    /// Indices into the bundle's keys, each once.
     pub keys: Vec<u16>,
 }
 
@@ -77,9 +78,11 @@ pub struct RoleEntry {
 pub struct TrustBundle {
     /// From 1 on, without gaps.
     pub version: u32,
+    /// SHA-256 of the body of the bundle before; zeros in bundle 1.
+    pub previous: [u8; 32],
     /// Unix time in milliseconds; only the newest bundle must not be expired.
     pub expires_ms: u64,
-    /// Raised to recover nodes whose floor was pushed too far.
+    /// Raised to recover nodes whose floor was pushed too far; never falls.
     pub epoch: u32,
     /// Agents older than this take no orders: major, minor, patch.
     pub minimum_agent_version: [u16; 3],
@@ -105,11 +108,23 @@ pub enum TrustError {
         /// The version that came.
         found: u32,
     },
+    /// The bundle follows another one than that which the node has: of another fleet, or of another history.
+    AnotherPredecessor,
+    /// The bundle would lower the epoch.
+    Epoch {
+        /// The epoch of the bundle before.
+        least: u32,
+        /// The epoch that came.
+        found: u32,
+    },
     /// Too few persons of the role have signed.
     Threshold(Role),
-    /// A key that must not be used: of small order, or not a point of the curve.
+    /// A key that must not be used, see [`crate::signature::WeakKey`].
     WeakKey,
-    /// The bundle has no root role, or a role twice, or a threshold that its keys cannot reach.
+    /// A key stands twice in the bundle, so that one signature could count for two persons.
+    DuplicateKey,
+    /// The bundle has no root role, or a role twice, or a threshold that its keys cannot reach, or a role names a key twice or one that is
+    /// not there.
     Unusable,
     /// There is no bundle.
     Empty,
@@ -123,7 +138,10 @@ impl fmt::Display for TrustError {
             Self::AnotherRoot => f.write_str("the trust root is another than the one that was pinned"),
             Self::Version { expected, found } => write!(f, "trust bundle {found} came where {expected} was due"),
             Self::Threshold(role) => write!(f, "too few persons of the role {role:?} have signed"),
+            Self::AnotherPredecessor => f.write_str("the trust bundle follows another one than this"),
+            Self::Epoch { least, found } => write!(f, "the trust bundle lowers the epoch from {least} to {found}"),
             Self::WeakKey => f.write_str("the trust bundle names a weak key"),
+            Self::DuplicateKey => f.write_str("the trust bundle names a key twice"),
             Self::Unusable => f.write_str("the trust bundle's roles cannot be used"),
             Self::Empty => f.write_str("there is no trust bundle"),
         }
@@ -145,7 +163,7 @@ impl Check for TrustBundle {
         limit(self.version > 0, "the version of a trust bundle")?;
         limit((1..=MAXIMUM_KEYS).contains(&self.keys.len()), "the number of keys of a trust bundle")?;
         limit((1..=MAXIMUM_ROLES).contains(&self.roles.len()), "the number of roles of a trust bundle")?;
-        limit(self.keys.iter().all(|key| key.person.len() <= MAXIMUM_PERSON_BYTES), "the name of a person")?;
+        limit(self.keys.iter().all(|key| (1..=MAXIMUM_PERSON_BYTES).contains(&key.person.len())), "the name of a person")?;
         limit(self.roles.iter().all(|role| role.keys.len() <= MAXIMUM_KEYS), "the number of keys of a role")
     }
 }
@@ -154,8 +172,11 @@ impl Check for TrustBundle {
 #[derive(Debug, Clone)]
 pub struct Trust {
     bundle: TrustBundle,
-    keys: Vec<VerifyingKey>,
+    /// Beside the bundle's keys; nothing for one of an unknown algorithm.
+    keys: Vec<Option<KeyVerifier>>,
     fleet: FleetId,
+    /// SHA-256 of the bundle's body, by which its successor names it.
+    hash: [u8; 32],
 }
 
 impl Trust {
@@ -169,12 +190,21 @@ impl Trust {
         if crate::sha256(&[first.body()]) != *root_hash {
             return Err(TrustError::AnotherRoot);
         }
-        let mut trust = Self::usable(first.body(), FleetId::of_root_hash(root_hash), 1)?;
+        let mut trust = Self::first(first.body())?;
         trust.require(Role::Root, &first)?;
         for bytes in envelopes {
             trust = trust.successor(bytes)?;
         }
         Ok(trust)
+    }
+
+    /// The trust that the body of a bundle 1 would begin, whoever has signed it: for those who prepare one. A node pins its root, see
+    /// [`Trust::from_pinned`].
+    ///
+    /// # Errors
+    /// Why no fleet can begin with it.
+    pub fn first(body: &[u8]) -> Result<Self, TrustError> {
+        Self::usable(body, FleetId::of_root_hash(&crate::sha256(&[body])), 1, &[0; 32])
     }
 
     /// The trust after the bundle in `bytes`, which must be the next version, signed by the roots of both.
@@ -184,29 +214,48 @@ impl Trust {
     pub fn successor(&self, bytes: &[u8]) -> Result<Self, TrustError> {
         let envelope = Envelope::parse(bytes, Domain::Trust).map_err(TrustError::Envelope)?;
         self.require(Role::Root, &envelope)?;
-        let next = Self::usable(envelope.body(), self.fleet, self.bundle.version.saturating_add(1))?;
+        let next = self.proposal(envelope.body())?;
         next.require(Role::Root, &envelope)?;
         Ok(next)
     }
 
-    fn usable(body: &[u8], fleet: FleetId, expected: u32) -> Result<Self, TrustError> {
+    /// What [`Trust::successor`] would return for a bundle with this body, once enough persons have signed it: for those who prepare one.
+    ///
+    /// # Errors
+    /// Why the bundle may not follow, whoever signs it.
+    pub fn proposal(&self, body: &[u8]) -> Result<Self, TrustError> {
+        // Nobody reaches the last version; if somebody did, it would be the last.
+        let due = self.bundle.version.checked_add(1).ok_or(TrustError::Unusable)?;
+        let next = Self::usable(body, self.fleet, due, &self.hash)?;
+        if next.bundle.epoch < self.bundle.epoch {
+            return Err(TrustError::Epoch { least: self.bundle.epoch, found: next.bundle.epoch });
+        }
+        Ok(next)
+    }
+
+    fn usable(body: &[u8], fleet: FleetId, expected: u32, previous: &[u8; 32]) -> Result<Self, TrustError> {
         let bundle: TrustBundle = decode(body).map_err(TrustError::Body)?;
         if bundle.version != expected {
             return Err(TrustError::Version { expected, found: bundle.version });
         }
-        let mut keys = Vec::with_capacity(bundle.keys.len());
-        for key in &bundle.keys {
-            let key = VerifyingKey::from_bytes(&key.public_key).map_err(|_| TrustError::WeakKey)?;
-            if key.is_weak() {
-                return Err(TrustError::WeakKey);
-            }
-            keys.push(key);
+        if bundle.previous != *previous {
+            return Err(TrustError::AnotherPredecessor);
         }
-        let trust = Self { bundle, keys, fleet };
+        let verifiers = bundle.keys.iter().map(|key| key.public_key.verifier());
+        let keys = verifiers.collect::<Result<Vec<_>, _>>().map_err(|_weak| TrustError::WeakKey)?;
+        let mut seen_keys = BTreeSet::new();
+        if !bundle.keys.iter().all(|key| seen_keys.insert(key.public_key.raw())) {
+            return Err(TrustError::DuplicateKey);
+        }
+        let trust = Self { bundle, keys, fleet, hash: crate::sha256(&[body]) };
         let mut seen = BTreeSet::new();
         for entry in &trust.bundle.roles {
             let reachable = trust.persons(entry.keys.iter().copied()).len();
             if entry.threshold == 0 || usize::from(entry.threshold) > reachable || !seen.insert(entry.role) {
+                return Err(TrustError::Unusable);
+            }
+            let named: BTreeSet<u16> = entry.keys.iter().copied().filter(|index| usize::from(*index) < trust.keys.len()).collect();
+            if named.len() != entry.keys.len() {
                 return Err(TrustError::Unusable);
             }
         }
@@ -224,7 +273,7 @@ impl Trust {
     pub fn require(&self, role: Role, envelope: &Envelope<'_>) -> Result<(), TrustError> {
         let failed = TrustError::Threshold(role);
         let entry = self.bundle.roles.iter().find(|entry| entry.role == role).ok_or(failed)?;
-        let signed = |index: &u16| self.keys.get(usize::from(*index)).is_some_and(|key| envelope.is_signed_by(key));
+        let signed = |index: &u16| self.has_signed(*index, envelope);
         let persons = self.persons(entry.keys.iter().copied().filter(signed));
         if persons.len() >= usize::from(entry.threshold) { Ok(()) } else { Err(failed) }
     }
@@ -235,7 +284,25 @@ impl Trust {
     pub fn knows_a_signer_of(&self, envelope: &Envelope<'_>, is_wanted: impl Fn(Role) -> bool) -> bool {
         let roles = self.bundle.roles.iter().filter(|entry| is_wanted(entry.role));
         let indices: BTreeSet<u16> = roles.flat_map(|entry| entry.keys.iter().copied()).collect();
-        indices.into_iter().filter_map(|index| self.keys.get(usize::from(index))).any(|key| envelope.is_signed_by(key))
+        indices.into_iter().any(|index| self.has_signed(index, envelope))
+    }
+
+    /// Whether the key at `index` of the bundle has signed `envelope`; no for a key of an unknown algorithm.
+    #[must_use]
+    pub fn has_signed(&self, index: u16, envelope: &Envelope<'_>) -> bool {
+        self.keys.get(usize::from(index)).is_some_and(|key| key.as_ref().is_some_and(|key| envelope.is_signed_by_key(key)))
+    }
+
+    /// Whether the bundle has run out at `time_ms`, Unix time in milliseconds. It still leads to its successor, and to nothing else.
+    #[must_use]
+    pub fn is_expired(&self, time_ms: u64) -> bool {
+        self.bundle.expires_ms <= time_ms
+    }
+
+    /// SHA-256 of the bundle's body, by which its successor names it; of bundle 1 it is the root hash that nodes pin.
+    #[must_use]
+    pub fn hash(&self) -> [u8; 32] {
+        self.hash
     }
 
     /// The bundle.
@@ -266,11 +333,12 @@ mod tests {
     fn bundle(version: u32, persons: &[(u8, &str)], threshold: u8) -> TrustBundle {
         let keys = persons
             .iter()
-            .map(|(seed, person)| TrustKey { public_key: key(*seed).verifying_key().to_bytes(), person: (*person).into() })
+            .map(|(seed, person)| TrustKey { public_key: key(*seed).verifying_key().to_bytes().into(), person: (*person).into() })
             .collect();
         let all = (0..u16::try_from(persons.len()).unwrap()).collect();
         TrustBundle {
             version,
+            previous: [0; 32],
             expires_ms: u64::MAX,
             epoch: 0,
             minimum_agent_version: [0; 3],
@@ -299,12 +367,13 @@ mod tests {
     #[test]
     fn a_successor_needs_the_roots_of_both() {
         let trust = pin(&bundle(1, &[(1, "a")], 1), &[1]).unwrap();
-        let next = encode(&bundle(2, &[(2, "b")], 1));
+        let follows = |version| TrustBundle { previous: trust.hash(), ..bundle(version, &[(2, "b")], 1) };
+        let next = encode(&follows(2));
         assert!(trust.successor(&seal(Domain::Trust, &next, &[&key(1), &key(2)])).is_ok());
         for keys in [vec![key(1)], vec![key(2)], vec![]] {
             assert!(trust.successor(&seal(Domain::Trust, &next, &keys.iter().collect::<Vec<_>>())).is_err());
         }
-        let skipped = encode(&bundle(3, &[(2, "b")], 1));
+        let skipped = encode(&follows(3));
         let error = trust.successor(&seal(Domain::Trust, &skipped, &[&key(1), &key(2)])).unwrap_err();
         assert_eq!(error, TrustError::Version { expected: 2, found: 3 });
     }
@@ -315,7 +384,7 @@ mod tests {
         let sealed = seal(Domain::Trust, &body, &[&key(1)]);
         assert_eq!(Trust::from_pinned(&[0; 32], [sealed.as_slice()]).unwrap_err(), TrustError::AnotherRoot);
         let mut weak = bundle(1, &[(1, "a"), (2, "b")], 1);
-        weak.keys[1].public_key = [0; 32];
+        weak.keys[1].public_key = [0; 32].into();
         assert_eq!(pin(&weak, &[1]).unwrap_err(), TrustError::WeakKey);
     }
 }

@@ -105,10 +105,11 @@ pub(crate) struct Done {
 
 fn trust_bundle() -> Vec<u8> {
     let key = |seed: u8| ed25519_dalek::SigningKey::from_bytes(&[seed; 32]);
-    let keys = (1..=4).map(|seed| TrustKey { public_key: key(seed).verifying_key().to_bytes(), person: format!("person {seed}") });
+    let keys = (1..=4).map(|seed| TrustKey { public_key: key(seed).verifying_key().to_bytes().into(), person: format!("person {seed}") });
     let role = |role, key| RoleEntry { role, threshold: 1, keys: vec![key] };
     let bundle = TrustBundle {
         version: 1,
+        previous: [0; 32],
         expires_ms: u64::MAX,
         epoch: 0,
         minimum_agent_version: [0; 3],

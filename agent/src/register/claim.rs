@@ -85,9 +85,10 @@ mod tests {
 
     /// The bundle of a fleet whose root is key 1 and whose bridge is key 2.
     fn bundle(expires_ms: u64) -> (Vec<u8>, [u8; 32]) {
-        let named = |seed: u8, person: &str| TrustKey { public_key: key(seed).verifying_key().to_bytes(), person: person.into() };
+        let named = |seed: u8, person: &str| TrustKey { public_key: key(seed).verifying_key().to_bytes().into(), person: person.into() };
         let body = encode(&TrustBundle {
             version: 1,
+            previous: [0; 32],
             expires_ms,
             epoch: 0,
             minimum_agent_version: [0; 3],

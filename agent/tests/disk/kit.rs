@@ -41,10 +41,11 @@ pub(crate) fn key(seed: u8) -> SigningKey {
 }
 
 fn bundle() -> Vec<u8> {
-    let keys = (1..=4).map(|seed| TrustKey { public_key: key(seed).verifying_key().to_bytes(), person: format!("{seed}") }).collect();
+    let keys =
+        (1..=4).map(|seed| TrustKey { public_key: key(seed).verifying_key().to_bytes().into(), person: format!("{seed}") }).collect();
     let role = |role, index| RoleEntry { role, threshold: 1, keys: vec![index] };
     let roles = vec![role(Role::Root, 0), role(Role::Operator(Class::Command), 1), role(Role::Bridge, 2), role(Role::Freshness, 3)];
-    encode(&TrustBundle { version: 1, expires_ms: u64::MAX, epoch: 0, minimum_agent_version: [0; 3], keys, roles })
+    encode(&TrustBundle { version: 1, previous: [0; 32], expires_ms: u64::MAX, epoch: 0, minimum_agent_version: [0; 3], keys, roles })
 }
 
 fn root_hash() -> [u8; 32] {

@@ -72,9 +72,10 @@ fn key_pair(key: &SigningKey) -> KeyPair {
 }
 
 fn bundle() -> (Vec<u8>, [u8; 32]) {
-    let named = |seed, person: &str| TrustKey { public_key: key(seed).verifying_key().to_bytes(), person: person.into() };
+    let named = |seed, person: &str| TrustKey { public_key: key(seed).verifying_key().to_bytes().into(), person: person.into() };
     let body = encode(&TrustBundle {
         version: 1,
+        previous: [0; 32],
         expires_ms: u64::MAX,
         epoch: 0,
         minimum_agent_version: [0; 3],

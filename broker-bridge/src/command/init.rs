@@ -217,13 +217,14 @@ fn make_trust(home: &Home, now_ms: u64) -> Result<(), InitError> {
         signing_keys.push(SigningKey::from_bytes(&seed));
     }
     let keys = signing_keys.iter().zip(persons);
-    let keys = keys.map(|(key, person)| TrustKey { public_key: key.verifying_key().to_bytes(), person: person.to_owned() }).collect();
+    let keys =
+        keys.map(|(key, person)| TrustKey { public_key: key.verifying_key().to_bytes().into(), person: person.to_owned() }).collect();
     let one = |role, key| RoleEntry { role, threshold: 1, keys: vec![key] };
     let mut roles = vec![one(Role::Root, 0), one(Role::Release, 0), one(Role::Freshness, 3), one(Role::Bridge, 2)];
     let classes = [Class::Inventory, Class::Command, Class::Patch, Class::Package, Class::Session, Class::SelfUpdate];
     roles.extend(classes.map(|class| one(Role::Operator(class), 1)));
     let expires_ms = now_ms.saturating_add(u64::from(VALIDITY_DAYS) * DAY_MS);
-    let bundle = TrustBundle { version: 1, expires_ms, epoch: 0, minimum_agent_version: [0; 3], keys, roles };
+    let bundle = TrustBundle { version: 1, previous: [0; 32], expires_ms, epoch: 0, minimum_agent_version: [0; 3], keys, roles };
     let root: Vec<&SigningKey> = signing_keys.iter().take(1).collect();
     public(&home.bundle(1), &seal(Domain::Trust, &encode(&bundle), &root))
 }

@@ -6,10 +6,12 @@ mod commands;
 mod completion;
 mod documents;
 mod groups;
+mod keys;
 mod man;
 mod nodes;
 mod run;
 mod tags;
+pub(crate) mod trust;
 mod wait;
 
 use clap::Subcommand;
@@ -30,6 +32,8 @@ pub(crate) enum Command {
     Documents(documents::DocumentsArguments),
     Groups(groups::GroupsArguments),
     Tags(tags::TagsArguments),
+    Keys(keys::KeyCommandArguments),
+    Trust(trust::TrustArguments),
     Completion(completion::CompletionArguments),
     Man(man::ManArguments),
 }
@@ -52,6 +56,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<u8, CliError> {
         Command::Documents(command) => documents::run(open, output, &command),
         Command::Groups(command) => groups::run(&open()?, output, &command),
         Command::Tags(command) => tags::run(&open()?, output, &command),
+        Command::Keys(command) => keys::run(output, &command),
+        Command::Trust(command) => trust::run(output, &command),
         Command::Completion(command) => completion::run(output, &command),
         Command::Man(command) => man::run(output, &command),
     }

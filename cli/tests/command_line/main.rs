@@ -3,11 +3,17 @@
 
 mod bridge;
 mod coverage;
+#[cfg(test)]
+mod desk;
+#[cfg(test)]
+mod keys;
 mod lint;
 mod nouns;
 mod passing;
 #[cfg(test)]
 mod shells;
+#[cfg(test)]
+mod trust;
 mod wait;
 
 use std::fs::OpenOptions;

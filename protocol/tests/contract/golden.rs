@@ -13,6 +13,7 @@ use flotilla_protocol::envelope::{Domain, Envelope, seal};
 use flotilla_protocol::hello::{HelloBody, WelcomeBody};
 use flotilla_protocol::order::{CancelBody, OrderBody};
 use flotilla_protocol::report::{OutputBody, OutputReceiptBody, ReceiptBody, ReportBody};
+use flotilla_protocol::signature::SshHash;
 use flotilla_protocol::target::{is_proven, leaf};
 use flotilla_protocol::trust::{Role, Trust, TrustBundle};
 use flotilla_protocol::version::VERSION;
@@ -61,12 +62,27 @@ fn messages() -> Vec<Message> {
         signed::<OutputReceiptBody>("command/output-receipt", Domain::OutputReceipt, messages::output_receipt(), messages::bridge()),
         signed::<ReceiptBody>("report/receipt", Domain::Receipt, messages::receipt(), messages::bridge()),
         Message { name: "command/delivery", bytes: encode(&messages::delivery()), read: Box::new(read_delivery) },
+        bundle_after("trust/by-ssh-and-security-key", SshHash::Sha512),
+        bundle_after("trust/by-ssh-key-with-sha256", SshHash::Sha256),
         Message { name: "enrolment/activation", bytes: messages::activation().to_text().into_bytes(), read: Box::new(read_activation) },
     ];
     for (sequence, (name, payload)) in (1..).zip(messages::payloads()) {
         all.push(signed::<ReportBody>(name, Domain::Report, messages::report(sequence, &payload), messages::identity()));
     }
     all
+}
+
+/// A bundle 2 that keys of every algorithm have signed.
+fn bundle_after(name: &'static str, hash: SshHash) -> Message {
+    let first = seal(Domain::Trust, &encode(&messages::bundle()), &[&messages::root()]);
+    let read = move |bytes: &[u8]| {
+        let trust = Trust::from_pinned(&messages::root_hash(), [first.as_slice(), bytes]).unwrap();
+        assert_eq!(*trust.bundle(), messages::next_bundle(), "{name}");
+        let envelope = Envelope::parse(bytes, Domain::Trust).unwrap();
+        let signed: Vec<u16> = (0..7).filter(|index| trust.has_signed(*index, &envelope)).collect();
+        assert_eq!(signed, [0, 4, 5], "{name}");
+    };
+    Message { name, bytes: messages::next_envelope(hash), read: Box::new(read) }
 }
 
 fn read_delivery(bytes: &[u8]) {

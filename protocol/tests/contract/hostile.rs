@@ -6,7 +6,7 @@
 
 use crate::fixture::{files_below, hex, read_or_write, root, unhex};
 use crate::messages;
-use ed25519_dalek::SigningKey;
+use ed25519_dalek::{Signer as _, SigningKey};
 use flotilla_protocol::capability::OrderPayload;
 use flotilla_protocol::capability::command::CommandOrder;
 use flotilla_protocol::delivery::Delivery;
@@ -18,9 +18,11 @@ use flotilla_protocol::hello::{HelloBody, WelcomeBody};
 use flotilla_protocol::id::FleetId;
 use flotilla_protocol::order::{CancelBody, OrderBody};
 use flotilla_protocol::report::ReportBody;
+use flotilla_protocol::sha256;
+use flotilla_protocol::signature::{SshHash, security_key_message, security_key_signature, ssh_frame, ssh_signature};
 use flotilla_protocol::target::{is_proven, leaf};
 use flotilla_protocol::topic::Topic;
-use flotilla_protocol::trust::{Role, Trust};
+use flotilla_protocol::trust::{Role, Trust, TrustBundle, TrustError};
 use flotilla_protocol::wire::{Check, Payload, decode, encode};
 use serde::de::DeserializeOwned;
 
@@ -64,6 +66,82 @@ fn order(bytes: &[u8]) -> Result<(), Verdict> {
     if proven { Ok(()) } else { Err("Target".into()) }
 }
 
+/// A bundle 2 after the fleet's first.
+fn successor(bytes: &[u8]) -> Result<Trust, TrustError> {
+    let first = seal(Domain::Trust, &encode(&messages::bundle()), &[&messages::root()]);
+    Trust::from_pinned(&messages::root_hash(), [first.as_slice(), bytes])
+}
+
+/// The bundle 2 with the old root's signature, and one more, which should have been an SSH key's or a security key's; another key would
+/// have to sign before the threshold is reached.
+fn next_with(algorithm: u8, key: u8, signature: impl FnOnce(&[u8]) -> Vec<u8>) -> Vec<u8> {
+    let sealed = seal(Domain::Trust, &encode(&messages::next_bundle()), &[&messages::root()]);
+    let covered = Envelope::parse(&sealed, Domain::Trust).expect("sealed above").covered();
+    messages::with_signature(&sealed, Domain::Trust, algorithm, &messages::key(key), &signature(&covered))
+}
+
+/// The order of the group of ed25519, little endian: S + L is the same number modulo L.
+const GROUP_ORDER: [u8; 32] = [
+    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0x10,
+];
+
+/// The same signature with S + L for S: the equation still holds, the form is another.
+fn malleated(mut signature: [u8; 64]) -> [u8; 64] {
+    let mut carry = 0;
+    for (byte, addend) in signature[32..].iter_mut().zip(GROUP_ORDER) {
+        let sum = u16::from(*byte) + u16::from(addend) + carry;
+        [*byte, _] = sum.to_le_bytes();
+        carry = sum >> 8;
+    }
+    signature
+}
+
+/// Signatures of bundle 2 that must not count: name and envelope.
+fn wrong_signatures() -> Vec<(&'static str, Vec<u8>)> {
+    let ssh = |message: &[u8]| messages::key(11).sign(message).to_bytes();
+    let frame = |covered: &[u8]| ssh_frame(SshHash::Sha512, covered);
+    let good = move |covered: &[u8]| ssh_signature(SshHash::Sha512, &ssh(&frame(covered)));
+    let touched = |covered: &[u8], flags| {
+        let message = security_key_message(&sha256(&[b"ssh:flotilla"]), flags, [0; 4], &frame(covered));
+        security_key_signature(SshHash::Sha512, flags, [0; 4], &messages::key(12).sign(&message).to_bytes())
+    };
+    let in_namespace_git = |covered: &[u8]| {
+        let frame = frame(covered);
+        [&b"SSHSIG"[..], &[0, 0, 0, 3], b"git", &frame[6 + 4 + 8..]].concat()
+    };
+    vec![
+        ("signature/ssh-namespace-of-git", next_with(2, 11, |covered| ssh_signature(SshHash::Sha512, &ssh(&in_namespace_git(covered))))),
+        ("signature/ssh-other-hash-than-said", next_with(2, 11, |covered| ssh_signature(SshHash::Sha256, &ssh(&frame(covered))))),
+        ("signature/ssh-unknown-hash", next_with(2, 11, |covered| changed(good(covered), |bytes| bytes[0] = 3))),
+        ("signature/ssh-trailing-byte", next_with(2, 11, |covered| changed(good(covered), |bytes| bytes.push(0)))),
+        ("signature/ssh-cut", next_with(2, 11, |covered| changed(good(covered), |bytes| bytes.truncate(64)))),
+        ("signature/ssh-empty", next_with(2, 11, |_| Vec::new())),
+        ("signature/ssh-malleable", { next_with(2, 11, |covered| ssh_signature(SshHash::Sha512, &malleated(ssh(&frame(covered))))) }),
+        ("signature/ssh-of-another-body", next_with(2, 11, |_| good(b"another"))),
+        ("signature/ssh-by-another-key", next_with(2, 12, good)),
+        ("signature/ssh-as-a-security-key", next_with(3, 11, good)),
+        ("signature/ssh-as-plain", next_with(1, 11, |covered| ssh(&frame(covered)).to_vec())),
+        ("signature/plain-by-an-ssh-key", next_with(1, 11, |covered| ssh(covered).to_vec())),
+        ("signature/plain-as-ssh", next_with(2, 11, |covered| ssh_signature(SshHash::Sha512, &ssh(covered)))),
+        ("signature/security-key-not-touched", next_with(3, 12, |covered| touched(covered, 0))),
+        ("signature/security-key-verified-and-not-touched", next_with(3, 12, |covered| touched(covered, 4))),
+        ("signature/security-key-with-extensions", next_with(3, 12, |covered| touched(covered, 0x81))),
+        ("signature/security-key-reserved-flag", next_with(3, 12, |covered| touched(covered, 3))),
+        ("signature/security-key-flag-added", next_with(3, 12, |covered| changed(touched(covered, 1), |bytes| bytes[1] = 5))),
+        ("signature/security-key-counter-changed", next_with(3, 12, |covered| changed(touched(covered, 1), |bytes| bytes[5] = 1))),
+        ("signature/security-key-trailing-byte", next_with(3, 12, |covered| changed(touched(covered, 1), |bytes| bytes.push(0)))),
+        ("signature/security-key-as-ssh", next_with(2, 12, |covered| touched(covered, 1))),
+        ("signature/security-key-of-a-web-site", {
+            next_with(3, 12, |covered| {
+                let message = security_key_message(&sha256(&[b"https://example.org"]), 1, [0; 4], &frame(covered));
+                security_key_signature(SshHash::Sha512, 1, [0; 4], &messages::key(12).sign(&message).to_bytes())
+            })
+        }),
+        ("signature/of-an-algorithm-of-the-future", next_with(200, 11, good)),
+    ]
+}
+
 fn read(reader: &str, bytes: &[u8]) -> Verdict {
     let text = || std::str::from_utf8(bytes).unwrap_or_default();
     match reader {
@@ -74,6 +152,7 @@ fn read(reader: &str, bytes: &[u8]) -> Verdict {
         "report" => body::<ReportBody>(bytes, Domain::Report),
         "claim" => body::<ClaimBody>(bytes, Domain::Claim),
         "trust" => Trust::from_pinned(&messages::root_hash(), [bytes]).map_or_else(reason, |_| "accepted".into()),
+        "successor" => successor(bytes).map_or_else(reason, |_| "accepted".into()),
         "topic" => text().parse::<Topic>().map_or_else(reason, |_| "accepted".into()),
         "activation" => Activation::parse(text()).map_or_else(reason, |_| "accepted".into()),
         other => panic!("there is no reader {other}"),
@@ -254,6 +333,11 @@ fn cases() -> Vec<(&'static str, &'static str, &'static str, Vec<u8>)> {
             seal(Domain::Trust, &encode(&messages::bundle()), &[&messages::operator()])
         }),
         ("trust/cut", "trust", "Envelope(Malformed)", changed(bundle(), |bytes| bytes.truncate(40))),
+        ("trust/a-successor-of-another-history", "successor", "AnotherPredecessor", {
+            let next = TrustBundle { previous: [7; 32], ..messages::next_bundle() };
+            let sealed = seal(Domain::Trust, &encode(&next), &[&messages::root()]);
+            messages::with_ssh_signature(&sealed, Domain::Trust, &messages::key(11), SshHash::Sha512)
+        }),
         ("claim/a-hello-as-a-claim", "claim", "Domain(5)", hello_with(|_| ())),
         ("topic/wrong-shard", "topic", "InvalidTopic", topic("fl/1/0123456789abcdef/00/mi-66687aadf862bd776/d/order")),
         ("topic/path-as-a-node", "topic", "InvalidTopic", topic("fl/1/0123456789abcdef/ae/../../etc/passwd")),
@@ -265,13 +349,19 @@ fn cases() -> Vec<(&'static str, &'static str, &'static str, Vec<u8>)> {
     ]
 }
 
+/// All cases: those above, and the signatures that do not count.
+fn all_cases() -> Vec<(&'static str, &'static str, &'static str, Vec<u8>)> {
+    let signatures = wrong_signatures().into_iter().map(|(name, bytes)| (name, "successor", "Threshold(Root)", bytes));
+    cases().into_iter().chain(signatures).collect()
+}
+
 fn file(reader: &str, expected: &str, bytes: &[u8]) -> String {
     format!("reader: {reader}\nrefused: {expected}\n\n{}", hex(bytes))
 }
 
 #[test]
 fn every_case_has_its_file() {
-    for (name, reader, expected, bytes) in cases() {
+    for (name, reader, expected, bytes) in all_cases() {
         let written = read_or_write(&root().join(format!("hostile/{name}.txt")), &file(reader, expected, &bytes));
         assert_eq!(written, file(reader, expected, &bytes), "{name}");
     }
@@ -281,7 +371,7 @@ fn every_case_has_its_file() {
 fn every_hostile_message_is_refused_with_its_reason() {
     let folder = root().join("hostile");
     let files = files_below(&folder);
-    assert!(files.len() >= cases().len(), "{} files", files.len());
+    assert!(files.len() >= all_cases().len(), "{} files", files.len());
     for name in files {
         let text = std::fs::read_to_string(folder.join(&name)).unwrap();
         let (head, bytes) = text.split_once("\n\n").expect("head, empty line, bytes");
@@ -295,4 +385,10 @@ fn every_hostile_message_is_refused_with_its_reason() {
 #[test]
 fn the_message_without_a_fault_passes() {
     assert_eq!(order(&encode(&messages::delivery())), Ok(()));
+    let ssh = next_with(2, 11, |covered| {
+        ssh_signature(SshHash::Sha512, &messages::key(11).sign(&ssh_frame(SshHash::Sha512, covered)).to_bytes())
+    });
+    assert!(successor(&ssh).is_ok());
+    let sealed = seal(Domain::Trust, &encode(&messages::next_bundle()), &[&messages::root()]);
+    assert!(successor(&messages::with_security_key(&sealed, Domain::Trust, &messages::key(12), 5)).is_ok());
 }

@@ -6,3 +6,4 @@ mod golden;
 mod hostile;
 mod messages;
 mod properties;
+mod trust_attacks;

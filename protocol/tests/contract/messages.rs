@@ -12,11 +12,14 @@ use flotilla_protocol::document::{
     Action, Control, OnFailure, Plan, Precondition, Refuse, RunShellScript, Segment, Step, Template, Test, Value,
 };
 use flotilla_protocol::enrolment::{ClaimBody, ClaimRefusal, ClaimReplyBody, ClaimRequest, Enrolled, claim_mac, tls_proof_bytes};
-use flotilla_protocol::envelope::{Domain, seal};
+use flotilla_protocol::envelope::{Domain, Envelope, SignatureEntry, seal};
 use flotilla_protocol::hello::{Facts, Held, HelloBody, WelcomeBody};
-use flotilla_protocol::id::{ActivationId, BootId, FleetId, NodeId, OrderId};
+use flotilla_protocol::id::{ActivationId, BootId, FleetId, KeyId, NodeId, OrderId};
 use flotilla_protocol::order::{CancelBody, OnCrash, OrderBody, Targets};
 use flotilla_protocol::report::{Gap, LossCause, MemoryLost, OutputBody, OutputReceiptBody, OutputStream, ReceiptBody, ReportBody, Stream};
+use flotilla_protocol::signature::{
+    ALGORITHM_SK_ED25519, ALGORITHM_SSH_ED25519, PublicKey, SshHash, security_key_message, security_key_signature, ssh_frame, ssh_signature,
+};
 use flotilla_protocol::status::{Admission, Outcome, RejectReason, StepStatus};
 use flotilla_protocol::target::{TargetTree, leaf};
 use flotilla_protocol::trust::{Class, Role, RoleEntry, TrustBundle, TrustKey};
@@ -61,10 +64,59 @@ pub(crate) fn boot() -> BootId {
 
 pub(crate) fn bundle() -> TrustBundle {
     let persons = [("root", root()), ("operator", operator()), ("bridge", bridge()), ("freshness", freshness())];
-    let keys = persons.iter().map(|(person, key)| TrustKey { public_key: key.verifying_key().to_bytes(), person: (*person).into() });
+    let keys = persons.iter().map(|(person, key)| TrustKey { public_key: key.verifying_key().to_bytes().into(), person: (*person).into() });
     let one = |role, key| RoleEntry { role, threshold: 1, keys: vec![key] };
     let roles = vec![one(Role::Root, 0), one(Role::Operator(Class::Command), 1), one(Role::Bridge, 2), one(Role::Freshness, 3)];
-    TrustBundle { version: 1, expires_ms: NOW_MS + 1_000_000, epoch: 0, minimum_agent_version: [0, 1, 0], keys: keys.collect(), roles }
+    TrustBundle {
+        version: 1,
+        previous: [0; 32],
+        expires_ms: NOW_MS + 1_000_000,
+        epoch: 0,
+        minimum_agent_version: [0, 1, 0],
+        keys: keys.collect(),
+        roles,
+    }
+}
+
+/// The bundle after [`bundle`]: its root is two of three people, each with a key of another algorithm, and a key of the future.
+pub(crate) fn next_bundle() -> TrustBundle {
+    let raw = |seed| key(seed).verifying_key().to_bytes();
+    let mut next = TrustBundle { version: 2, previous: root_hash(), epoch: 1, ..bundle() };
+    let security_key = PublicKey::SecurityKey { key: raw(12), application: "ssh:flotilla".into() };
+    let unknown = PublicKey::Unknown { algorithm: 200, bytes: vec![1, 2, 3] };
+    for (person, public_key) in [("ann", PublicKey::Ssh(raw(11))), ("bob", security_key), ("cleo", unknown)] {
+        next.keys.push(TrustKey { public_key, person: person.into() });
+    }
+    next.roles[0] = RoleEntry { role: Role::Root, threshold: 2, keys: vec![0, 4, 5, 6] };
+    next
+}
+
+/// An envelope with the signature of an SSH key, as `ssh-keygen -Y sign` makes it.
+pub(crate) fn with_ssh_signature(envelope: &[u8], domain: Domain, key: &SigningKey, hash: SshHash) -> Vec<u8> {
+    let parsed = Envelope::parse(envelope, domain).unwrap();
+    let signature = ssh_signature(hash, &key.sign(&ssh_frame(hash, &parsed.covered())).to_bytes());
+    with_signature(envelope, domain, ALGORITHM_SSH_ED25519, key, &signature)
+}
+
+/// An envelope with the signature of a security key, which sets `flags`.
+pub(crate) fn with_security_key(envelope: &[u8], domain: Domain, key: &SigningKey, flags: u8) -> Vec<u8> {
+    let parsed = Envelope::parse(envelope, domain).unwrap();
+    let (hash, counter) = (SshHash::Sha512, 9_u32.to_be_bytes());
+    let message = security_key_message(&sha256(&[b"ssh:flotilla"]), flags, counter, &ssh_frame(hash, &parsed.covered()));
+    let signature = security_key_signature(hash, flags, counter, &key.sign(&message).to_bytes());
+    with_signature(envelope, domain, ALGORITHM_SK_ED25519, key, &signature)
+}
+
+/// An envelope with a signature that says whatever it says.
+pub(crate) fn with_signature(envelope: &[u8], domain: Domain, algorithm: u8, key: &SigningKey, bytes: &[u8]) -> Vec<u8> {
+    let entry = SignatureEntry { algorithm, key: KeyId::of_key(key.verifying_key().as_bytes()), bytes };
+    Envelope::parse(envelope, domain).unwrap().with_signature(entry).unwrap()
+}
+
+/// [`next_bundle`] signed by the old root, by Ann's SSH key and by Bob's security key.
+pub(crate) fn next_envelope(hash: SshHash) -> Vec<u8> {
+    let sealed = seal(Domain::Trust, &encode(&next_bundle()), &[&root()]);
+    with_security_key(&with_ssh_signature(&sealed, Domain::Trust, &key(11), hash), Domain::Trust, &key(12), 1)
 }
 
 pub(crate) fn root_hash() -> [u8; 32] {

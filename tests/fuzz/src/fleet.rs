@@ -41,10 +41,18 @@ pub(crate) fn signer(domain: Domain) -> SigningKey {
 }
 
 fn bundle() -> Vec<u8> {
-    let keys = (1..=4).map(|seed| TrustKey { public_key: key(seed).verifying_key().to_bytes(), person: format!("person {seed}") });
+    let keys = (1..=4).map(|seed| TrustKey { public_key: key(seed).verifying_key().to_bytes().into(), person: format!("person {seed}") });
     let one = |role, key| RoleEntry { role, threshold: 1, keys: vec![key] };
     let roles = vec![one(Role::Root, 0), one(Role::Operator(Class::Command), 1), one(Role::Bridge, 2), one(Role::Freshness, 3)];
-    let bundle = TrustBundle { version: 1, expires_ms: u64::MAX, epoch: 0, minimum_agent_version: [0; 3], keys: keys.collect(), roles };
+    let bundle = TrustBundle {
+        version: 1,
+        previous: [0; 32],
+        expires_ms: u64::MAX,
+        epoch: 0,
+        minimum_agent_version: [0; 3],
+        keys: keys.collect(),
+        roles,
+    };
     encode(&bundle)
 }
 

@@ -6,6 +6,7 @@ use flotilla_protocol::enrolment::Activation;
 use flotilla_protocol::envelope::{Domain, Envelope, seal};
 use flotilla_protocol::id::{NodeId, OrderId};
 use flotilla_protocol::order::OrderBody;
+use flotilla_protocol::signature::PublicKey;
 use flotilla_protocol::target::is_proven;
 use flotilla_protocol::topic::Topic;
 use flotilla_protocol::wire::{decode, encode};
@@ -19,6 +20,20 @@ pub(crate) fn envelope(bytes: &[u8]) {
         let mentions = envelope.signatures().iter().any(|entry| entry.key == flotilla_protocol::id::KeyId::of_key(&signer.to_bytes()));
         // A check of a signature costs far more than all else; only one that names the key is made.
         assert!(!mentions || !envelope.is_signed_by(&signer), "bytes of a fuzzer are signed by the fleet");
+        signatures(&envelope);
+    }
+}
+
+/// The signatures of an envelope by the algorithms that have a form of their own, whichever key they name.
+fn signatures(envelope: &Envelope<'_>) {
+    let key = fleet::root().verifying_key().to_bytes();
+    let keys = [PublicKey::Ssh(key), PublicKey::SecurityKey { key, application: "ssh:".into() }];
+    let verifiers: Vec<_> = keys.iter().filter_map(|key| key.verifier().ok().flatten()).collect();
+    assert_eq!(verifiers.len(), keys.len(), "a key of ours is refused");
+    for entry in envelope.signatures() {
+        for verifier in verifiers.iter().filter(|verifier| verifier.algorithm() == entry.algorithm) {
+            assert!(!verifier.verifies(&envelope.covered(), entry.bytes), "bytes of a fuzzer are signed by the fleet");
+        }
     }
 }
 

@@ -38,10 +38,12 @@ fn key(seed: u8) -> SigningKey {
 impl Default for Identity {
     fn default() -> Self {
         let [node_key, root, bridge, operator] = [100, 1, 2, 3].map(key);
-        let named = |key: &SigningKey, person: &str| TrustKey { public_key: key.verifying_key().to_bytes(), person: person.to_owned() };
+        let named =
+            |key: &SigningKey, person: &str| TrustKey { public_key: key.verifying_key().to_bytes().into(), person: person.to_owned() };
         let role = |role, index| RoleEntry { role, threshold: 1, keys: vec![index] };
         let body = encode(&TrustBundle {
             version: 1,
+            previous: [0; 32],
             expires_ms: u64::MAX,
             epoch: 0,
             minimum_agent_version: [0; 3],

@@ -41,10 +41,11 @@ pub(crate) fn node() -> NodeId {
 }
 
 pub(crate) fn trust(expires_ms: u64) -> Trust {
-    let keys = (1..=PATCHER).map(|seed| TrustKey { public_key: key(seed).verifying_key().to_bytes(), person: format!("{seed}") }).collect();
+    let keys =
+        (1..=PATCHER).map(|seed| TrustKey { public_key: key(seed).verifying_key().to_bytes().into(), person: format!("{seed}") }).collect();
     let roles = [Role::Root, Role::Operator(Class::Command), Role::Bridge, Role::Freshness, Role::Operator(Class::Patch)];
     let roles = (0..).zip(roles).map(|(index, role)| RoleEntry { role, threshold: 1, keys: vec![index] }).collect();
-    let bundle = TrustBundle { version: 1, expires_ms, epoch: 5, minimum_agent_version: [0, 1, 0], keys, roles };
+    let bundle = TrustBundle { version: 1, previous: [0; 32], expires_ms, epoch: 5, minimum_agent_version: [0, 1, 0], keys, roles };
     let body = encode(&bundle);
     Trust::from_pinned(&flotilla_protocol::sha256(&[&body]), [seal(Domain::Trust, &body, &[&key(1)]).as_slice()]).unwrap()
 }

@@ -126,10 +126,11 @@ fn delivery(number: u8) -> Vec<u8> {
 }
 
 fn make_trust() -> Trust {
-    let keys = (1..=4).map(|seed| TrustKey { public_key: key(seed).verifying_key().to_bytes(), person: format!("{seed}") }).collect();
+    let keys =
+        (1..=4).map(|seed| TrustKey { public_key: key(seed).verifying_key().to_bytes().into(), person: format!("{seed}") }).collect();
     let role = |role, index| RoleEntry { role, threshold: 1, keys: vec![index] };
     let roles = vec![role(Role::Root, 0), role(Role::Operator(Class::Command), 1), role(Role::Bridge, 2), role(Role::Freshness, 3)];
-    let bundle = TrustBundle { version: 1, expires_ms: u64::MAX, epoch: 0, minimum_agent_version: [0; 3], keys, roles };
+    let bundle = TrustBundle { version: 1, previous: [0; 32], expires_ms: u64::MAX, epoch: 0, minimum_agent_version: [0; 3], keys, roles };
     let body = encode(&bundle);
     Trust::from_pinned(&flotilla_protocol::sha256(&[&body]), [seal(Domain::Trust, &body, &[&key(1)]).as_slice()]).unwrap()
 }

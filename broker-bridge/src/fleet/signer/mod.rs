@@ -220,10 +220,12 @@ pub(crate) mod tests {
 
     /// Writes a home with keys and a first bundle, as `init` does: root 1, operator 2, bridge 3, freshness 4.
     pub(crate) fn write_home(home: &Path) {
-        let keys = (1..=4).map(|seed| TrustKey { public_key: key(seed).verifying_key().to_bytes(), person: format!("person {seed}") });
+        let keys =
+            (1..=4).map(|seed| TrustKey { public_key: key(seed).verifying_key().to_bytes().into(), person: format!("person {seed}") });
         let role = |role, key| RoleEntry { role, threshold: 1, keys: vec![key] };
         let bundle = TrustBundle {
             version: 1,
+            previous: [0; 32],
             expires_ms: u64::MAX,
             epoch: 0,
             minimum_agent_version: [0; 3],
