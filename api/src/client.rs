@@ -18,7 +18,7 @@ use ureq::tls::{PemItem, RootCerts, TlsConfig};
 
 use crate::error::ErrorBody;
 use crate::groups::{self, RestOperation};
-use crate::operation::{CONTENT_TYPE, Operation, SIGNING_SERVICE, TARGET_HEADER, target_header_value};
+use crate::operation::{CONTENT_TYPE, Operation, SIGNING_SERVICE, TARGET_HEADER};
 
 pub use repeat::{RepeatError, Repeatable};
 pub use settings::{ClientSettings, DEFAULT_REGION, SecretAccessKey, SettingsError};
@@ -241,7 +241,7 @@ enum Failure {
 /// The body and the target of a call to the root.
 fn json_post<Request: Operation>(request: &Request) -> Result<(Vec<u8>, String), CallError> {
     let body = serde_json::to_vec(request).map_err(|error| unsendable::<Request>(error.to_string()))?;
-    Ok((body, target_header_value(Request::NAME)))
+    Ok((body, format!("{}.{}", Request::TARGET_PREFIX, Request::NAME)))
 }
 
 fn unsendable<Request: Operation>(reason: String) -> CallError {

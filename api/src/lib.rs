@@ -15,6 +15,7 @@
 #![deny(missing_docs)]
 
 pub mod activations;
+pub mod audit;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod commands;

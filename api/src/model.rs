@@ -4,6 +4,7 @@
 //! patterns text must match and between which numbers one lies. The bridge checks every request against it before anything else sees
 //! the request. The tables are written by `generate/constraints.py`; where this bridge takes more than AWS, the script says so.
 
+mod flotilla;
 #[rustfmt::skip]
 mod groups;
 #[rustfmt::skip]
@@ -71,6 +72,12 @@ pub fn of_groups(operation: &str) -> Option<&'static Shape> {
     find(groups::REQUESTS, operation)
 }
 
+/// What a request of one of Flotilla's own operations may hold.
+#[must_use]
+pub fn of_flotilla(operation: &str) -> Option<&'static Shape> {
+    find(flotilla::REQUESTS, operation)
+}
+
 fn find(table: &[(&str, &'static Shape)], operation: &str) -> Option<&'static Shape> {
     let index = table.binary_search_by(|(name, _)| (*name).cmp(operation)).ok()?;
     table.get(index).map(|(_, shape)| *shape)
@@ -135,6 +142,7 @@ mod tests {
         let listed: Vec<&str> = operations::all().iter().map(|listed| listed.name).collect();
         assert_eq!(names, listed, "run generate/constraints.py and generate/operations.py with the same botocore");
         assert!(groups::REQUESTS.is_sorted_by(|left, right| left.0 < right.0));
+        assert!(flotilla::REQUESTS.is_sorted_by(|left, right| left.0 < right.0));
         assert!(of_ssm("CreateGroup").is_none() && of_groups("CreateGroup").is_some());
     }
 

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 /// The header that names the operation.
 pub const TARGET_HEADER: &str = "X-Amz-Target";
-/// What stands before the operation's name in [`TARGET_HEADER`], with a dot between.
+/// What stands before the operation's name in [`TARGET_HEADER`], with a dot between; Flotilla's own operations have another one.
 pub const TARGET_PREFIX: &str = "AmazonSSM";
 /// The content type of requests and answers.
 pub const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
@@ -16,6 +16,8 @@ pub const SIGNING_SERVICE: &str = "ssm";
 pub trait Operation: Serialize + DeserializeOwned {
     /// The operation's name in the model, for example `SendCommand`.
     const NAME: &'static str;
+    /// What stands before the name in [`TARGET_HEADER`].
+    const TARGET_PREFIX: &'static str = TARGET_PREFIX;
     /// What a success answers.
     type Response: Serialize + DeserializeOwned + Default;
 }

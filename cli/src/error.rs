@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::io;
 
+use flotilla_api::audit::Tampering;
 use flotilla_api::client::{CallError, RepeatError, SettingsError};
 
 use crate::command::trust::TrustCommandError;
@@ -78,6 +79,9 @@ pub(crate) enum CliError {
         #[source]
         source: Box<Self>,
     },
+    /// The audit log is not what it was. Somebody must look at the bridge's machine.
+    #[error("the audit log was changed")]
+    Tampered(#[from] Tampering),
     /// The handler for Ctrl-C could not be set.
     #[error("cannot listen for Ctrl-C")]
     Signal(#[from] ctrlc::Error),
@@ -112,9 +116,8 @@ impl CliError {
             // The reader has seen enough and closed the pipe, as `head` does.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => SUCCESS,
             Self::Output(_) | Self::Json(_) => OUTPUT_LOST,
-            Self::Trust(TrustCommandError::Bundle { .. } | TrustCommandError::Expired { .. } | TrustCommandError::Missing(_)) => {
-                NODE_FAILED
-            }
+            Self::Tampered(_)
+            | Self::Trust(TrustCommandError::Bundle { .. } | TrustCommandError::Expired { .. } | TrustCommandError::Missing(_)) => NODE_FAILED,
             Self::Usage(_) | Self::Settings(_) | Self::Signal(_) | Self::Key(_) | Self::Trust(_) => USAGE,
             Self::Call(CallError::Unsendable { .. }) => USAGE,
             Self::Call(CallError::Refused { .. }) => REFUSED,
@@ -154,6 +157,11 @@ impl CliError {
             Self::Lost { hint, .. } | Self::Unsure { hint, .. } | Self::Unseen { hint, .. } => Some(hint.clone()),
             Self::Key(error) => error.hint().map(str::to_owned),
             Self::Trust(error) => error.hint().map(str::to_owned),
+            Self::Tampered(Tampering::RolledBack { .. } | Tampering::Rewritten { .. }) => Some(
+                "if a backup of the bridge was put in place, say so with --forget; else keep the database as it is and find out who"
+                    .to_owned(),
+            ),
+            Self::Tampered(_) => Some("keep a copy of the bridge's database as it is, and find out who could write to it".to_owned()),
             Self::Call(CallError::Refused { kind, .. }) => refusal_hint(kind).map(str::to_owned),
             Self::Call(CallError::Malformed { .. }) => Some("check the endpoint: is it the bridge's API?".to_owned()),
             _ => None,

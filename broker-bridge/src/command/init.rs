@@ -4,6 +4,8 @@
 //! whole or not at all, whatever happens in between.
 
 use crate::clock::Clock;
+use crate::fleet::audit;
+use crate::fleet::signer::{SignerError, heads_of};
 use crate::fleet::user::{self, AccessKey, UserError};
 use crate::platform::files;
 use crate::platform::http::Access;
@@ -99,6 +101,9 @@ pub enum InitError {
     /// The database.
     #[error("the database cannot be made")]
     Store(#[from] StoreError),
+    /// The audit log.
+    #[error("the audit log cannot be begun")]
+    Signer(#[from] SignerError),
     /// The first user.
     #[error("the first user cannot be made")]
     User(#[from] UserError),
@@ -196,7 +201,10 @@ async fn build(home: &Home, options: &InitOptions, clock: &Clock) -> Result<Sett
     let seal_key = random_seed()?;
     secret(&home.seal_key(), seal_key.as_slice())?;
     let store = Store::open(&home.database(), MIGRATIONS).await?;
+    store.audit().sign_with(heads_of(home.path())?);
     let mut write = store.write().await?;
+    write.record(audit::user("fleet-made", &options.name, now_ms));
+    write.record(audit::user("user-added", FIRST_USER, now_ms).with("Role", Access::Admin.name()));
     let key = user::add(&mut write, &Sealer::new(&seal_key), FIRST_USER, Access::Admin, now_ms).await?;
     write.commit().await?;
     store.close().await;

@@ -1,7 +1,8 @@
 //! `flotilla-bridge run`: opens the fleet, then serves operators and nodes until it is told to stop.
 
 use crate::clock::Clock;
-use crate::fleet::{Fleet, OpenFleetError};
+use crate::fleet::{Fleet, OpenFleetError, audit};
+use crate::platform::audit::keep;
 use crate::platform::http::{Api, Listener, Registry, ServeError};
 use crate::platform::shutdown::{ShutdownSwitch, shutdown};
 use crate::settings::{Settings, SettingsError};
@@ -104,7 +105,9 @@ pub async fn run(home: &Path, clock: Clock) -> Result<(), RunError> {
     let fleet = Fleet::open(&settings, clock).await?;
     let listener = Listener::bind(settings.api.listen, settings.api.tls.as_ref()).await?;
     let (url, fleet_id) = (listener.url(), fleet.settings.fleet);
+    audit::started(&fleet).await.map_err(OpenFleetError::Store)?;
     let (switch, wish) = shutdown();
+    let kept = tokio::spawn(keep::run(fleet.store.clone(), fleet.clock.clone(), settings.audit_entries, wish.clone()));
     let api = tokio::spawn(listener.serve(router(&fleet), wish.clone()));
     let (deliverer, mut until_asked) = (Arc::clone(&fleet), wish.clone());
     let webhooks = tokio::spawn(async move {
@@ -122,6 +125,11 @@ pub async fn run(home: &Path, clock: Clock) -> Result<(), RunError> {
         }
     };
     let ended = Parts { nodes, api, webhooks, switch }.until(asked).await;
+    // It ends by the same switch, and writes what was counted.
+    drop(kept.await);
+    if let Err(error) = audit::stopped(&fleet, ended.as_ref().err().map_or_else(String::new, ToString::to_string).as_str()).await {
+        tracing::error!(%error, "the audit log does not tell that the bridge has stopped");
+    }
     fleet.store.close().await;
     match ended {
         Err(RunError::Device(device::DeviceError::TakenOver)) => Err(RunError::TakenOver { path: settings.home.stood_aside() }),

@@ -1,6 +1,8 @@
 //! `flotilla-bridge user`: works on the database directly, beside a running bridge too.
 
 use crate::clock::Clock;
+use crate::fleet::audit;
+use crate::fleet::signer::{SignerError, heads_of};
 use crate::fleet::user::{self, UserError};
 use crate::platform::files;
 use crate::platform::http::Access;
@@ -14,6 +16,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Role {
     Viewer,
+    Auditor,
     Operator,
     Admin,
 }
@@ -22,6 +25,7 @@ impl From<Role> for Access {
     fn from(role: Role) -> Self {
         match role {
             Role::Viewer => Self::Viewer,
+            Role::Auditor => Self::Auditor,
             Role::Operator => Self::Operator,
             Role::Admin => Self::Admin,
         }
@@ -58,6 +62,8 @@ pub(super) enum UserCommandError {
     Store(#[from] StoreError),
     #[error("the seal key cannot be used")]
     Seal(#[from] SealError),
+    #[error("the audit log cannot be signed")]
+    Signer(#[from] SignerError),
     #[error(transparent)]
     User(#[from] UserError),
     #[error("cannot write {path}; it must not exist yet. No user was added")]
@@ -71,11 +77,15 @@ pub(super) enum UserCommandError {
 pub(super) async fn perform(home: &Path, action: &Action, clock: &Clock) -> Result<String, UserCommandError> {
     let settings = Settings::load(home)?;
     let store = Store::open(&settings.home.database(), MIGRATIONS).await?;
+    store.audit().sign_with(heads_of(settings.home.path())?);
     let message = match action {
         Action::Add { name, role, output } => {
             let sealer = Sealer::load(&settings.home.seal_key())?;
             let mut write = store.write().await?;
             let key = user::add(&mut write, &sealer, name, (*role).into(), clock.now_ms()).await?;
+            write.record(
+                audit::user("user-added", name, clock.now_ms()).with("Role", Access::from(*role).name()).with("AccessKey", &key.id),
+            );
             // First the file, then the commit: a user whose secret nobody has would be of no use.
             let content = super::init::operator_environment(&settings, &key);
             files::create_secret(output, content.as_bytes()).map_err(|source| UserCommandError::Output { path: output.clone(), source })?;
@@ -86,6 +96,7 @@ pub(super) async fn perform(home: &Path, action: &Action, clock: &Clock) -> Resu
         Action::Remove { name } => {
             let mut write = store.write().await?;
             user::remove(&mut write, name).await?;
+            write.record(audit::user("user-removed", name, clock.now_ms()));
             write.commit().await?;
             format!("Removed {name}")
         }

@@ -4,11 +4,11 @@
 //! order of checks: the node is known and not removed → envelope → signature → decode → the body names the topic's node.
 
 use crate::capability::run_command::ingest as run_command;
-use crate::fleet::Fleet;
 use crate::fleet::activation::claim::{self, Enrolment};
 use crate::fleet::node::chain::{Greeting, Head, Link, greet, judge};
 use crate::fleet::node::recent::Recent;
 use crate::fleet::node::store::{self as node_store, KnownNode};
+use crate::fleet::{Fleet, audit};
 use crate::platform::allowance::Allowance;
 use crate::platform::ingest::{Effects, Handler};
 use crate::platform::mqtt::{Inbound, Outbound};
@@ -356,7 +356,7 @@ impl Router {
             Link::Next | Link::Anew => {}
         }
         // The chain goes on whatever the report says: what cannot be used is set aside and receipted.
-        let verdict = self.payload(write, notes, node, &report, now_ms).await?;
+        let verdict = self.payload(write, notes, node, &report, &hash, now_ms).await?;
         self.recent(write, notes, node, report.stream).await?.add(report.sequence, &hash);
         self.node(write, notes, node).await?.heads.insert(report.stream, Head::after(&report, hash));
         notes.receipts.insert((node, report.stream));
@@ -392,6 +392,7 @@ impl Router {
         }
         if node_store::quarantine(write, node, now_ms).await? {
             run_command::node_offline(write, node).await?;
+            write.record(audit::quarantined(node, detail, now_ms));
             let detail = format!("{detail}; nothing of it is taken up any more. Stop its copies, deregister it, and register each anew");
             tracing::error!(%node, detail, "a node is quarantined: two devices have its identity, or it was put back to an older state");
             self.note(write, notes, node, "fork", &detail, now_ms).await?;
@@ -406,12 +407,16 @@ impl Router {
         notes: &mut BatchNotes,
         node: NodeId,
         report: &ReportBody,
+        hash: &[u8; 32],
         now_ms: u64,
     ) -> Result<Verdict, StoreError> {
         let payload = match ReportPayload::decode(&report.payload) {
             Ok(payload) => payload,
             Err(error) => return Ok(Err(format!("report {}: {error}", report.sequence))),
         };
+        if let Some(record) = audit::reported(node, report, hash, &payload, now_ms) {
+            write.record(record);
+        }
         let commands = &mut notes.commands;
         match payload {
             ReportPayload::Admission(admission) => run_command::admission(write, commands, node, &admission, now_ms).await?,

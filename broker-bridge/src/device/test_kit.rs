@@ -47,6 +47,8 @@ impl Kit {
         let clock = Clock::fixed(NOW_MS);
         let signer = Signer::load(folder.path(), NOW_MS).unwrap();
         let (sender, sent) = mpsc::channel(4096);
+        let store = Store::open(&folder.path().join("fleet.db"), MIGRATIONS).await.unwrap();
+        store.audit().sign_with(signer.heads());
         let settings = FleetSettings {
             fleet: signer.fleet(),
             name: "test".into(),
@@ -60,7 +62,7 @@ impl Kit {
             retention_ms: 90 * 86_400_000,
         };
         let fleet = Arc::new(Fleet {
-            store: Store::open(&folder.path().join("fleet.db"), MIGRATIONS).await.unwrap(),
+            store,
             clock: clock.clone(),
             randomness: Randomness::system(),
             sealer: Sealer::new(&[7; 32]),

@@ -3,10 +3,12 @@
 use super::test_kit::{Kit, SimulatedNode};
 use crate::fleet::activation::claim::tests::sealed_claim;
 use crate::fleet::node::store as node_store;
+use crate::platform::audit::Filter;
 use crate::platform::http::Registry;
 use crate::platform::mqtt::Arrival;
 use ed25519_dalek::SigningKey;
 use flotilla_protocol::capability::ReportPayload;
+use flotilla_protocol::capability::command::CommandProgress;
 use flotilla_protocol::enrolment::{Activation, ClaimRefusal, ClaimReplyBody, Enrolled};
 use flotilla_protocol::envelope::{Domain, Envelope, seal};
 use flotilla_protocol::hello::Held;
@@ -320,4 +322,28 @@ async fn what_comes_twice_is_no_copy() {
     assert_eq!(kit.receipts(node.id).last(), Some(&150));
     assert_eq!(kit.count("SELECT COUNT(*) FROM node WHERE quarantined_ms IS NOT NULL").await, 0);
     assert_eq!(kit.count("SELECT COUNT(*) FROM node_event").await, 0);
+}
+
+#[tokio::test]
+async fn what_a_node_signs_of_an_order_is_told_with_its_report() {
+    let kit = Kit::new().await;
+    let mut node = kit.online_node(20).await;
+    let order = OrderId([1; 16]);
+    let mut reports = vec![node.report(&any_report())];
+    reports.push(node.report(&ReportPayload::CommandProgress(CommandProgress { order })));
+    let hash = flotilla_api::audit::Hex(node.previous);
+    // Sent again, as nodes do until they have a receipt: told once.
+    kit.take(reports.clone()).await;
+    kit.take(reports).await;
+    let entries = crate::platform::audit::page(&kit.fleet.store, &Filter::default(), false, Some(0), 100).await.unwrap().0;
+    let told: Vec<(&str, &str, &str)> =
+        entries.iter().map(|entry| (entry.kind.as_str(), entry.actor.as_str(), entry.subject.as_str())).collect();
+    let (actor, subject) = (node.id.to_string(), order.to_string());
+    assert_eq!(told, [("order-accepted", actor.as_str(), subject.as_str()), ("order-started", &actor, &subject)]);
+    assert_eq!((&entries[1].detail["ReportSha256"], entries[1].detail["Report"].as_str()), (&hash.to_string(), "2"));
+    // A node that is not believed any more is told of too.
+    let mut copy = SimulatedNode::new(20);
+    kit.take([copy.report(&ReportPayload::Gap(Gap { dropped: 1 }))]).await;
+    let newest = crate::platform::audit::newest_of(&kit.fleet.store, "node-quarantined").await.unwrap().unwrap();
+    assert_eq!((newest.sequence, newest.subject), (3, actor));
 }

@@ -1,6 +1,7 @@
 //! The nouns that every capability shares: nodes, activations, tags, groups, targets, documents, users, and the keys that sign.
 
 pub mod activation;
+pub mod audit;
 pub mod document;
 pub mod group;
 pub mod node;
@@ -114,6 +115,7 @@ impl Fleet {
         let webhooks = webhook::Webhooks::load(&settings.webhooks)?;
         let links = SignedLinks::new(&sealer, settings.api.public_url.as_deref(), settings.api.tls.is_some());
         let store = Store::open(&home.database(), MIGRATIONS).await?;
+        store.audit().sign_with(signer.heads());
         let (broker, claim) = (settings.broker.address.clone(), settings.broker.claim_address.clone());
         let settings = FleetSettings {
             fleet: signer.fleet(),
@@ -149,6 +151,7 @@ impl Fleet {
 /// THE LIST of the nouns' endpoints.
 pub fn endpoints(registry: &mut Registry<Fleet>) {
     activation::api::endpoints(registry);
+    audit::api::endpoints(registry);
     document::api::endpoints(registry);
     group::api::endpoints(registry);
     node::api::endpoints(registry);

@@ -1,6 +1,7 @@
 //! Mechanism: what the bridge stands on and what knows nothing of fleets.
 
 pub mod allowance;
+pub mod audit;
 #[cfg(feature = "embedded-broker")]
 pub mod embedded_broker;
 pub mod files;

@@ -8,6 +8,7 @@ mod webhook;
 pub use home::{Home, HomeError};
 pub use webhook::WebhookSettings;
 
+use crate::platform::audit::keep;
 use crate::platform::http::TlsFiles;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -32,6 +33,8 @@ pub const DEFAULT_RESEND_S: (u32, u32) = (5, 600);
 /// What the settings `limits.resend_minimum_s` and `limits.resend_maximum_s` may be.
 const RESEND_S: std::ops::RangeInclusive<u32> = 1..=3600;
 /// How long commands are kept where nothing is set, in days, and what can be set.
+/// Entries of the audit log: about 400 bytes each. Fewer than the least would be gone before anybody looks.
+const AUDIT_ENTRIES: std::ops::RangeInclusive<u64> = 10_000..=1_000_000_000;
 const DEFAULT_RETENTION_DAYS: u32 = 90;
 const RETENTION_DAYS: std::ops::RangeInclusive<u32> = 1..=3650;
 /// Begins the names of environment variables that change settings.
@@ -153,6 +156,8 @@ pub struct Settings {
     pub longest_activation_days: u32,
     /// How long commands are kept after they have ended, with their output, in days.
     pub retention_days: u32,
+    /// Entries of the audit log that are kept; older ones are removed.
+    pub audit_entries: u64,
     /// First pause before what is not answered is sent again, by us and by nodes, in seconds; it doubles up to `resend_maximum_s`.
     pub resend_minimum_s: u32,
     /// Longest pause before what is not answered is sent again, in seconds.
@@ -201,6 +206,7 @@ struct BrokerSection {
 struct LimitsSection {
     activation_days: Option<u32>,
     retention_days: Option<u32>,
+    audit_entries: Option<u64>,
     resend_minimum_s: Option<u32>,
     resend_maximum_s: Option<u32>,
 }
@@ -278,6 +284,11 @@ impl Settings {
             let value = retention_days.to_string();
             return Err(SettingsError::Value { key: "limits.retention_days", value, expected: "1 to 3650 days" });
         }
+        let audit_entries = limits.audit_entries.unwrap_or(keep::DEFAULT_KEPT);
+        if !AUDIT_ENTRIES.contains(&audit_entries) {
+            let value = audit_entries.to_string();
+            return Err(SettingsError::Value { key: "limits.audit_entries", value, expected: "10000 to 1000000000 entries" });
+        }
         let resend_minimum_s = limits.resend_minimum_s.unwrap_or(DEFAULT_RESEND_S.0);
         if !RESEND_S.contains(&resend_minimum_s) {
             let value = resend_minimum_s.to_string();
@@ -288,7 +299,19 @@ impl Settings {
             let (value, expected) = (resend_maximum_s.to_string(), "limits.resend_minimum_s to 3600 seconds");
             return Err(SettingsError::Value { key: "limits.resend_maximum_s", value, expected });
         }
-        Ok(Self { home, name, region, api, broker, longest_activation_days, retention_days, resend_minimum_s, resend_maximum_s, webhooks })
+        Ok(Self {
+            home,
+            name,
+            region,
+            api,
+            broker,
+            longest_activation_days,
+            retention_days,
+            audit_entries,
+            resend_minimum_s,
+            resend_maximum_s,
+            webhooks,
+        })
     }
 }
 
@@ -372,6 +395,7 @@ mod tests {
             ("name = 'test'\n[broker]\naddress = '::1:8883'", &[], "broker.address"),
             ("name = 'test'\n[broker]\naddress = 'a:0'", &[], "broker.address"),
             ("name = 'test'\n[limits]\nactivation_days = 0", &[], "limits.activation_days"),
+            ("name = 'test'\n[limits]\naudit_entries = 9999", &[], "limits.audit_entries"),
             ("name = 'test'\n[limits]\nretention_days = 0", &[], "limits.retention_days"),
             ("name = 'test'\n[limits]\nresend_minimum_s = 0", &[], "limits.resend_minimum_s"),
             ("name = 'test'\n[limits]\nresend_minimum_s = 9\nresend_maximum_s = 8", &[], "limits.resend_maximum_s"),

@@ -32,12 +32,18 @@ const DIFFERENCES: &[(&str, &str)] = &[
          where there is nothing. They are fetched with GET, without a signature in headers, for an hour and as long as the user who asked is \
          there. Two members are not in the model: `StandardOutputBytes` and `StandardErrorBytes`, the number of bytes behind the links.",
     ),
+    ("GetAuditHead", "What the bridge has signed of its audit log: the newest entry, and the last that was removed as old."),
     ("GetConnectionStatus", "A target that nobody knows is `notconnected`, as at AWS."),
     ("GetGroup", "Only the newer address, `POST /get-group`."),
     (
         "ListCommandInvocations",
         "With `Details`, each plugin has the links `StandardOutputUrl` and `StandardErrorUrl`, and the two members that are not in the model, \
          `StandardOutputBytes` and `StandardErrorBytes`, as in GetCommandInvocation. An invocation's own links are empty.",
+    ),
+    (
+        "ListAuditEntries",
+        "The newest first; with `AfterSequence` in the order of their numbers behind that one. Every thousandth has the bridge's signature, \
+         `Checkpoint`. What is in an entry, and how a log is checked, is in [security.md](security.md#the-audit-log).",
     ),
     ("ListGroupResources", "Resources are nodes, of the type `AWS::SSM::ManagedInstance`."),
     ("ListTagsForResource", "Resources are `ManagedInstance` and `Document`."),
@@ -54,6 +60,17 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("UpdateManagedInstanceRole", "The role is kept and shown as `IamRole`, and means nothing."),
 ];
 
+/// What stands before the operations of a service.
+fn about(title: &str) -> &'static str {
+    match title {
+        "Operations of Flotilla" => {
+            "\nCalled as those of SSM, with `Flotilla.` in place of `AmazonSSM.` in the header `X-Amz-Target`, and signed for the service `ssm`. \
+             `flotilla audit` calls them; the `aws` command does not know them.\n"
+        }
+        _ => "",
+    }
+}
+
 fn difference(name: &str) -> &'static str {
     DIFFERENCES.iter().find(|(known, _)| *known == name).map_or("", |(_, text)| text)
 }
@@ -63,6 +80,7 @@ fn page() -> String {
     let ssm: Vec<(&str, Access)> = registry.operations().collect();
     let mut groups: Vec<(&str, Access)> = registry.rest_operations().collect();
     groups.sort_unstable();
+    let own: Vec<(&str, Access)> = registry.own_operations().collect();
     let built: BTreeSet<&str> = ssm.iter().map(|(name, _)| *name).collect();
     let mut page = format!(
         "# The API\n\n\
@@ -72,10 +90,10 @@ fn page() -> String {
          `ssm` or `resource-groups`, and any region. The `aws` command, boto3 and the SDKs need the address and an access key only: \
          `AWS_ENDPOINT_URL_SSM` and `AWS_ENDPOINT_URL_RESOURCE_GROUPS`, or `--endpoint-url`.\n\n\
          Of the {} operations of SSM {} are built, and {} of Resource Groups. The others of SSM answer an error that the service model \
-         lists for them.\n\n\
+         lists for them. Flotilla has {} of its own, below.\n\n\
          ## What is different for every operation\n\n\
-         - A role stands in place of policies: a viewer looks, an operator also runs commands and changes documents, tags and groups, an \
-         admin also changes the fleet itself. Without the role the answer is `AccessDeniedException`, of Resource Groups \
+         - A role stands in place of policies: a viewer looks, an auditor also reads the audit log, an operator runs commands too and changes \
+         documents, tags and groups, an admin does all of it and changes the fleet itself. Without the role the answer is `AccessDeniedException`, of Resource Groups \
          `ForbiddenException`.\n\
          - A request with a member that the model does not have is refused.\n\
          - Every limit of the service model is held, and a violation answered in AWS's words: `ValidationException`, of Resource Groups \
@@ -97,6 +115,7 @@ fn page() -> String {
         operations::OPERATION_COUNT,
         ssm.len(),
         groups.len(),
+        own.len(),
         REMEMBERED_MS / 3_600_000,
         MAXIMUM_BODY_BYTES,
         MAXIMUM_AUTHORIZATION_BYTES,
@@ -106,8 +125,10 @@ fn page() -> String {
     for (title, operations, shape_of) in [
         ("Operations of SSM", &ssm, model::of_ssm as fn(&str) -> Option<&'static Shape>),
         ("Operations of Resource Groups", &groups, model::of_groups),
+        ("Operations of Flotilla", &own, model::of_flotilla),
     ] {
         page.push_str(&format!("\n## {title}\n"));
+        page.push_str(about(title));
         for (name, access) in operations {
             page.push_str(&format!("\n### {name}\n\nNeeds the role {}. {}", access.name(), difference(name)));
             page.truncate(page.trim_end().len());
@@ -182,7 +203,8 @@ fn the_page_of_the_api_is_not_stale() {
 #[test]
 fn differences_are_of_built_operations() {
     let registry = registry();
-    let built: BTreeSet<&str> = registry.operations().chain(registry.rest_operations()).map(|(name, _)| name).collect();
+    let built: BTreeSet<&str> =
+        registry.operations().chain(registry.rest_operations()).chain(registry.own_operations()).map(|(name, _)| name).collect();
     for (name, text) in DIFFERENCES {
         assert!(built.contains(name), "{name} is not built");
         assert!(text.ends_with('.'), "{name}: {text}");

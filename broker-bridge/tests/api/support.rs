@@ -147,10 +147,19 @@ impl Bridge {
     }
 
     pub(crate) fn sign_at(&self, key: &Key, operation: &str, body: &str, time_ms: u64) -> Request {
+        self.sign_target_at(key, &format!("AmazonSSM.{operation}"), body, time_ms)
+    }
+
+    /// A signed request of an operation whose name is given with what stands before it.
+    pub(crate) fn sign_target(&self, key: &Key, target: &str, body: &str) -> Request {
+        self.sign_target_at(key, target, body, self.clock.now_ms())
+    }
+
+    fn sign_target_at(&self, key: &Key, target: &str, body: &str, time_ms: u64) -> Request {
         let mut headers = vec![
             ("host".to_owned(), self.address.to_string()),
             ("content-type".to_owned(), "application/x-amz-json-1.1".to_owned()),
-            ("x-amz-target".to_owned(), format!("AmazonSSM.{operation}")),
+            ("x-amz-target".to_owned(), target.to_owned()),
         ];
         let identity = Credentials::new(&key.id, &key.secret, None, None, "test").into();
         let parameters = v4::SigningParams::builder()

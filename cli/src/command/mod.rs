@@ -2,6 +2,7 @@
 //! line in [`Command`] and a line in the function `run`.
 
 mod activation;
+mod audit;
 mod commands;
 mod completion;
 mod documents;
@@ -34,6 +35,7 @@ pub(crate) enum Command {
     Tags(tags::TagsArguments),
     Keys(keys::KeyCommandArguments),
     Trust(trust::TrustArguments),
+    Audit(audit::AuditArguments),
     Completion(completion::CompletionArguments),
     Man(man::ManArguments),
 }
@@ -58,6 +60,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<u8, CliError> {
         Command::Tags(command) => tags::run(&open()?, output, &command),
         Command::Keys(command) => keys::run(output, &command),
         Command::Trust(command) => trust::run(output, &command),
+        // An export is checked without a bridge.
+        Command::Audit(command) => audit::run(open, output, &command),
         Command::Completion(command) => completion::run(output, &command),
         Command::Man(command) => man::run(output, &command),
     }

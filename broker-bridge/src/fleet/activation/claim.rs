@@ -1,8 +1,8 @@
 //! A claim: a device asks to become a node. The decision is a pure function of the claim and of what the database knows.
 
 use super::{SEAL_TABLE, store};
-use crate::fleet::Fleet;
 use crate::fleet::node::store as node_store;
+use crate::fleet::{Fleet, audit};
 use crate::platform::pki::{FleetCa, PkiError};
 use crate::platform::store::{StoreError, Write};
 use ed25519_dalek::{Signature, VerifyingKey};
@@ -176,6 +176,7 @@ pub async fn take(fleet: &Fleet, enrolment: &Enrolment, write: &mut Write<'_>, p
         }
     };
     store::admit(write, &id, &claim, decision == Decision::Register, now_ms).await?;
+    write.record(audit::enrolled(claim.node, &id, decision == Decision::Register, &certificate, now_ms));
     tracing::info!(node = %claim.node, activation = id, ?decision, "a claim was accepted");
     let enrolled = Enrolled {
         authority: enrolment.authority.certificate_der().to_vec(),

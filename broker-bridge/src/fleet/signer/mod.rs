@@ -4,6 +4,7 @@
 //! and `trust/<version>.bundle`. Loading proves each key against the newest bundle, so a bridge whose keys the nodes would
 //! refuse does not start.
 
+use crate::platform::audit::HeadSigner;
 use crate::platform::files;
 use ed25519_dalek::SigningKey;
 use flotilla_protocol::enrolment::{ClaimRefusal, ClaimReplyBody, Enrolled};
@@ -144,6 +145,12 @@ impl Signer {
         self.root_hash
     }
 
+    /// What signs the audit log: the bridge's key, as for receipts. What is signed there begins otherwise than everything that nodes take.
+    #[must_use]
+    pub fn heads(&self) -> HeadSigner {
+        HeadSigner::new(self.fleet().0, self.bridge.clone())
+    }
+
     /// Signs an order to run a command; returns its envelope.
     #[must_use]
     pub fn order(&self, body: &OrderBody) -> Vec<u8> {
@@ -187,6 +194,22 @@ impl Signer {
         let bundles = self.bundles.iter().cloned().map(ByteVec).collect();
         seal(Domain::ClaimReply, &encode(&ClaimReplyBody { nonce, bundles, outcome }), &[&self.bridge])
     }
+}
+
+/// What signs the audit log of a home, for whoever writes to its database beside the bridge. It needs no trust that is still valid: users
+/// must be removable when it has expired.
+///
+/// # Errors
+/// The first bundle or the bridge's key cannot be read.
+pub fn heads_of(home: &Path) -> Result<HeadSigner, SignerError> {
+    let folder = home.join("trust");
+    let path = folder.join("1.bundle");
+    let bundle = files::read(&path).map_err(|source| SignerError::File { path, source })?;
+    let failed = |source| SignerError::Trust { version: 1, folder: folder.clone(), source };
+    let envelope = Envelope::parse(&bundle, Domain::Trust).map_err(|error| failed(TrustError::Envelope(error)))?;
+    let root_hash = flotilla_protocol::sha256(&[envelope.body()]);
+    let trust = Trust::from_pinned(&root_hash, [bundle.as_slice()]).map_err(failed)?;
+    Ok(HeadSigner::new(trust.fleet().0, read_key(&home.join("keys/bridge.key"))?))
 }
 
 fn read_key(path: &Path) -> Result<SigningKey, SignerError> {

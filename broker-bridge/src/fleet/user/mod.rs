@@ -12,7 +12,7 @@ pub use store::{User, add, list, remove, since_ms};
 use super::Fleet;
 use crate::platform::http::{Access, ApiError, Caller, Identities, Identity};
 use crate::platform::seal::SealError;
-use crate::platform::store::StoreError;
+use crate::platform::store::{Store, StoreError};
 use zeroize::Zeroizing;
 
 /// Longest name of a user. It travels in orders as their requester.
@@ -86,6 +86,10 @@ impl Identities for Fleet {
 
     fn now_ms(&self) -> u64 {
         self.clock.now_ms()
+    }
+
+    fn store(&self) -> &Store {
+        &self.store
     }
 
     fn refusal(&self) -> Option<ApiError> {

@@ -17,11 +17,13 @@ use std::sync::Arc;
 /// Names a call: the SDKs send the same with every attempt.
 pub(super) const INVOCATION_HEADER: &str = "amz-sdk-invocation-id";
 
-/// What a caller may do; each includes what stands before it.
+/// What a caller may do: [`Access::permits`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Access {
     /// Look.
     Viewer,
+    /// Look, and read the audit log.
+    Auditor,
     /// Run commands on nodes and manage documents and tags.
     Operator,
     /// Change the fleet itself: activations, nodes, users.
@@ -34,15 +36,27 @@ impl Access {
     pub fn name(self) -> &'static str {
         match self {
             Self::Viewer => "viewer",
+            Self::Auditor => "auditor",
             Self::Operator => "operator",
             Self::Admin => "admin",
+        }
+    }
+
+    /// Whether who has this may do what needs `needed`. Everybody may look, an admin may do everything, and the audit log is for auditors and
+    /// admins: who runs commands need not read what is told of others.
+    #[must_use]
+    pub fn permits(self, needed: Self) -> bool {
+        match needed {
+            Self::Viewer => true,
+            Self::Auditor | Self::Operator => self == needed || self == Self::Admin,
+            Self::Admin => self == Self::Admin,
         }
     }
 
     /// The role of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        [Self::Viewer, Self::Operator, Self::Admin].into_iter().find(|access| access.name() == name)
+        [Self::Viewer, Self::Auditor, Self::Operator, Self::Admin].into_iter().find(|access| access.name() == name)
     }
 }
 
@@ -118,6 +132,8 @@ type Erased<S> = Box<dyn Fn(Arc<S>, Caller, Bytes) -> Answer + Send + Sync>;
 pub(super) struct Endpoint<S> {
     pub(super) name: &'static str,
     pub(super) access: Access,
+    /// Whether it changes something: such a call counts once, and is in the audit log by itself.
+    pub(super) changes: bool,
     /// What the service model lets a request hold.
     request: &'static Shape,
     /// The parameters of its address that are members of the request: their names there and in the request.
@@ -130,12 +146,14 @@ pub struct Registry<S> {
     endpoints: BTreeMap<&'static str, Endpoint<S>>,
     /// The endpoints that have an address of their own, by its path.
     rest: BTreeMap<&'static str, Endpoint<S>>,
+    /// Flotilla's own, by their names.
+    own: BTreeMap<&'static str, Endpoint<S>>,
     patterns: Patterns,
 }
 
 impl<S> std::fmt::Debug for Registry<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.endpoints.keys()).entries(self.rest.keys()).finish()
+        f.debug_set().entries(self.endpoints.keys()).entries(self.rest.keys()).entries(self.own.keys()).finish()
     }
 }
 
@@ -149,7 +167,7 @@ impl<S: Send + Sync + 'static> Registry<S> {
     /// No endpoints.
     #[must_use]
     pub fn new() -> Self {
-        Self { endpoints: BTreeMap::new(), rest: BTreeMap::new(), patterns: Patterns::default() }
+        Self { endpoints: BTreeMap::new(), rest: BTreeMap::new(), own: BTreeMap::new(), patterns: Patterns::default() }
     }
 
     /// Adds the endpoint of an operation of SSM, for callers with at least this access.
@@ -178,6 +196,17 @@ impl<S: Send + Sync + 'static> Registry<S> {
         assert!(before.is_none(), "{} has two endpoints", Request::PATH);
     }
 
+    /// Adds the endpoint of one of Flotilla's own operations that only read, for callers with at least this access.
+    ///
+    /// # Panics
+    /// As [`Registry::endpoint`].
+    pub fn own_endpoint<Request: Operation + Send + 'static>(&mut self, access: Access, handler: impl for<'a> Handler<'a, S, Request>) {
+        let shape = model::of_flotilla(Request::NAME).unwrap_or_else(|| panic!("{} is no operation of Flotilla", Request::NAME));
+        let endpoint = Endpoint { changes: false, ..self.made(access, shape, &[], handler) };
+        let before = self.own.insert(Request::NAME, endpoint);
+        assert!(before.is_none(), "{} has two endpoints", Request::NAME);
+    }
+
     fn made<Request: Operation + Send + 'static>(
         &mut self,
         access: Access,
@@ -195,7 +224,7 @@ impl<S: Send + Sync + 'static> Registry<S> {
                 serde_json::to_vec(&response).map_err(ApiError::internal)
             })
         });
-        Endpoint { name: Request::NAME, access, request, query, handler }
+        Endpoint { name: Request::NAME, access, changes: access > Access::Viewer, request, query, handler }
     }
 
     /// The operations that have an endpoint, and what their callers need.
@@ -206,6 +235,11 @@ impl<S: Send + Sync + 'static> Registry<S> {
     /// The operations of resource groups that have an endpoint, in the order of their paths, and what their callers need.
     pub fn rest_operations(&self) -> impl Iterator<Item = (&'static str, Access)> {
         self.rest.values().map(|endpoint| (endpoint.name, endpoint.access))
+    }
+
+    /// Flotilla's own operations, and what their callers need.
+    pub fn own_operations(&self) -> impl Iterator<Item = (&'static str, Access)> {
+        self.own.values().map(|endpoint| (endpoint.name, endpoint.access))
     }
 
     /// The paths of endpoints that have an address of their own.
@@ -227,7 +261,7 @@ impl<S: Send + Sync + 'static> Registry<S> {
     pub async fn call(&self, state: Arc<S>, caller: Caller, operation: &str, request: Bytes) -> Result<Vec<u8>, ApiError> {
         let unknown = || ApiError::new("UnknownOperationException", format!("{operation} is no operation of this bridge"));
         let endpoint = self.find(operation).ok_or_else(unknown)?;
-        if caller.access < endpoint.access {
+        if !caller.access.permits(endpoint.access) {
             return Err(ApiError::new("AccessDeniedException", format!("{} needs the role {}", endpoint.name, endpoint.access.name())));
         }
         self.validate(endpoint, &request)?;
@@ -243,6 +277,10 @@ impl<S: Send + Sync + 'static> Registry<S> {
             Ok(request) => self.patterns.check(endpoint.request, &request),
             Err(_) => Ok(()),
         }
+    }
+
+    pub(super) fn find_own(&self, operation: &str) -> Option<&Endpoint<S>> {
+        self.own.get(operation)
     }
 
     pub(super) fn find(&self, operation: &str) -> Option<&Endpoint<S>> {
@@ -296,9 +334,16 @@ mod tests {
     }
 
     #[test]
-    fn access_is_ordered_and_named() {
-        assert!(Access::Viewer < Access::Operator && Access::Operator < Access::Admin);
-        assert_eq!(Access::named("operator"), Some(Access::Operator));
+    fn what_a_role_permits_and_its_name() {
+        use Access::{Admin, Auditor, Operator, Viewer};
+        let permitted = |access: Access| [Viewer, Auditor, Operator, Admin].map(|needed| access.permits(needed));
+        assert_eq!(permitted(Viewer), [true, false, false, false]);
+        assert_eq!(permitted(Auditor), [true, true, false, false]);
+        assert_eq!(permitted(Operator), [true, false, true, false]);
+        assert_eq!(permitted(Admin), [true; 4]);
+        for access in [Viewer, Auditor, Operator, Admin] {
+            assert_eq!(Access::named(access.name()), Some(access));
+        }
         assert_eq!(Access::named("Operator"), None);
     }
 }

@@ -3,14 +3,14 @@
 use super::stalled::Stalling;
 use crate::platform::files;
 use crate::platform::shutdown::Shutdown;
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +35,10 @@ const MAXIMUM_HEADER_BYTES: usize = 32 * 1024;
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait when the system gives no connection, for want of descriptors for example.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Where a connection comes from: the client, or a proxy before us.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer(pub(super) IpAddr);
 
 /// A certificate chain and its private key, both PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,7 +141,7 @@ impl Listener {
                 accepted = accept(&connections, &self.socket) => accepted,
                 () = shutdown.requested() => break,
             };
-            let (permit, stream) = match accepted {
+            let (permit, stream, peer) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::warn!(%error, "no connection could be accepted");
@@ -145,7 +149,8 @@ impl Listener {
                     continue;
                 }
             };
-            let (watcher, tls, router) = (graceful.watcher(), self.tls.clone(), router.clone());
+            let (watcher, tls) = (graceful.watcher(), self.tls.clone());
+            let router = router.clone().layer(Extension(Peer(peer.ip())));
             tokio::spawn(async move {
                 let _permit = permit;
                 handshake_and_serve(stream, tls, router, watcher).await;
@@ -158,10 +163,10 @@ impl Listener {
     }
 }
 
-async fn accept(connections: &Arc<Semaphore>, socket: &TcpListener) -> std::io::Result<(OwnedSemaphorePermit, TcpStream)> {
+async fn accept(connections: &Arc<Semaphore>, socket: &TcpListener) -> std::io::Result<(OwnedSemaphorePermit, TcpStream, SocketAddr)> {
     let permit = Arc::clone(connections).acquire_owned().await.map_err(std::io::Error::other)?;
-    let (stream, _) = socket.accept().await?;
-    Ok((permit, stream))
+    let (stream, peer) = socket.accept().await?;
+    Ok((permit, stream, peer))
 }
 
 async fn handshake_and_serve(stream: TcpStream, tls: Option<TlsAcceptor>, router: Router, watcher: hyper_util::server::graceful::Watcher) {

@@ -2,15 +2,20 @@
 
 use super::registry::{CallName, Endpoint, INVOCATION_HEADER};
 use super::replay::{Refusal, SeenSignatures};
-use super::{Access, ApiError, Caller, Registry, rest};
+use super::server::Peer;
+use super::{ApiError, Caller, Registry, rest};
+use crate::platform::audit::call::{Call, Told, under};
+use crate::platform::audit::counts;
 use crate::platform::sigv4::{PresentedSignature, SignedService};
+use crate::platform::store::Store;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use axum::routing::{get, post};
 use flotilla_api::operation::{CONTENT_TYPE, TARGET_HEADER, operation_name};
-use flotilla_api::{ErrorBody, groups, operations};
+use flotilla_api::{ErrorBody, audit, groups, operations};
+use flotilla_protocol::sha256;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +47,9 @@ pub trait Identities: Send + Sync + 'static {
 
     /// Unix time in milliseconds.
     fn now_ms(&self) -> u64;
+
+    /// Where the audit log is.
+    fn store(&self) -> &Store;
 
     /// Why no call that changes something is taken now, because too much waits already.
     fn refusal(&self) -> Option<ApiError>;
@@ -101,11 +109,19 @@ impl<S: Identities> Api<S> {
         text(&parts.headers, "host").clone_into(&mut caller.host);
         seen.user.clone_from(&caller.user);
         let endpoint = self.endpoint(door, &target, seen)?;
-        if caller.access < endpoint.access {
+        seen.changes = endpoint.changes;
+        if endpoint.changes {
+            let source = parts.extensions.get::<Peer>().map(|Peer(address)| address.to_string()).unwrap_or_default();
+            let access_key = presented.access_key_id();
+            let (user, operation, request_id, body) = (&caller.user, endpoint.name, &seen.request_id, &sha256(&[&body]));
+            let told = Told { user, operation, access_key, request_id, source: &source, body };
+            seen.call = Some(Arc::new(Call::new(&told, self.state.now_ms())));
+        }
+        if !caller.access.permits(endpoint.access) {
             let (user, has, needs) = (&caller.user, caller.access.name(), endpoint.access.name());
             return Err(ApiError::access_denied(format!("{user} is {has}; {} needs the role {needs}", endpoint.name)));
         }
-        if endpoint.access > Access::Viewer {
+        if endpoint.changes {
             if let Some(refusal) = self.state.refusal() {
                 return Err(refusal);
             }
@@ -113,16 +129,16 @@ impl<S: Identities> Api<S> {
         }
         let body = if query.is_empty() { body } else { rest::with_parameters(&body, query, endpoint.query)?.into() };
         self.registry.validate(endpoint, &body)?;
-        if endpoint.access > Access::Viewer {
+        if endpoint.changes {
             caller.call = CallName::read(&parts.headers, endpoint.name, &body);
         }
         let call = endpoint.call(Arc::clone(&self.state), caller, body);
-        if endpoint.access == Access::Viewer {
-            return call.await;
-        }
+        let Some(told) = seen.call.take() else { return call.await };
         // In a task of its own: a client that hangs up, or our time limit, must not cut a change off between its commit and what follows.
+        let state = Arc::clone(&self.state);
         let whole = async move {
-            let answer = call.await;
+            let answer = under(Arc::clone(&told), call).await;
+            told.tell(state.store(), answer.as_ref().err().map(|error| error.kind.as_ref()), state.now_ms()).await;
             drop(permit);
             answer
         };
@@ -134,6 +150,11 @@ impl<S: Identities> Api<S> {
         let unknown = || ApiError::new("UnknownOperationException", format!("{target:?} is no operation of SSM"));
         if let Door::Path(path) = door {
             let endpoint = self.registry.find_path(path).ok_or_else(unknown)?;
+            seen.operation = endpoint.name;
+            return Ok(endpoint);
+        }
+        if let Some(name) = target.strip_prefix(audit::TARGET_PREFIX).and_then(|rest| rest.strip_prefix('.')) {
+            let endpoint = self.registry.find_own(name).ok_or_else(unknown)?;
             seen.operation = endpoint.name;
             return Ok(endpoint);
         }
@@ -158,6 +179,18 @@ impl<S: Identities> Api<S> {
         let identity = self.state.identity(presented.access_key_id()).await?.ok_or_else(unknown)?;
         presented.verify_at(address, headers, body, &identity.secret, self.state.now_ms()).map_err(signature_error)?;
         Ok(identity.caller)
+    }
+
+    /// Has the audit log tell of a request what its handler has not, or count it.
+    async fn account(&self, seen: &Seen, error: Option<&ApiError>) {
+        let (now_ms, store) = (self.state.now_ms(), self.state.store());
+        match (&seen.call, error) {
+            // It was refused before its handler had it.
+            (Some(call), Some(error)) => call.tell(store, Some(&error.kind), now_ms).await,
+            (None, Some(error)) if seen.user.is_empty() => store.audit().counts.add(counts::UNAUTHENTICATED, "", &error.kind, true, now_ms),
+            (None, error) if !seen.changes => store.audit().counts.add(counts::READS, &seen.user, seen.operation, error.is_some(), now_ms),
+            _ => {}
+        }
     }
 
     fn admit_once(&self, presented: &PresentedSignature, headers: &HeaderMap) -> Result<(), ApiError> {
@@ -200,22 +233,27 @@ impl Door {
     }
 }
 
-/// What is known of a request when it ends, for the log.
+/// What is known of a request when it ends, for the logs.
 #[derive(Debug, Default)]
 struct Seen {
+    request_id: String,
     user: String,
     operation: &'static str,
+    changes: bool,
+    /// What the audit log is to tell of it, until that is somebody else's to do.
+    call: Option<Arc<Call>>,
 }
 
 async fn answer<S: Identities>(api: Arc<Api<S>>, door: Door, request: Request) -> Response<Body> {
     let request_id = request_id();
-    let mut seen = Seen::default();
+    let mut seen = Seen { request_id: request_id.clone(), ..Seen::default() };
     let result = match Arc::clone(&api.requests).try_acquire_owned() {
         Err(_) => Err(ApiError::throttling(format!("more than {MAXIMUM_REQUESTS} requests at once; try again"))),
         Ok(permit) => tokio::time::timeout(REQUEST_TIMEOUT, api.perform(door, request, permit, &mut seen)).await.unwrap_or_else(|_| {
             Err(ApiError::new("RequestTimeoutException", format!("the request took longer than {} s", REQUEST_TIMEOUT.as_secs())))
         }),
     };
+    api.account(&seen, result.as_ref().err()).await;
     match result {
         Ok(body) => {
             tracing::debug!(request = %request_id, user = %seen.user, operation = seen.operation, "answered");
@@ -229,7 +267,7 @@ async fn answer<S: Identities>(api: Arc<Api<S>>, door: Door, request: Request) -
 }
 
 fn log(error: &ApiError, seen: &Seen, request_id: &str) {
-    let Seen { user, operation } = seen;
+    let Seen { user, operation, .. } = seen;
     match error.cause() {
         Some(cause) => {
             let mut causes = cause.to_string();

@@ -9,6 +9,7 @@ mod migrate;
 
 pub use migrate::Migration;
 
+use super::audit::{self, Chain, Record};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, SqlSafeStr as _, Sqlite, Transaction};
 use std::fs::OpenOptions;
@@ -89,6 +90,8 @@ struct Pools {
     waiting: AtomicUsize,
     /// How many announced transactions were committed.
     announced: watch::Sender<u64>,
+    /// The end of the audit log.
+    audit: Chain,
 }
 
 /// A transaction that may write. Dropped without [`Write::commit`], it never happened.
@@ -97,6 +100,8 @@ pub struct Write<'a> {
     transaction: Transaction<'static, Sqlite>,
     store: &'a Store,
     announced: bool,
+    /// What the audit log is to tell of it.
+    records: Vec<Record>,
 }
 
 impl Write<'_> {
@@ -109,12 +114,24 @@ impl Write<'_> {
     ///
     /// # Errors
     /// It could not be written; nothing of it happened.
-    pub async fn commit(self) -> Result<(), StoreError> {
+    pub async fn commit(mut self) -> Result<(), StoreError> {
+        self.records.extend(audit::call::untold());
+        let audit = self.store.audit();
+        let end = audit.append(&mut self.transaction, self.records).await?;
         self.transaction.commit().await?;
+        if let Some(end) = end {
+            audit.committed(end);
+            audit::call::is_told();
+        }
         if self.announced {
             self.store.0.announced.send_modify(|count| *count = count.wrapping_add(1));
         }
         Ok(())
+    }
+
+    /// Has the audit log tell this, if and only if the transaction is committed.
+    pub fn record(&mut self, record: Record) {
+        self.records.push(record);
     }
 
     /// Has the commit wake whoever listens to [`Store::announcements`].
@@ -167,7 +184,13 @@ impl Store {
             .connect_with(options.clone())
             .await?;
         let readers = pool(READERS).connect_with(options.pragma("query_only", "ON")).await?;
-        let store = Self(Arc::new(Pools { writer, readers, waiting: AtomicUsize::new(0), announced: watch::Sender::default() }));
+        let store = Self(Arc::new(Pools {
+            writer,
+            readers,
+            waiting: AtomicUsize::new(0),
+            announced: watch::Sender::default(),
+            audit: Chain::default(),
+        }));
         migrate::run(&store, migrations).await?;
         Ok(store)
     }
@@ -180,7 +203,7 @@ impl Store {
         let waits = Waits::begin(&self.0.waiting);
         let transaction = self.0.writer.begin_with(dialect::BEGIN_WRITE.into_sql_str()).await?;
         drop(waits);
-        Ok(Write { transaction, store: self, announced: false })
+        Ok(Write { transaction, store: self, announced: false, records: Vec::new() })
     }
 
     /// How many callers wait for the writer now.
@@ -193,6 +216,12 @@ impl Store {
     #[must_use]
     pub fn announcements(&self) -> watch::Receiver<u64> {
         self.0.announced.subscribe()
+    }
+
+    /// The audit log of this database.
+    #[must_use]
+    pub fn audit(&self) -> &Chain {
+        &self.0.audit
     }
 
     /// Connections for reading; writing through them fails.

@@ -11,7 +11,7 @@ use super::super::store::{self, NewCommand, NewInvocation};
 use super::detail::StepName;
 use super::list::{command, new_command};
 use crate::fleet::document::{self, StoredDocument};
-use crate::fleet::{Fleet, target};
+use crate::fleet::{Fleet, audit, target};
 use crate::platform::http::{ApiError, Caller};
 use crate::platform::repeat;
 use crate::platform::time::to_column;
@@ -144,6 +144,10 @@ pub(crate) async fn send_command(fleet: &Fleet, caller: &Caller, request: SendCo
         service_role: request.service_role_arn.as_deref().unwrap_or_default(),
     };
     store::insert(&mut write, &new, &invocations).await?;
+    if !envelope.is_empty() {
+        let content = format!("{} version {document_version}", stored.name);
+        write.record(audit::order_signed(&body, "command", &content, now_ms));
+    }
     notification::began(&mut write, &new, now_ms).await?;
     repeat::remember(&mut write, caller, &command_id, now_ms).await?;
     let command = new_command(&new);

@@ -134,6 +134,7 @@ async fn open(downloads: &Arc<Downloads>, parts: &[String; 4], query: &str) -> R
     let presented = PresentedLink::parse(query).ok_or(LinkRefusal::Wrong)?;
     let since_ms = user::since_ms(&fleet.store, &presented.user).await.map_err(|error| sqlx::Error::Configuration(error.into()))?;
     fleet.links.check(&place.path(), &presented, since_ms, fleet.clock.now_ms())?;
+    fleet.store.audit().count_read(&presented.user, "output", fleet.clock.now_ms());
     let seat = Seat::take(downloads, &presented.user)?;
     let mut source = Source::open(Arc::clone(fleet), &place).await?;
     let length = source.length();

@@ -1,0 +1,112 @@
+//! What the audit log tells of a fleet: orders that are signed, what nodes sign in answer, nodes that come, users, trust, and the bridge's own
+//! starts and stops. Calls of the API tell themselves ([`crate::platform::audit::call`]).
+//!
+//! THE LIST of kinds is in docs/security.md. A kind, once written, keeps its meaning.
+
+pub mod api;
+
+use super::Fleet;
+use crate::platform::audit::{self, BRIDGE, Record};
+use crate::platform::store::StoreError;
+use flotilla_api::audit::Hex;
+use flotilla_protocol::capability::ReportPayload;
+use flotilla_protocol::id::NodeId;
+use flotilla_protocol::order::OrderBody;
+use flotilla_protocol::report::ReportBody;
+use flotilla_protocol::status::Admission;
+use flotilla_protocol::wire::encode;
+
+/// Who uses `flotilla-bridge` on its machine.
+pub const MACHINE: &str = "the bridge's machine";
+
+/// An order was signed, for these nodes, with what is in it as a hash.
+#[must_use]
+pub fn order_signed(body: &OrderBody, class: &str, content: &str, now_ms: u64) -> Record {
+    Record::new("order-signed", &body.requester, &body.id.to_string(), now_ms)
+        .with("BodySha256", Hex(flotilla_protocol::sha256(&[&encode(body)])))
+        .with("Class", class)
+        .with("Content", content)
+        .with("Targets", body.targets.count)
+        .with("TargetsRoot", Hex(body.targets.root))
+        .with("NotAfterMs", body.not_after_ms)
+}
+
+/// What a node has signed about an order, where that is what its report is about. `hash` is the report's.
+#[must_use]
+pub fn reported(node: NodeId, report: &ReportBody, hash: &[u8; 32], payload: &ReportPayload, now_ms: u64) -> Option<Record> {
+    let (kind, subject, detail) = match payload {
+        ReportPayload::Admission(Admission::Accepted { order }) => ("order-accepted", order.to_string(), None),
+        ReportPayload::Admission(Admission::Rejected { order, reason }) => {
+            ("order-refused", order.to_string(), Some(("Reason", reason.as_str().to_owned())))
+        }
+        ReportPayload::CommandProgress(progress) => ("order-started", progress.order.to_string(), None),
+        ReportPayload::CommandResult(result) => {
+            ("order-ended", result.order.to_string(), Some(("Outcome", format!("{:?}", result.outcome))))
+        }
+        ReportPayload::MemoryLost(loss) => ("node-memory-lost", node.to_string(), Some(("Cause", loss.cause.as_str().to_owned()))),
+        // What is about no order is in the node's own chain of reports.
+        _ => return None,
+    };
+    let record = Record::new(kind, &node.to_string(), &subject, now_ms).with("ReportSha256", Hex(*hash));
+    let record = record.with("Report", report.sequence).with("Boot", Hex(report.boot.0));
+    Some(match detail {
+        Some((name, value)) => record.with(name, value),
+        None => record,
+    })
+}
+
+/// A device became a node, or got a fresh certificate.
+#[must_use]
+pub fn enrolled(node: NodeId, activation: &str, is_new: bool, certificate: &[u8], now_ms: u64) -> Record {
+    let kind = if is_new { "node-enrolled" } else { "node-renewed" };
+    Record::new(kind, &node.to_string(), &node.to_string(), now_ms)
+        .with("Activation", activation)
+        .with("CertificateSha256", Hex(flotilla_protocol::sha256(&[certificate])))
+}
+
+/// A node is not believed any more.
+#[must_use]
+pub fn quarantined(node: NodeId, detail: &str, now_ms: u64) -> Record {
+    Record::new("node-quarantined", BRIDGE, &node.to_string(), now_ms).with("Reason", detail)
+}
+
+/// A user was added or removed on the bridge's machine.
+#[must_use]
+pub fn user(kind: &'static str, name: &str, now_ms: u64) -> Record {
+    Record::new(kind, MACHINE, name, now_ms)
+}
+
+/// The bridge serves from now on. Where its trust is another than when that was last told, that is told too.
+///
+/// # Errors
+/// What the database says.
+pub async fn started(fleet: &Fleet) -> Result<(), StoreError> {
+    let now_ms = fleet.clock.now_ms();
+    let version = fleet.signer.trust().bundle().version;
+    let newest = fleet.signer.bundles_after(version.saturating_sub(1));
+    let newest: Vec<&[u8]> = newest.iter().map(|bundle| bundle.0.as_slice()).collect();
+    let hash = Hex(flotilla_protocol::sha256(&newest)).to_string();
+    // The start before says which trust it had, and is found near the end of the log.
+    let before = audit::newest_of(&fleet.store, STARTED).await?;
+    let is_known = before.is_some_and(|entry| entry.detail.get(BUNDLE) == Some(&hash));
+    let mut write = fleet.store.write().await?;
+    let started = Record::new(STARTED, BRIDGE, env!("CARGO_PKG_VERSION"), now_ms);
+    write.record(started.with("TrustVersion", version).with(BUNDLE, &hash));
+    if !is_known {
+        write.record(Record::new("trust-bundle", BRIDGE, &version.to_string(), now_ms).with(BUNDLE, hash));
+    }
+    write.commit().await
+}
+
+const STARTED: &str = "bridge-started";
+const BUNDLE: &str = "BundleSha256";
+
+/// The bridge serves no longer.
+///
+/// # Errors
+/// What the database says.
+pub async fn stopped(fleet: &Fleet, reason: &str) -> Result<(), StoreError> {
+    let mut write = fleet.store.write().await?;
+    write.record(Record::new("bridge-stopped", BRIDGE, env!("CARGO_PKG_VERSION"), fleet.clock.now_ms()).with("Reason", reason));
+    write.commit().await
+}
