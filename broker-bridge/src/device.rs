@@ -18,6 +18,7 @@ use crate::capability::run_command;
 use crate::fleet::Fleet;
 use crate::fleet::activation::claim::{Enrolment, RefusalLog};
 use crate::platform::ingest::{self, take_batch};
+use crate::platform::mqtt::tenure::Tenure;
 use crate::platform::mqtt::{Arrival, Connection, ConnectionEnd, INBOUND_MESSAGES, MqttSettings};
 use crate::platform::shutdown::{Shutdown, shutdown};
 use crate::settings::{BrokerMode, HomeError, Settings};
@@ -55,7 +56,10 @@ pub enum DeviceError {
         /// Which one.
         part: &'static str,
     },
-    /// Another bridge has taken over the session with the broker.
+    /// The system gives no random bytes.
+    #[error("the system gives no random bytes")]
+    Randomness(#[source] getrandom::Error),
+    /// Another bridge has begun its tenure after this one.
     #[error("another bridge of this fleet has connected to the broker, and took over from this one")]
     TakenOver,
     /// The broker's address cannot be dialled.
@@ -118,7 +122,7 @@ impl Device {
         let (arrivals, arrived) = mpsc::channel(INBOUND_MESSAGES);
         let mqtt =
             MqttSettings { address, tls, client_id: BRIDGE_CLIENT_ID.to_owned(), fleet: fleet.settings.fleet, clock: fleet.clock.clone() };
-        let connection = Connection::start(&mqtt, &fleet.publisher, arrivals);
+        let connection = Connection::start(&mqtt, &fleet.publisher, tenure(fleet)?, arrivals);
         let ingest = ingest::run(fleet.store.clone(), fleet.clock.clone(), router, fleet.publisher.clone(), arrived, presence);
         let (stop_dispatch, stopped) = shutdown();
         Ok(Self {
@@ -183,7 +187,6 @@ pub async fn run(fleet: Arc<Fleet>, settings: &Settings, mut shutdown: Shutdown)
         }),
     };
     if matches!(ended, Err(DeviceError::TakenOver)) {
-        fleet.publisher.stand_aside();
         if let Err(error) = settings.home.stand_aside(fleet.clock.now_ms()) {
             let path = settings.home.stood_aside();
             tracing::error!(%error, path = %path.display(), "the mark that keeps this home from starting again cannot be made");
@@ -191,6 +194,14 @@ pub async fn run(fleet: Arc<Fleet>, settings: &Settings, mut shutdown: Shutdown)
     }
     device.stop().await;
     ended
+}
+
+/// The tenure that begins with this start.
+fn tenure(fleet: &Fleet) -> Result<Tenure, DeviceError> {
+    let instance = fleet.randomness.id_bytes().map_err(DeviceError::Randomness)?;
+    let (signer, judge) = (Arc::clone(&fleet.signer), Arc::clone(&fleet.signer));
+    let (seal, open) = (Box::new(move |body: &_| signer.tenure(body)), Box::new(move |message: &[u8]| judge.read_tenure(message)));
+    Ok(Tenure::new(fleet.clock.now_ms(), instance, seal, open))
 }
 
 /// How the bridge reaches its own broker: where it was bound, or by loopback, which the broker's certificate always names.

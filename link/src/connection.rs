@@ -22,9 +22,6 @@ const FAREWELL_LIMIT: Duration = Duration::from_secs(2);
 /// After a break, the time in which the stream must have said why.
 const CAUSE_LIMIT: Duration = Duration::from_millis(500);
 
-/// The reason code of a DISCONNECT after which another client of the same id has the session (MQTT 5, section 3.14.2.1).
-const SESSION_TAKEN_OVER: u8 = 0x8e;
-
 /// A message to send with QoS 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publish {
@@ -82,9 +79,6 @@ pub enum StopReason {
     /// The receiver of events is gone.
     #[error("nobody is left who listens")]
     EventsClosed,
-    /// The broker gave the session to another connection of the same client id, and this link was told not to take it back.
-    #[error("another client has taken over the session with the broker")]
-    TakenOver,
     /// The settings are unusable; nothing was tried.
     #[error("the settings of the link are unusable")]
     Settings(#[source] SettingsError),
@@ -109,25 +103,11 @@ pub(crate) struct Channels {
 /// * When `publishes` is closed while connected, what is still in it is sent, the acknowledgements are awaited for a few
 ///   seconds, and the broker gets a normal farewell (no will). When there is no connection, it stops at once.
 ///
+/// A session that another client of the same id has taken over is taken back like any other that ended. Not every broker says that it
+/// took it away (reason code 0x8E), so who must not fight for it has to find that out by other means.
+///
 /// Dropping the future cuts the connection, and the broker publishes the will.
 pub async fn run(settings: Settings, publishes: mpsc::Receiver<Publish>, events: mpsc::Sender<Event>) -> StopReason {
-    keep(settings, publishes, events, WhenTakenOver::ConnectAgain).await
-}
-
-/// As [`run`], but a session that another client of the same id has taken over (reason code 0x8E) is left to it: the last event is
-/// [`Event::Disconnected`], and the link stops with [`StopReason::TakenOver`]. Two links that both run so never fight: the newest stays.
-pub async fn run_until_taken_over(settings: Settings, publishes: mpsc::Receiver<Publish>, events: mpsc::Sender<Event>) -> StopReason {
-    keep(settings, publishes, events, WhenTakenOver::Stop).await
-}
-
-/// What a link does when another client takes its session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum WhenTakenOver {
-    ConnectAgain,
-    Stop,
-}
-
-async fn keep(settings: Settings, publishes: mpsc::Receiver<Publish>, events: mpsc::Sender<Event>, rule: WhenTakenOver) -> StopReason {
     if let Err(error) = settings.validate() {
         return StopReason::Settings(error);
     }
@@ -136,10 +116,9 @@ async fn keep(settings: Settings, publishes: mpsc::Receiver<Publish>, events: mp
     let mut network = NetworkChanges::watch();
     loop {
         let attempt = attempt(&settings, &mut channels).await;
-        let (reason, stands_aside) = match attempt.ended {
+        let reason = match attempt.ended {
             Ended::Stopped(stop) => return stop,
-            Ended::Broken(reason) => (reason, false),
-            Ended::TakenOver(reason) => (reason, rule == WhenTakenOver::Stop),
+            Ended::Broken(reason) => reason,
         };
         let pause = backoff.pause(attempt.lived, random());
         tracing::debug!(%reason, ?pause, "the link is down");
@@ -148,9 +127,6 @@ async fn keep(settings: Settings, publishes: mpsc::Receiver<Publish>, events: mp
             if channels.events.send(event).await.is_err() {
                 return StopReason::EventsClosed;
             }
-        }
-        if stands_aside {
-            return StopReason::TakenOver;
         }
         tokio::select! {
             stop = channels.stopped() => return stop,
@@ -166,8 +142,6 @@ enum Ended {
     Stopped(StopReason),
     /// For this reason; another one follows.
     Broken(String),
-    /// Another client of the same id has the session now; in words.
-    TakenOver(String),
 }
 
 /// One attempt to connect and what came of it.
@@ -209,13 +183,7 @@ async fn attempt(settings: &Settings, channels: &mut Channels) -> Attempt {
             Ended::Stopped(stop)
         }
         SessionEnd::Broken(reason) => Ended::Broken(reason),
-        SessionEnd::TakenOver(reason) => Ended::TakenOver(reason),
-        SessionEnd::StreamBroken => {
-            let end = relay.finish(CAUSE_LIMIT).await;
-            let taken_over = end.as_ref().is_some_and(|end| end.farewell == Some(SESSION_TAKEN_OVER));
-            let reason = reason::of_stream(end);
-            if taken_over { Ended::TakenOver(reason) } else { Ended::Broken(reason) }
-        }
+        SessionEnd::StreamBroken => Ended::Broken(reason::of_stream(relay.finish(CAUSE_LIMIT).await)),
     };
     Attempt { ended, lived: finished.lived, undelivered: finished.undelivered }
 }

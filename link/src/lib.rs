@@ -24,7 +24,7 @@ mod tls;
 
 pub use address::{AddressError, BrokerAddress};
 pub use backoff::BackoffLimits;
-pub use connection::{Event, Publish, StopReason, run, run_until_taken_over};
+pub use connection::{Event, Publish, StopReason, run};
 pub use network::NetworkChanges;
 pub use settings::{Settings, SettingsError, Will};
 pub use tls::{TlsError, fleet_client, unverified_client};

@@ -43,12 +43,6 @@ pub(crate) fn of_mqtt(error: &ConnectionError) -> Option<String> {
     }
 }
 
-/// Whether the broker says that another client of the same id has the session now.
-pub(crate) fn is_takeover(error: &ConnectionError) -> bool {
-    let ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, .. }) = error else { return false };
-    *reason_code == DisconnectReasonCode::SessionTakenOver
-}
-
 /// How the stream below MQTT ended.
 pub(crate) fn of_stream(ended: Option<StreamEnd>) -> String {
     if let Some(code) = ended.as_ref().and_then(|ended| ended.farewell) {

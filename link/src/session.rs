@@ -48,8 +48,6 @@ pub(crate) enum SessionEnd {
     Stopped(StopReason),
     /// MQTT gives the reason.
     Broken(String),
-    /// The broker gave the session to another client of the same id; in words.
-    TakenOver(String),
     /// The stream below broke and knows why.
     StreamBroken,
 }
@@ -329,7 +327,6 @@ impl<'settings> Session<'settings> {
     fn ended_by(&self, error: &ConnectionError) -> SessionEnd {
         match (&self.phase, reason::of_mqtt(error)) {
             (Phase::Draining(stop) | Phase::Leaving(stop), _) => SessionEnd::Stopped(stop.clone()),
-            (_, Some(reason)) if reason::is_takeover(error) => SessionEnd::TakenOver(reason),
             (_, Some(reason)) => SessionEnd::Broken(reason),
             (_, None) => SessionEnd::StreamBroken,
         }

@@ -48,11 +48,13 @@ pub enum Domain {
     Claim = 10,
     /// [`crate::enrolment::ClaimReplyBody`]
     ClaimReply = 11,
+    /// [`crate::tenure::TenureBody`]
+    Tenure = 12,
 }
 
 impl Domain {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Order,
         Self::Cancel,
         Self::Receipt,
@@ -64,6 +66,7 @@ impl Domain {
         Self::Trust,
         Self::Claim,
         Self::ClaimReply,
+        Self::Tenure,
     ];
 }
 

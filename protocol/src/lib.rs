@@ -27,6 +27,7 @@ pub mod report;
 pub mod signature;
 pub mod status;
 pub mod target;
+pub mod tenure;
 pub mod topic;
 pub mod trust;
 pub mod version;

@@ -12,7 +12,7 @@
 
 use crate::id::{ClaimId, FleetId, NodeId};
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString as _};
 use core::fmt;
 use core::str::FromStr;
 
@@ -88,7 +88,7 @@ pub enum Topic {
         /// What the message is.
         kind: UpKind,
     },
-    /// Whether a node is connected: `1` or, by its will, `0`. The only retained topic.
+    /// Whether a node is connected: `1` or, by its will, `0`. Retained, as only [`Topic::Tenure`] is beside it.
     Online {
         /// The fleet.
         fleet: FleetId,
@@ -114,6 +114,11 @@ pub enum Topic {
         /// The random id of this enrolment.
         claim: ClaimId,
     },
+    /// Which bridge speaks to the fleet: a [`crate::tenure::TenureBody`], retained. Bridges write it and read it, and nobody else.
+    Tenure {
+        /// The fleet.
+        fleet: FleetId,
+    },
 }
 
 /// A text that is not a topic of contract 1, or one under a wrong shard.
@@ -137,6 +142,7 @@ impl fmt::Display for Topic {
             Self::AllTrust { fleet } => write!(f, "{PREFIX}/{fleet}/all/d/trust"),
             Self::ClaimUp { fleet, claim } => write!(f, "{PREFIX}/{fleet}/claim/{claim}/u"),
             Self::ClaimDown { fleet, claim } => write!(f, "{PREFIX}/{fleet}/claim/{claim}/d"),
+            Self::Tenure { fleet } => write!(f, "{PREFIX}/{fleet}/bridge/s/tenure"),
         }
     }
 }
@@ -159,6 +165,7 @@ impl FromStr for Topic {
         let claim = |text: &str| text.parse::<ClaimId>().map_err(|_| InvalidTopic);
         match levels.get(1..count).ok_or(InvalidTopic)? {
             ["all", "d", "trust"] => Ok(Self::AllTrust { fleet }),
+            ["bridge", "s", "tenure"] => Ok(Self::Tenure { fleet }),
             ["claim", id, "u"] => Ok(Self::ClaimUp { fleet, claim: claim(id)? }),
             ["claim", id, "d"] => Ok(Self::ClaimDown { fleet, claim: claim(id)? }),
             [shard, node, direction, kind] => {
@@ -190,16 +197,21 @@ pub fn shard_filters(fleet: &FleetId, shard: u8) -> [String; 2] {
     [format!("{PREFIX}/{fleet}/{shard:02x}/+/u/#"), format!("{PREFIX}/{fleet}/{shard:02x}/+/s/online")]
 }
 
-/// The filters of a bridge that owns every shard, claims included.
+/// The filters of a bridge that owns every shard, claims included. The tenure is the first, because a broker delivers what it has retained
+/// in the order of the filters.
 #[must_use]
-pub fn bridge_filters(fleet: &FleetId) -> [String; 3] {
-    [format!("{PREFIX}/{fleet}/+/+/u/#"), format!("{PREFIX}/{fleet}/+/+/s/online"), format!("{PREFIX}/{fleet}/claim/+/u")]
+pub fn bridge_filters(fleet: &FleetId) -> [String; 4] {
+    [
+        Topic::Tenure { fleet: *fleet }.to_string(),
+        format!("{PREFIX}/{fleet}/+/+/u/#"),
+        format!("{PREFIX}/{fleet}/+/+/s/online"),
+        format!("{PREFIX}/{fleet}/claim/+/u"),
+    ]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::string::ToString as _;
 
     #[test]
     fn every_topic_reads_what_it_writes() {
@@ -210,7 +222,8 @@ mod tests {
             Topic::Online { fleet, node },
             Topic::AllTrust { fleet },
             Topic::ClaimUp { fleet, claim },
-            Topic::ClaimDown { fleet, claim }
+            Topic::ClaimDown { fleet, claim },
+            Topic::Tenure { fleet }
         ];
         topics.extend(DownKind::ALL.iter().map(|kind| Topic::Down { fleet, node, kind: *kind }));
         topics.extend(UpKind::ALL.iter().map(|kind| Topic::Up { fleet, node, kind: *kind }));

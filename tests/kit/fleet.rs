@@ -152,6 +152,42 @@ impl Fleet {
         self.bridge.as_mut().and_then(Child::ended)
     }
 
+    /// A copy of the bridge's home, as a backup is made: the bridge must be stopped.
+    #[must_use]
+    pub fn copy_home(&self, name: &str) -> Home {
+        let copy = self.folder.path().join(name);
+        process::copy_folder(self.home.path(), &copy);
+        Home::new(&copy)
+    }
+
+    /// Puts the database of a backup in the place of the bridge's, which must be stopped.
+    ///
+    /// # Panics
+    /// When files cannot be removed.
+    pub fn restore_database(&self, backup: &Home) {
+        let database = self.home.database();
+        for ending in ["", "-wal", "-shm"] {
+            let mut path = database.clone().into_os_string();
+            path.push(ending);
+            match std::fs::remove_file(path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("the database cannot be removed: {error}"),
+                _ => {}
+            }
+        }
+        process::copy_folder(&backup.database(), &database);
+    }
+
+    /// A client of a bridge on a copy of this fleet's home.
+    ///
+    /// # Panics
+    /// When the home names no endpoint.
+    #[must_use]
+    pub fn client_at(&self, listen: SocketAddr) -> Client {
+        let mut settings = ClientSettings::from_operator_env(&self.home.operator_environment()).expect("init writes operator.env");
+        settings.endpoint = format!("http://{listen}");
+        Client::new(settings).expect("the endpoint is an address")
+    }
+
     /// Starts a further bridge on any home, with its API at `listen` and the log `name.log`; waits for nothing.
     #[must_use]
     pub fn further_bridge(&self, home: &Home, listen: SocketAddr, name: &str) -> Child {

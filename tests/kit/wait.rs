@@ -29,6 +29,20 @@ pub fn until_true(limit: Duration, what: &str, mut holds: impl FnMut() -> bool) 
     until(limit, what, || holds().then_some(()));
 }
 
+/// Whether `holds` becomes true within a limit.
+pub fn holds_within(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
+    let deadline = clock::now() + limit;
+    loop {
+        if holds() {
+            return true;
+        }
+        if clock::now() >= deadline {
+            return false;
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
 /// Lets a moment pass, to hit a running fleet at a random one. Never a wait for a result.
 pub fn let_pass(moment: Duration) {
     std::thread::sleep(moment);

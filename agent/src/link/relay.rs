@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::ONLINE;
 use crate::frame::{self, FrameReader, FromExec, FromLink};
@@ -26,6 +26,10 @@ pub(super) enum Ended {
     /// The MQTT link has stopped for good.
     Stopped(StopReason),
 }
+
+/// So long after a connection was made, presence is said once more. The will of the connection before it, "offline", may reach the bridge after
+/// what this one has said first; the bridge would send nothing until the next hello, an hour later.
+const PRESENCE_AGAIN: Duration = Duration::from_secs(60);
 
 /// Why one run of the MQTT link ended.
 enum Pass {
@@ -47,6 +51,7 @@ pub(super) async fn run(settings: &mut Settings, exec: UnixStream, online: &str)
         next_id: 0,
         online,
         network: NetworkChanges::watch(),
+        say_again_at: None,
     };
     loop {
         let (publishes, to_publish) = mpsc::channel(PUBLISHES);
@@ -80,6 +85,8 @@ struct Relay<'a> {
     next_id: u64,
     online: &'a str,
     network: NetworkChanges,
+    /// When presence is said once more on this connection.
+    say_again_at: Option<Instant>,
 }
 
 impl Relay<'_> {
@@ -105,6 +112,10 @@ impl Relay<'_> {
                 }
                 // A connection that looks well may be dead now. The broker must acknowledge this, or the link notices that it does not.
                 () = self.network.changed(), if self.connected && self.pending.is_none() => {
+                    self.pending = Some(self.publish(self.online.to_owned(), ONLINE.to_vec(), true));
+                }
+                () = sleep_until(self.say_again_at.unwrap_or_else(Instant::now)), if self.say_again_at.is_some() && self.pending.is_none() => {
+                    self.say_again_at = None;
                     self.pending = Some(self.publish(self.online.to_owned(), ONLINE.to_vec(), true));
                 }
                 permit = publishes.reserve(), if self.pending.is_some() => {
@@ -141,13 +152,14 @@ impl Relay<'_> {
             Event::Connected => {
                 tracing::info!("connected to the broker");
                 self.connected = true;
+                self.say_again_at = Some(Instant::now() + PRESENCE_AGAIN);
                 self.pending = Some(self.publish(self.online.to_owned(), ONLINE.to_vec(), true));
                 self.send(&FromLink::Connected);
             }
             Event::Disconnected { reason } => {
                 tracing::warn!(%reason, "no connection to the broker");
                 let was_connected = std::mem::replace(&mut self.connected, false);
-                self.pending = None;
+                (self.pending, self.say_again_at) = (None, None);
                 self.send(&FromLink::Disconnected { reason });
                 if was_connected && !self.spread.is_zero() {
                     return Some(Pass::Spread(self.spread));

@@ -120,7 +120,9 @@ impl Handler for Router {
             Topic::ClaimUp { claim, .. } => return self.claim(write, notes, claim, &message.payload).await.map(Ok),
             Topic::Online { node, .. } => (node, self.online(write, notes, node, &message.payload).await?),
             Topic::Up { node, kind, .. } => (node, self.up(write, notes, node, kind, &message.payload).await?),
-            Topic::Down { .. } | Topic::AllTrust { .. } | Topic::ClaimDown { .. } => return Ok(Err("a topic that points down".to_owned())),
+            Topic::Down { .. } | Topic::AllTrust { .. } | Topic::ClaimDown { .. } | Topic::Tenure { .. } => {
+                return Ok(Err("a topic that does not come from a node".to_owned()));
+            }
         };
         if verdict.is_err() && !self.letters.takes(node, self.fleet.clock.now_ms()) {
             return Ok(Ok(()));

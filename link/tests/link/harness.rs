@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use flotilla_link::{BackoffLimits, BrokerAddress, Event, Publish, Settings, StopReason, run, run_until_taken_over};
+use flotilla_link::{BackoffLimits, BrokerAddress, Event, Publish, Settings, StopReason, run};
 use rustls::ClientConfig;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -52,14 +52,6 @@ impl Link {
         let (publishes, taken) = mpsc::channel(64);
         let (told, events) = mpsc::channel(room);
         let task = tokio::spawn(run(settings, taken, told));
-        Self { publishes, events, task }
-    }
-
-    /// A link that leaves its session to whoever takes it over.
-    pub(crate) fn start_that_yields(settings: Settings) -> Self {
-        let (publishes, taken) = mpsc::channel(64);
-        let (told, events) = mpsc::channel(64);
-        let task = tokio::spawn(run_until_taken_over(settings, taken, told));
         Self { publishes, events, task }
     }
 

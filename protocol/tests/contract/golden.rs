@@ -15,6 +15,7 @@ use flotilla_protocol::order::{CancelBody, OrderBody};
 use flotilla_protocol::report::{OutputBody, OutputReceiptBody, ReceiptBody, ReportBody};
 use flotilla_protocol::signature::SshHash;
 use flotilla_protocol::target::{is_proven, leaf};
+use flotilla_protocol::tenure::TenureBody;
 use flotilla_protocol::trust::{Role, Trust, TrustBundle};
 use flotilla_protocol::version::VERSION;
 use flotilla_protocol::wire::{Check, decode, encode};
@@ -61,6 +62,7 @@ fn messages() -> Vec<Message> {
         signed::<OutputBody>("command/output", Domain::Output, messages::output(), messages::identity()),
         signed::<OutputReceiptBody>("command/output-receipt", Domain::OutputReceipt, messages::output_receipt(), messages::bridge()),
         signed::<ReceiptBody>("report/receipt", Domain::Receipt, messages::receipt(), messages::bridge()),
+        signed::<TenureBody>("bridge/tenure", Domain::Tenure, messages::tenure(), messages::bridge()),
         Message { name: "command/delivery", bytes: encode(&messages::delivery()), read: Box::new(read_delivery) },
         bundle_after("trust/by-ssh-and-security-key", SshHash::Sha512),
         bundle_after("trust/by-ssh-key-with-sha256", SshHash::Sha256),

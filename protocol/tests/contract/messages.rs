@@ -22,6 +22,7 @@ use flotilla_protocol::signature::{
 };
 use flotilla_protocol::status::{Admission, Outcome, RejectReason, StepStatus};
 use flotilla_protocol::target::{TargetTree, leaf};
+use flotilla_protocol::tenure::TenureBody;
 use flotilla_protocol::trust::{Class, Role, RoleEntry, TrustBundle, TrustKey};
 use flotilla_protocol::wire::{ByteVec, encode};
 use flotilla_protocol::{enrolment, sha256};
@@ -369,6 +370,10 @@ pub(crate) fn output_receipt() -> OutputReceiptBody {
 
 pub(crate) fn receipt() -> ReceiptBody {
     ReceiptBody { node: node(), stream: Stream::Control, boot: boot(), up_to: 3, head: [9; 32] }
+}
+
+pub(crate) fn tenure() -> TenureBody {
+    TenureBody { generation: 1_800_000_000_000, instance: [12; 16] }
 }
 
 /// What reports say, by the name of their golden message.

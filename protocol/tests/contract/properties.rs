@@ -11,6 +11,7 @@ use flotilla_protocol::hello::{HelloBody, WelcomeBody};
 use flotilla_protocol::id::{NodeId, OrderId};
 use flotilla_protocol::order::{CancelBody, OrderBody};
 use flotilla_protocol::report::{OutputBody, OutputReceiptBody, OutputStream, ReceiptBody, ReportBody};
+use flotilla_protocol::tenure::TenureBody;
 use flotilla_protocol::topic::{DownKind, Topic, UpKind};
 use flotilla_protocol::trust::{Trust, TrustBundle};
 use flotilla_protocol::wire::{Payload, decode, encode};
@@ -23,7 +24,7 @@ fn read_as_everything(bytes: &[u8]) {
         ($($body:ty),+) => { $(let _read = decode::<$body>(bytes);)+ };
     }
     bodies!(Delivery, OrderBody, CancelBody, ReceiptBody, OutputReceiptBody, WelcomeBody, HelloBody, ReportBody, OutputBody);
-    bodies!(TrustBundle, ClaimBody, ClaimRequest, ClaimReplyBody, CommandOrder, CommandResult, RunShellScript, Plan, Refuse);
+    bodies!(TrustBundle, ClaimBody, ClaimRequest, ClaimReplyBody, CommandOrder, CommandResult, RunShellScript, Plan, Refuse, TenureBody);
     for domain in Domain::ALL {
         if let Ok(envelope) = Envelope::parse(bytes, domain) {
             assert!(!envelope.is_signed_by(&messages::operator().verifying_key()), "arbitrary bytes are signed by nobody");

@@ -1,6 +1,6 @@
 //! The two directions of one connection through the proxy, and what is done to the messages in them.
 
-use super::{Counts, Plan, frame, frame::Frames};
+use super::{Counts, OUT_OF, Plan, frame, frame::Frames};
 use crate::random::Random;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,6 +16,8 @@ pub(super) const LONGEST_DELAY: Duration = Duration::from_millis(50);
 const OVERTAKEN_WITHIN: Duration = Duration::from_millis(30);
 /// A half-open connection is taken away after this at the latest: the fleet must have left it long before.
 const HALF_OPEN: Duration = Duration::from_secs(120);
+/// See [`Plan`].
+const BRIDGE_SPARED: u64 = 10;
 /// Packets that wait for a slow side.
 const WAITING: usize = 64;
 /// Identifiers of our own copies begin here; nobody in the fleet uses so many.
@@ -39,6 +41,8 @@ pub(super) struct Lane {
     copies_of_other: Arc<Mutex<BTreeSet<u16>>>,
     next_copy: u16,
     is_half_open: Arc<AtomicBool>,
+    /// By how much less than planned the whole connection is stopped.
+    spared: u64,
 }
 
 /// What happens to a message.
@@ -54,7 +58,8 @@ enum Fate {
 }
 
 impl Lane {
-    pub(super) fn pair(shared: &Arc<Shared>) -> [Self; 2] {
+    pub(super) fn pair(shared: &Arc<Shared>, is_bridge: bool) -> [Self; 2] {
+        let spared = if is_bridge { BRIDGE_SPARED } else { 1 };
         let (one, other, is_half_open) = (Arc::default(), Arc::default(), Arc::default());
         let lane = |copies: &Arc<_>, copies_of_other: &Arc<_>| Self {
             shared: Arc::clone(shared),
@@ -62,6 +67,7 @@ impl Lane {
             copies_of_other: Arc::clone(copies_of_other),
             next_copy: FIRST_COPY,
             is_half_open: Arc::clone(&is_half_open),
+            spared,
         };
         [lane(&one, &other), lane(&other, &one)]
     }
@@ -74,14 +80,14 @@ impl Lane {
         }
         counts.exposed.fetch_add(1, Ordering::Relaxed);
         let mut random = random.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut dice = random.below(1_000);
+        let mut dice = random.below(OUT_OF);
         let fates: [(u64, &AtomicU64, Fate); 6] = [
             (plan.dropped, &counts.dropped, Fate::Drop),
             (plan.duplicated, &counts.duplicated, Fate::Duplicate),
             (plan.reordered, &counts.reordered, Fate::Overtaken),
-            (plan.delayed, &counts.delayed, Fate::Delay(random.moment(LONGEST_DELAY))),
-            (plan.cut, &counts.cut, Fate::Cut),
-            (plan.half_open, &counts.half_open, Fate::HalfOpen),
+            (plan.delayed / self.spared, &counts.delayed, Fate::Delay(random.moment(LONGEST_DELAY))),
+            (plan.cut / self.spared, &counts.cut, Fate::Cut),
+            (plan.half_open / self.spared, &counts.half_open, Fate::HalfOpen),
         ];
         for (share, count, fate) in fates {
             if dice < share {

@@ -20,6 +20,8 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 const CHANNEL: usize = 8;
 /// Messages that wait for the link; beyond it they are dropped, because everything that matters is sent again.
 const OUTBOX: usize = 64;
+/// As the agent's link.
+const PRESENCE_AGAIN_MS: u64 = 60_000;
 /// Jobs at once, as an agent's default.
 const MAXIMUM_JOBS: usize = 4;
 /// Longest sleep.
@@ -63,6 +65,8 @@ pub(super) struct Node {
     settings: flotilla_link::Settings,
     online: String,
     link: Option<Link>,
+    /// When presence is said once more on this connection, as the agent's link does.
+    say_again_at_ms: Option<u64>,
     world: Arc<World>,
 }
 
@@ -93,7 +97,19 @@ impl Node {
             first_floor_ms: enrolled.time_ms,
         });
         let (jobs, outbox) = (BTreeMap::new(), VecDeque::new());
-        Self { index, fleet, core: recovery.finish(), journal: Journal::default(), jobs, outbox, settings, online, link: None, world }
+        Self {
+            index,
+            fleet,
+            core: recovery.finish(),
+            journal: Journal::default(),
+            jobs,
+            outbox,
+            settings,
+            online,
+            link: None,
+            say_again_at_ms: None,
+            world,
+        }
     }
 
     /// Lives until the fleet is dropped.
@@ -137,7 +153,7 @@ impl Node {
     fn sleep(&self) -> Duration {
         let now_ms = self.world.now_ms();
         let jobs = self.jobs.values().filter_map(|job| job.ends_ms);
-        let next = jobs.chain(self.core.next_wakeup(now_ms)).min();
+        let next = jobs.chain(self.core.next_wakeup(now_ms)).chain(self.say_again_at_ms).min();
         next.map_or(LONGEST_SLEEP, |at| Duration::from_millis(at.saturating_sub(now_ms)).min(LONGEST_SLEEP))
     }
 
@@ -150,6 +166,7 @@ impl Node {
                     link.handshake = None;
                 }
                 self.publish(self.online.clone(), b"1".to_vec(), true);
+                self.say_again_at_ms = Some(now_ms + PRESENCE_AGAIN_MS);
                 self.core.handle(Input::Connected { nonce: random() }, now_ms);
             }
             Event::Disconnected { .. } => {
@@ -157,6 +174,7 @@ impl Node {
                     link.is_connected = false;
                 }
                 self.outbox.clear();
+                self.say_again_at_ms = None;
                 self.core.handle(Input::Disconnected, now_ms);
             }
             Event::Message { topic, payload, retained } => {
@@ -175,6 +193,9 @@ impl Node {
                 let end = job_end(&job.command, &job.play, job.cancelled, job.started_ms, now_ms);
                 self.core.handle(Input::JobEnded { order, end }, now_ms);
             }
+        }
+        if self.say_again_at_ms.take_if(|at| *at <= now_ms).is_some() {
+            self.publish(self.online.clone(), b"1".to_vec(), true);
         }
         self.core.handle(Input::Tick, now_ms);
     }

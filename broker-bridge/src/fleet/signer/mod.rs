@@ -13,8 +13,9 @@ use flotilla_protocol::hello::{MAXIMUM_BUNDLES, WelcomeBody};
 use flotilla_protocol::id::FleetId;
 use flotilla_protocol::order::{CancelBody, OrderBody};
 use flotilla_protocol::report::{OutputReceiptBody, ReceiptBody};
+use flotilla_protocol::tenure::TenureBody;
 use flotilla_protocol::trust::{Class, Role, Trust, TrustError};
-use flotilla_protocol::wire::{ByteVec, encode};
+use flotilla_protocol::wire::{ByteVec, decode, encode};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -175,6 +176,20 @@ impl Signer {
         seal(Domain::OutputReceipt, &encode(body), &[&self.bridge])
     }
 
+    /// Signs a tenure; returns its envelope.
+    #[must_use]
+    pub fn tenure(&self, body: &TenureBody) -> Vec<u8> {
+        seal(Domain::Tenure, &encode(body), &[&self.bridge])
+    }
+
+    /// Reads a tenure; nothing unless it is one that a bridge of this fleet has signed.
+    #[must_use]
+    pub fn read_tenure(&self, message: &[u8]) -> Option<TenureBody> {
+        let envelope = Envelope::parse(message, Domain::Tenure).ok()?;
+        self.trust.require(Role::Bridge, &envelope).ok()?;
+        decode(envelope.body()).ok()
+    }
+
     /// Signs a welcome; returns its envelope.
     #[must_use]
     pub fn welcome(&self, body: &WelcomeBody) -> Vec<u8> {
@@ -261,6 +276,19 @@ pub(crate) mod tests {
         for (name, seed) in [("operator", 2), ("bridge", 3), ("freshness", 4)] {
             files::create_secret(&home.join(format!("keys/{name}.key")), &[seed; 32]).unwrap();
         }
+    }
+
+    #[test]
+    fn a_tenure_counts_with_the_signature_of_a_bridge_only() {
+        let home = tempfile::tempdir().unwrap();
+        write_home(home.path());
+        let signer = Signer::load(home.path(), 1).unwrap();
+        let tenure = TenureBody { generation: 7, instance: [1; 16] };
+        assert_eq!(signer.read_tenure(&signer.tenure(&tenure)), Some(tenure));
+        for (domain, seed) in [(Domain::Tenure, 2), (Domain::Tenure, 4), (Domain::Tenure, 9), (Domain::Receipt, 3)] {
+            assert_eq!(signer.read_tenure(&seal(domain, &encode(&tenure), &[&key(seed)])), None, "{domain:?} by {seed}");
+        }
+        assert_eq!(signer.read_tenure(&encode(&tenure)), None);
     }
 
     #[test]

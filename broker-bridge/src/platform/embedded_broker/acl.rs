@@ -5,7 +5,7 @@
 //!
 //! | identity | subscribe | publish | retain |
 //! |---|---|---|---|
-//! | bridge | all of the fleet | all of the fleet | `online` of any node |
+//! | bridge | all of the fleet | all of the fleet | `online` of any node; its tenure |
 //! | node | its own `d`, the fleet's `all`; each whole or one kind of it | one kind of its own `u`; its `online` | its `online` |
 //! | claim | its answer | its claim | nothing |
 //!
@@ -60,7 +60,7 @@ pub(super) struct Permissions {
     publish: Option<String>,
     /// Everything below this, wildcards included.
     all_below: Option<String>,
-    /// The one topic on which a message or a will may be retained; the bridge may on that of every node.
+    /// The one topic on which a message or a will may be retained; the bridge may on that of every node, and on its tenure.
     retain: Option<String>,
 }
 
@@ -103,7 +103,7 @@ impl Permissions {
     /// Whether a message on this topic may be retained.
     pub(super) fn may_retain(&self, topic: &str) -> bool {
         if self.all_below.is_some() {
-            return matches!(topic.parse(), Ok(Topic::Online { fleet, .. }) if fleet == self.fleet);
+            return matches!(topic.parse(), Ok(Topic::Online { fleet, .. } | Topic::Tenure { fleet }) if fleet == self.fleet);
         }
         self.retain.as_deref() == Some(topic)
     }
@@ -208,6 +208,7 @@ mod tests {
             all.push(format!("fl/1/{fleet}/claim/{CLAIM}/u"));
             all.push(format!("fl/1/{fleet}/claim/{CLAIM}/d"));
             all.push(format!("fl/1/{fleet}/claim/+/d"));
+            all.push(format!("fl/1/{fleet}/bridge/s/tenure"));
             for shard in &shards {
                 for node in nodes {
                     for direction in directions {
@@ -271,7 +272,7 @@ mod tests {
             assert_eq!(permissions.may_publish(&topic), within(&topic) && !topic.contains(['+', '#']), "{topic}");
         }
         let online = |node: &str| format!("fl/1/{FLEET}/{}/{node}/s/online", shard(node));
-        assert_eq!(granted(|topic| permissions.may_retain(topic)), set(&[online(OWN), online(OTHER)]));
+        assert_eq!(granted(|topic| permissions.may_retain(topic)), set(&[online(OWN), online(OTHER), format!("{ours}bridge/s/tenure")]));
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //!
 //! The engine is the crate `mqtt5`: its message router and its connection handler, without its server, so that no listener,
 //! file or task exists but those made here. Nothing is written to disk, every session ends with its connection, and the only
-//! retained messages are the nodes' `online`. The queue of record is the database; what is lost here is sent again.
+//! retained messages are the nodes' `online` and the bridge's tenure. The queue of record is the database; what is lost here is sent again.
 
 mod acl;
 mod gatekeeper;
@@ -48,7 +48,7 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Longest wait for a connection to say goodbye.
 const CONNECTION_GRACE: Duration = Duration::from_secs(2);
-/// Largest retained message: `online` is one digit.
+/// Largest retained message: `online` is one digit, a tenure has some 110 bytes.
 const MAX_RETAINED: usize = 256;
 /// Messages on their way to a node that it has not acknowledged.
 const NODE_WINDOW: u16 = 64;

@@ -3,6 +3,10 @@
 //! Nothing is remembered here. What is dropped, because the queue is full or the connection is gone, is sent again by whoever
 //! holds it in the database, and a message from a node is acknowledged to the broker long before it is committed: the node
 //! keeps it until it has the bridge's own receipt.
+//!
+//! Nothing goes out before this bridge is known to be the one in office ([`tenure`]).
+
+pub mod tenure;
 
 use crate::clock::Clock;
 use bytes::Bytes;
@@ -10,11 +14,14 @@ use flotilla_link::{BackoffLimits, BrokerAddress, Event, Publish, Settings, Stop
 use flotilla_protocol::id::FleetId;
 use flotilla_protocol::topic::{Topic, bridge_filters};
 use flotilla_protocol::wire::MAXIMUM_MESSAGE_BYTES;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tenure::{Finding, Tenure};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval};
 
 /// Messages on their way out that the broker has not taken.
 ///
@@ -36,6 +43,13 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// A broker on the same machine is back soon, and no herd of bridges exists that must be spread.
 const BACKOFF: BackoffLimits = BackoffLimits { minimum: Duration::from_millis(200), maximum: Duration::from_secs(10) };
+
+/// Messages of nodes and devices that wait until this bridge is in office; what comes beyond them is dropped, and said again.
+const EARLY_MESSAGES: usize = 512;
+/// How often the tenure is said again while it has not come back.
+const SAY_TENURE_AGAIN: Duration = Duration::from_secs(1);
+/// After so many times a person is told.
+const SAID_IN_VAIN: u32 = 10;
 
 /// Where the broker is, and as whom the bridge connects.
 #[derive(Debug, Clone)]
@@ -142,7 +156,7 @@ impl Publisher {
         publisher
     }
 
-    /// Whether the broker is there.
+    /// Whether the broker is there and this bridge is in office.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         *self.0.connected.borrow()
@@ -238,13 +252,13 @@ impl Publisher {
 pub struct Connection {
     publishes: mpsc::Sender<Publish>,
     link: JoinHandle<StopReason>,
-    pump: JoinHandle<()>,
+    pump: JoinHandle<PumpEnd>,
 }
 
 impl Connection {
     /// Begins to connect. What comes in goes to `arrivals`, a bounded channel; `publisher` is the way out from now on.
     #[must_use]
-    pub fn start(settings: &MqttSettings, publisher: &Publisher, arrivals: mpsc::Sender<Arrival>) -> Self {
+    pub fn start(settings: &MqttSettings, publisher: &Publisher, tenure: Tenure, arrivals: mpsc::Sender<Arrival>) -> Self {
         let (publishes, queue) = mpsc::channel(OUTBOUND_MESSAGES);
         let (events, happened) = mpsc::channel(LINK_EVENTS);
         *publisher.0.sender.lock().unwrap_or_else(PoisonError::into_inner) = Some(publishes.downgrade());
@@ -259,9 +273,9 @@ impl Connection {
             in_flight: IN_FLIGHT,
             backoff: BACKOFF,
         };
-        let link = tokio::spawn(flotilla_link::run_until_taken_over(link, queue, events));
-        let pump = tokio::spawn(pump(settings.fleet, settings.clock.clone(), publisher.clone(), happened, arrivals));
-        Self { publishes, link, pump }
+        let link = tokio::spawn(flotilla_link::run(link, queue, events));
+        let pump = Pump::new(settings.fleet, settings.clock.clone(), publisher.clone(), tenure, arrivals);
+        Self { publishes, link, pump: tokio::spawn(pump.run(happened)) }
     }
 
     /// Sends what is queued, says goodbye to the broker and ends; takes a few seconds at most.
@@ -288,18 +302,19 @@ impl Connection {
 
     /// Returns when a part of the connection has ended by itself. [`Connection::stop`] may be called afterwards.
     pub async fn ended(&mut self) -> ConnectionEnd {
-        let reason = tokio::select! {
+        tokio::select! {
             biased;
-            reason = &mut self.link => reason,
-            // The pump ends with the link too, and then the link says why.
-            _ = &mut self.pump => match tokio::time::timeout(STOP_TIMEOUT, &mut self.link).await {
-                Ok(reason) => reason,
-                Err(_) => return ConnectionEnd::Part("the pump of the link to the broker"),
+            end = &mut self.pump => match end {
+                Ok(PumpEnd::StandAside) => ConnectionEnd::TakenOver,
+                // It ends with the link too, which is then what is missing.
+                _ if self.link.is_finished() => ConnectionEnd::Part("the link to the broker"),
+                _ => ConnectionEnd::Part("the pump of the link to the broker"),
             },
-        };
-        match reason {
-            Ok(StopReason::TakenOver) => ConnectionEnd::TakenOver,
-            _ => ConnectionEnd::Part("the link to the broker"),
+            reason = &mut self.link => match (reason, tokio::time::timeout(STOP_TIMEOUT, &mut self.pump).await) {
+                // It has ended because the pump has.
+                (Ok(StopReason::EventsClosed), Ok(Ok(PumpEnd::StandAside))) => ConnectionEnd::TakenOver,
+                _ => ConnectionEnd::Part("the link to the broker"),
+            },
         }
     }
 }
@@ -307,57 +322,160 @@ impl Connection {
 /// How a connection has ended by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectionEnd {
-    /// Another bridge with the same certificate has connected, and the broker gave the session to it.
+    /// Another bridge is in office.
     TakenOver,
     /// A part that runs as long as the bridge is gone; its name.
     Part(&'static str),
 }
 
-/// Passes on what happens on the link, as long as there is somebody to take it.
-async fn pump(fleet: FleetId, clock: Clock, publisher: Publisher, mut happened: mpsc::Receiver<Event>, arrivals: mpsc::Sender<Arrival>) {
-    while let Some(event) = happened.recv().await {
-        let arrival = match event {
+/// How a pump has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PumpEnd {
+    /// Another bridge is in office.
+    StandAside,
+    /// The link has ended, or nobody takes what comes in.
+    Closed,
+}
+
+/// Passes on what happens on the link, as long as there is somebody to take it and this bridge is the one in office.
+struct Pump {
+    fleet: FleetId,
+    clock: Clock,
+    publisher: Publisher,
+    tenure: Tenure,
+    arrivals: mpsc::Sender<Arrival>,
+    /// Whether the broker is there.
+    is_up: bool,
+    /// What came before this bridge was known to be in office, and wants an answer.
+    early: VecDeque<Arrival>,
+    /// How often the tenure was said on this connection.
+    said: u32,
+}
+
+impl Pump {
+    fn new(fleet: FleetId, clock: Clock, publisher: Publisher, tenure: Tenure, arrivals: mpsc::Sender<Arrival>) -> Self {
+        Self { fleet, clock, publisher, tenure, arrivals, is_up: false, early: VecDeque::new(), said: 0 }
+    }
+
+    async fn run(mut self, mut happened: mpsc::Receiver<Event>) -> PumpEnd {
+        let mut again = interval(SAY_TENURE_AGAIN);
+        again.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let end = loop {
+            let passed = tokio::select! {
+                event = happened.recv() => match event {
+                    Some(event) => self.take(event).await,
+                    None => Err(PumpEnd::Closed),
+                },
+                _ = again.tick(), if self.is_up && !self.publisher.is_connected() => {
+                    self.say_tenure();
+                    Ok(())
+                }
+            };
+            if let Err(end) = passed {
+                break end;
+            }
+        };
+        if end == PumpEnd::StandAside {
+            self.publisher.stand_aside();
+        }
+        self.publisher.set_connected(None);
+        end
+    }
+
+    async fn take(&mut self, event: Event) -> Result<(), PumpEnd> {
+        match event {
             Event::Connected => {
                 tracing::info!("connected to the broker");
-                publisher.set_connected(Some(clock.now_ms()));
-                Arrival::Connected
+                (self.is_up, self.said) = (true, 0);
+                self.say_tenure();
+                self.pass_on(Arrival::Connected).await
             }
             Event::Disconnected { reason } => {
                 tracing::warn!(reason, "not connected to the broker");
                 // An attempt that failed changes nothing: everything was marked when the connection went.
-                if !publisher.is_connected() {
-                    continue;
+                if !std::mem::take(&mut self.is_up) {
+                    return Ok(());
                 }
-                publisher.set_connected(None);
-                Arrival::Disconnected
+                self.publisher.set_connected(None);
+                self.early.clear();
+                self.pass_on(Arrival::Disconnected).await
             }
-            Event::Message { topic, payload, retained } => match accept(fleet, &topic, payload, retained) {
-                Ok(message) => Arrival::Message(message),
+            Event::Message { topic, payload, retained } => match accept(self.fleet, &topic, payload, retained) {
+                Ok(Inbound { topic: Topic::Tenure { .. }, payload }) => self.hear(&payload).await,
+                Ok(message) => self.pass_on_in_time(message).await,
                 Err(reason) => {
-                    let dropped = publisher.dropped();
-                    let counter = match reason {
-                        Refusal::Topic => &dropped.topic,
-                        Refusal::Retained => &dropped.retained,
-                        Refusal::TooLarge => &dropped.too_large,
-                    };
-                    // A power of two each time: one line for the first, and few for a flood.
-                    if counter.fetch_add(1, Ordering::Relaxed).wrapping_add(1).is_power_of_two() {
-                        tracing::warn!(topic, ?reason, "a message was dropped");
-                    }
-                    continue;
+                    self.note_dropped(&topic, reason);
+                    Ok(())
                 }
             },
-            Event::Acknowledged { .. } => continue,
+            Event::Acknowledged { .. } => Ok(()),
             Event::Refused { id, reason } => {
                 tracing::warn!(id, reason, "the broker refused a message");
-                continue;
+                Ok(())
             }
-        };
-        if arrivals.send(arrival).await.is_err() {
-            return;
         }
     }
-    publisher.set_connected(None);
+
+    /// Says since when this bridge is in office. Where there is no room now, it is said again.
+    fn say_tenure(&mut self) {
+        self.said = self.said.saturating_add(1);
+        let topic = Topic::Tenure { fleet: self.fleet };
+        if self.said == SAID_IN_VAIN {
+            tracing::error!(%topic, "the broker does not give back what the bridge says there; its rules must let the bridge write and read it, retained");
+        }
+        let id = self.publisher.0.next_id.fetch_add(1, Ordering::Relaxed);
+        let publish = Publish { id, topic: topic.to_string(), payload: self.tenure.message().into(), retain: true };
+        let sender = self.publisher.0.sender.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(mpsc::WeakSender::upgrade);
+        if sender.is_none_or(|sender| sender.try_send(publish).is_err()) {
+            tracing::debug!("no room for the tenure");
+        }
+    }
+
+    async fn hear(&mut self, message: &[u8]) -> Result<(), PumpEnd> {
+        match self.tenure.hear(message) {
+            Finding::Forged => tracing::warn!("a tenure that no bridge of this fleet has signed was ignored"),
+            Finding::SayAgain => self.say_tenure(),
+            Finding::StandAside => return Err(PumpEnd::StandAside),
+            Finding::InOffice => {
+                if !self.publisher.is_connected() {
+                    self.publisher.set_connected(Some(self.clock.now_ms()));
+                }
+                while let Some(arrival) = self.early.pop_front() {
+                    self.pass_on(arrival).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What wants an answer waits until this bridge may give one; who is online is heard at once, because it is not said again.
+    async fn pass_on_in_time(&mut self, message: Inbound) -> Result<(), PumpEnd> {
+        let wants_answer = !matches!(message.topic, Topic::Online { .. });
+        if self.publisher.is_connected() || !wants_answer {
+            return self.pass_on(Arrival::Message(message)).await;
+        }
+        if self.early.len() < EARLY_MESSAGES {
+            self.early.push_back(Arrival::Message(message));
+        }
+        Ok(())
+    }
+
+    async fn pass_on(&self, arrival: Arrival) -> Result<(), PumpEnd> {
+        self.arrivals.send(arrival).await.map_err(|_| PumpEnd::Closed)
+    }
+
+    fn note_dropped(&self, topic: &str, reason: Refusal) {
+        let dropped = self.publisher.dropped();
+        let counter = match reason {
+            Refusal::Topic => &dropped.topic,
+            Refusal::Retained => &dropped.retained,
+            Refusal::TooLarge => &dropped.too_large,
+        };
+        // A power of two each time: one line for the first, and few for a flood.
+        if counter.fetch_add(1, Ordering::Relaxed).wrapping_add(1).is_power_of_two() {
+            tracing::warn!(topic, ?reason, "a message was dropped");
+        }
+    }
 }
 
 /// Why a message was dropped before anybody looked into it.
@@ -372,7 +490,7 @@ fn accept(fleet: FleetId, topic: &str, payload: Bytes, retained: bool) -> Result
     let topic: Topic = topic.parse().map_err(|_| Refusal::Topic)?;
     let (of_fleet, may_be_retained) = match topic {
         Topic::Up { fleet, .. } | Topic::ClaimUp { fleet, .. } => (fleet, false),
-        Topic::Online { fleet, .. } => (fleet, true),
+        Topic::Online { fleet, .. } | Topic::Tenure { fleet } => (fleet, true),
         Topic::Down { .. } | Topic::AllTrust { .. } | Topic::ClaimDown { .. } => return Err(Refusal::Topic),
     };
     match () {
@@ -423,22 +541,105 @@ mod tests {
         assert_eq!(publisher.dropped().outbound.load(Ordering::Relaxed), 2);
     }
 
+    /// A pump in the middle: what the link says goes in, what the link sends and what is taken up come out.
+    struct Kit {
+        publisher: Publisher,
+        events: mpsc::Sender<Event>,
+        _publishes: mpsc::Sender<Publish>,
+        said: mpsc::Receiver<Publish>,
+        arrived: mpsc::Receiver<Arrival>,
+        pump: JoinHandle<PumpEnd>,
+    }
+
+    impl Kit {
+        fn start() -> Self {
+            let (publishes, said) = mpsc::channel(8);
+            let publisher = Publisher::new();
+            *publisher.0.sender.lock().unwrap() = Some(publishes.downgrade());
+            let (events, happened) = mpsc::channel(1_024);
+            let (arrivals, arrived) = mpsc::channel(1_024);
+            let pump = Pump::new(FLEET, Clock::fixed(7), publisher.clone(), tenure::tests::unsigned(7, 1), arrivals);
+            Self { publisher, events, _publishes: publishes, said, arrived, pump: tokio::spawn(pump.run(happened)) }
+        }
+
+        async fn tell(&self, event: Event) {
+            self.events.send(event).await.unwrap();
+        }
+
+        /// As a broker does: what was said on the topic of tenures comes back.
+        async fn tell_tenure(&self, payload: Bytes) {
+            let topic = Topic::Tenure { fleet: FLEET }.to_string();
+            self.tell(Event::Message { topic, payload, retained: false }).await;
+        }
+
+        async fn said_tenure(&mut self) -> Bytes {
+            let said = self.said.recv().await.unwrap();
+            assert_eq!(said.topic, Topic::Tenure { fleet: FLEET }.to_string());
+            assert!(said.retain);
+            said.payload
+        }
+    }
+
+    fn gone() -> Event {
+        Event::Disconnected { reason: "gone".into() }
+    }
+
     #[tokio::test]
     async fn only_a_connection_that_stood_can_go() {
-        let publisher = Publisher::new();
-        let (events, happened) = mpsc::channel(8);
-        let (arrivals, mut arrived) = mpsc::channel(8);
-        let gone = || Event::Disconnected { reason: "gone".into() };
-        for event in [gone(), Event::Connected, gone(), gone()] {
-            events.send(event).await.unwrap();
+        let mut kit = Kit::start();
+        for event in [gone(), Event::Connected] {
+            kit.tell(event).await;
         }
+        let tenure = kit.said_tenure().await;
+        kit.tell_tenure(tenure).await;
+        for event in [gone(), gone()] {
+            kit.tell(event).await;
+        }
+        let Kit { publisher, events, mut arrived, .. } = kit;
         drop(events);
-        pump(FLEET, Clock::fixed(7), publisher.clone(), happened, arrivals).await;
         assert_eq!(arrived.recv().await, Some(Arrival::Connected));
         assert_eq!(arrived.recv().await, Some(Arrival::Disconnected));
         assert_eq!(arrived.recv().await, None, "an attempt that failed is nothing new");
         assert_eq!(publisher.connected_since_ms(), None);
         publisher.set_connected(Some(9));
         assert_eq!(publisher.connected_since_ms(), Some(9));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_answered_before_the_bridge_is_in_office() {
+        let mut kit = Kit::start();
+        kit.tell(Event::Connected).await;
+        let tenure = kit.said_tenure().await;
+        let node = flotilla_protocol::id::NodeId::of_key(&[7; 32]);
+        let online = Topic::Online { fleet: FLEET, node };
+        let report = Topic::Up { fleet: FLEET, node, kind: flotilla_protocol::topic::UpKind::Report };
+        for topic in [report, online] {
+            kit.tell(Event::Message { topic: topic.to_string(), payload: "1".into(), retained: false }).await;
+        }
+        let message = |topic| Some(Arrival::Message(Inbound { topic, payload: "1".into() }));
+        assert_eq!(kit.arrived.recv().await, Some(Arrival::Connected));
+        assert_eq!(kit.arrived.recv().await, message(online), "who is online is heard at once");
+        assert!(!kit.publisher.is_connected());
+        kit.tell_tenure("forged".into()).await;
+        // What the broker has lost is said again.
+        assert_eq!(kit.said_tenure().await, tenure);
+        assert!(!kit.publisher.is_connected());
+        kit.tell_tenure(tenure).await;
+        assert_eq!(kit.arrived.recv().await, message(report));
+        assert_eq!(kit.publisher.connected_since_ms(), Some(7));
+    }
+
+    #[tokio::test]
+    async fn a_bridge_that_finds_a_greater_tenure_sends_nothing_any_more() {
+        let mut kit = Kit::start();
+        kit.tell(Event::Connected).await;
+        let tenure = kit.said_tenure().await;
+        kit.tell_tenure(tenure).await;
+        kit.tell(gone()).await;
+        kit.tell(Event::Connected).await;
+        kit.tell_tenure(tenure::tests::unsigned(8, 2).message().into()).await;
+        let end = tokio::time::timeout(STOP_TIMEOUT, kit.pump).await.expect("the pump ends");
+        assert_eq!(end.unwrap(), PumpEnd::StandAside);
+        assert!(kit.publisher.stands_aside() && !kit.publisher.is_connected());
     }
 }
