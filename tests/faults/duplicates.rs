@@ -58,6 +58,7 @@ fn f17_a_second_bridge_on_the_same_home_ends_at_once() {
     let mut fleet = Fleet::with_nodes(Broker::Embedded, 1);
     let node = fleet.node_ids().remove(0);
     while tally.count() < trials(3, 100) {
+        tally.begin("a second bridge");
         let (port, name) = (Port::free(), format!("same-home-{}", tally.count()));
         let mut second = fleet.further_bridge(fleet.home(), port.address(), &name);
         ends_saying(&fleet, &mut second, &name, "another bridge runs on");
@@ -181,6 +182,7 @@ fn f17_a_copied_device_is_seen_and_quarantined() {
     let random = Random::seeded("F17-device");
     let mut tally = Tally::new("F17 cloned device", &random, Duration::from_secs(150));
     while tally.count() < trials(3, 100) {
+        tally.begin("a copied device");
         let mut fleet = Fleet::with_nodes(Broker::Embedded, 1);
         let id = fleet.node_ids().remove(0);
         let effects = Effects::new(fleet.folder());

@@ -167,6 +167,7 @@ fn f4_power_cuts_under_the_journal() {
     let (mut model, mut with_acknowledged) = (Model::default(), 0);
     while tally.count() < trials(500, 10_000) {
         let (wanted, moment) = (random.below(MOST_ACKNOWLEDGEMENTS + 1), Duration::from_micros(random.below(LATEST_CUT_US)));
+        tally.begin(format!("a cut {moment:?} after acknowledgement {wanted}"));
         let acknowledged = AtomicU64::new(0);
         std::thread::scope(|scope| {
             let writer = scope.spawn(|| write(&disk, &mut model, &mut random, &acknowledged));

@@ -49,6 +49,7 @@ fn f1_of_each_process_of_an_agent() {
     let mut tally = Tally::new("F1", &random, Duration::from_secs(180));
     let nodes = fleet.node_ids();
     while tally.count() < trials(50, 5_000) {
+        tally.begin("kills on ten nodes");
         let commands = (0..IN_FLIGHT).map(|_| (nodes.clone(), body(&mut random))).collect();
         let mut killed: BTreeMap<String, usize> = BTreeMap::new();
         send_while(&mut fleet, &mut campaign, commands, |fleet| {
@@ -68,10 +69,11 @@ fn f1_of_each_process_of_an_agent() {
     }
     // A job that was killed at its very end has ended all the same; that all of them were would be no trial at all.
     assert!(campaign.interrupted() > 0, "no kill has cut off a command");
-    last_look(&mut campaign, &fleet, tally);
+    last_look(&mut campaign, &mut fleet, tally);
 }
 
-fn last_look(campaign: &mut Campaign, fleet: &Fleet, mut tally: Tally) {
+fn last_look(campaign: &mut Campaign, fleet: &mut Fleet, mut tally: Tally) {
+    tally.begin("the last look at everything");
     let broken: Vec<Broken> = campaign.check_all(fleet);
     if !broken.is_empty() {
         tally.trial(broken);
@@ -91,6 +93,7 @@ fn kill_the_middle(name: &str, victim: Victim, broker: Broker, (nodes, commands)
     let mut tally = Tally::new(name, &random, budget);
     let nodes = fleet.node_ids();
     while tally.count() < trials {
+        tally.begin(format!("{victim:?} is killed"));
         let commands = by_turns(&nodes, commands, &mut random);
         send_while(&mut fleet, &mut campaign, commands, |fleet| {
             wait::let_pass(random.moment(LATEST_KILL));
@@ -99,7 +102,7 @@ fn kill_the_middle(name: &str, victim: Victim, broker: Broker, (nodes, commands)
         let broken = campaign.check(&fleet, |_| 0);
         tally.trial(broken.into_values().flatten().collect());
     }
-    last_look(&mut campaign, &fleet, tally);
+    last_look(&mut campaign, &mut fleet, tally);
 }
 
 #[test]

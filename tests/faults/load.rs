@@ -5,12 +5,14 @@
 #![cfg(test)]
 
 use flotilla_api::client::CallError;
+use flotilla_broker_bridge::capability::run_command::model::InvocationState;
 use flotilla_tests::calls::shell;
+use flotilla_tests::invariants::{self, Fact};
 use flotilla_tests::process::allow_descriptors;
 use flotilla_tests::random::Random;
 use flotilla_tests::simulated_fleet::{DESCRIPTORS_OF_A_NODE, Play, Run};
-use flotilla_tests::tally::{Broken, Kind, Tally, is_release};
-use flotilla_tests::{Broker, Fleet, SimulatedFleet, clock, wait};
+use flotilla_tests::tally::{Broken, Tally, is_release};
+use flotilla_tests::{Broker, Fleet, SimulatedFleet, clock, verdict, wait};
 use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use std::collections::{BTreeMap, BTreeSet};
@@ -85,31 +87,20 @@ fn is_open(state: &str) -> bool {
     matches!(state, "pending" | "sent" | "accepted" | "running")
 }
 
-fn judge(calls: &Calls, runs: &BTreeMap<(String, String), Run>, rows: &BTreeMap<(String, String), (String, bool)>) -> Vec<Broken> {
-    let mut broken = Vec::new();
-    let known: BTreeSet<&String> = rows.keys().map(|(command, _)| command).collect();
-    for command in &calls.taken {
-        if !known.contains(command) {
-            broken.push(Broken::new(Kind::Lost, format!("{command} was answered with 200 and is not there")));
-        }
+/// What the bridge's database, the callers and the runs on the nodes say together.
+fn judge(fleet: &Fleet, calls: &Calls, runs: &BTreeMap<(String, String), Run>) -> Vec<Broken> {
+    let mut history = verdict::of_bridge(fleet);
+    history.acknowledged.clone_from(&calls.taken);
+    for command in history.commands.values_mut() {
+        command.excused = Some(BTreeSet::from([InvocationState::Succeeded]));
     }
-    for (key, run) in runs {
-        if run.starts > 1 {
-            broken.push(Broken::new(Kind::DoubleRun, format!("{key:?} started {} times", run.starts)));
-        }
-        if run.receipted && !rows.get(key).is_some_and(|(_, has_result)| *has_result) {
-            broken.push(Broken::new(Kind::Lost, format!("{key:?} has a receipt, and its result is not in the database")));
-        }
+    for ((command, node), run) in runs {
+        let of_node = history.node(node);
+        of_node.knowledge.starts = true;
+        (0..run.starts).for_each(|_| of_node.add(0, command, Fact::Started { trusted_ms: None }));
+        (0..run.ends).for_each(|_| of_node.add(0, command, Fact::JobOver));
     }
-    for (key, (state, _)) in rows {
-        if state != "succeeded" {
-            broken.push(Broken::new(Kind::Lost, format!("{key:?} ended as {state}")));
-        }
-        if !runs.contains_key(key) {
-            broken.push(Broken::new(Kind::Lost, format!("{key:?} has a result and never ran")));
-        }
-    }
-    broken
+    invariants::check(&history).into_iter().map(verdict::broken).collect()
 }
 
 #[test]
@@ -122,6 +113,7 @@ fn f16_more_than_the_bridge_takes() {
     let activation = fleet.activation(i32::try_from(NODES).expect("few nodes"));
     let nodes = SimulatedFleet::join(&[(activation, NODES)], Arc::new(|_, _| Play::success(Duration::from_millis(1))));
     wait::until_true(DRAIN_LIMIT, "all nodes are online", || fleet.online().len() == NODES);
+    tally.begin("the load");
     let idle = fleet.bridge_memory();
     let mut calls = Calls::default();
     std::thread::scope(|scope| {
@@ -162,6 +154,6 @@ fn f16_more_than_the_bridge_takes() {
     assert!(calls.others.is_empty(), "calls were refused in another way: {:?}", calls.others.iter().take(5).collect::<Vec<_>>());
     assert!(calls.taken.len() > CALLERS && calls.throttled > 0, "some are taken, and some told to come again");
     assert!(memory.peak_kib <= BRIDGE_LIMIT_KIB, "the bridge held {} KiB, and {BRIDGE_LIMIT_KIB} are allowed", memory.peak_kib);
-    tally.trial(judge(&calls, &nodes.runs(), &rows));
+    tally.trial(judge(&fleet, &calls, &nodes.runs()));
     tally.finish();
 }

@@ -51,6 +51,7 @@ fn f11_messages_that_are_lost_doubled_reordered_and_cut() {
     let proxy = fleet.proxy.as_ref().unwrap();
     let mut tally = Tally::new("F11", &random, FAULTY * 5);
     while tally.count() == 0 || (is_release() && proxy.counts().exposed() < MESSAGES_OF_RELEASE) {
+        tally.begin("messages are lost, doubled, reordered and cut");
         proxy.set_faulty(true);
         let wanted = proxy.counts().exposed() + MESSAGES_OF_TRIAL;
         let commands = send_while(|| proxy.counts().exposed() < wanted, &fleet, &nodes, &mut random);

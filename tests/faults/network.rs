@@ -10,7 +10,7 @@ use flotilla_tests::namespace::{Fault, Wire};
 use flotilla_tests::node::Half;
 use flotilla_tests::random::Random;
 use flotilla_tests::tally::{Broken, Kind, Tally, is_release, skipped, trials};
-use flotilla_tests::{Fleet, clock, process, verdict, wait};
+use flotilla_tests::{Fleet, clock, process, wait};
 use nix::sys::signal::Signal;
 use std::time::Duration;
 
@@ -124,13 +124,12 @@ impl Suite {
     }
 
     fn verdict(&mut self) -> Vec<Broken> {
-        let mut broken: Vec<Broken> = self.campaign.check(&self.fleet, |_| 0).into_values().flatten().collect();
-        broken.extend(verdict::of_fleet(&self.fleet, &self.campaign));
-        broken
+        self.campaign.check(&self.fleet, |_| 0).into_values().flatten().collect()
     }
 
     fn finish(mut self, mut tally: Tally) {
-        let broken = self.campaign.check_all(&self.fleet);
+        tally.begin("the last look at everything");
+        let broken = self.campaign.check_all(&mut self.fleet);
         if !broken.is_empty() {
             tally.trial(broken);
         }
@@ -152,6 +151,7 @@ fn f10_a_wire_that_breaks_in_every_way() {
         let trouble = *TROUBLES.get(number).unwrap_or_else(|| suite.random.one_of(&TROUBLES));
         // The first one is the measure of ten real seconds.
         let time = if number == 0 { Duration::from_secs(10) } else { Duration::from_millis(500) + suite.random.moment(longest) };
+        tally.begin(format!("{trouble:?} for {time:?}"));
         suite.disturb(trouble, time).unwrap();
         let back = suite.back_after();
         println!("F10: {trouble:?} for {:.1} s, back after {:.1} s", time.as_secs_f32(), back.as_secs_f32());
@@ -170,6 +170,7 @@ fn f15_a_slow_wire_and_processes_that_stand_still() {
     let still = Duration::from_secs(if is_release() { 60 } else { 5 });
     suite.wire.limit(SLOW_KBIT).unwrap();
     while tally.count() < trials(2, 100) {
+        tally.begin(if tally.count().is_multiple_of(2) { "the bridge stands still" } else { "half of an agent stands still" });
         for _ in 0..4 {
             let body = format!("head -c {OUTPUT_BYTES} /dev/zero | tr '\\0' x >&2");
             assert!(suite.campaign.send(&suite.fleet.client, &suite.nodes, &body, || true));

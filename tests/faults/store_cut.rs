@@ -34,6 +34,7 @@ fn f9_power_cuts_under_the_bridges_database() {
     let (nodes, mut acknowledged) = (fleet.node_ids(), 0);
     while tally.count() < trials(100, 2_000) {
         let moment = random.moment(LATEST_CUT);
+        tally.begin(format!("a cut after {moment:?}"));
         let targets: Vec<String> = (0..COMMANDS).map(|_| random.one_of(&nodes).clone()).collect();
         let client = fleet.another_client();
         let taken = AtomicUsize::new(0);
@@ -68,7 +69,8 @@ fn f9_power_cuts_under_the_bridges_database() {
         }
         tally.trial(broken);
     }
-    let broken = campaign.check_all(&fleet);
+    tally.begin("the last look at everything");
+    let broken = campaign.check_all(&mut fleet);
     if !broken.is_empty() {
         tally.trial(broken);
     }

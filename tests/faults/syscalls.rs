@@ -5,17 +5,19 @@
 //! each trial is one life with one fault, after which exec is started again and everything must settle.
 #![cfg(test)]
 
+use flotilla_broker_bridge::capability::run_command::model::InvocationState;
 use flotilla_protocol::id::OrderId;
-use flotilla_tests::history::{End, History};
+use flotilla_tests::invariants;
 use flotilla_tests::lone::{Lone, Start};
 use flotilla_tests::random::Random;
 use flotilla_tests::strace::{self, DISK_CALLS, Fault, Injection, Point};
 use flotilla_tests::tally::{Broken, Kind, Tally, is_release, skipped, trials};
-use std::collections::BTreeMap;
+use flotilla_tests::verdict;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// After this an order without an answer is sent again: the journal is tried again sooner.
-const SEND_AGAIN: Duration = Duration::from_secs(2);
+const SEND_AGAIN: Duration = Duration::from_secs(1);
 
 /// How often it is looked whether a node still holds an order.
 const LOOKS: usize = 10;
@@ -74,11 +76,11 @@ impl Scenario {
     }
 
     /// The end that the command comes to where nothing of it was hit.
-    fn good_end(self) -> End {
+    fn good_end(self) -> InvocationState {
         match self {
-            Self::Plain | Self::MuchOutput | Self::Two | Self::Recovery => End::Succeeded,
-            Self::Failing => End::Failed,
-            Self::Cancelled => End::Cancelled,
+            Self::Plain | Self::MuchOutput | Self::Two | Self::Recovery => InvocationState::Succeeded,
+            Self::Failing => InvocationState::Failed,
+            Self::Cancelled => InvocationState::Cancelled,
         }
     }
 }
@@ -88,11 +90,15 @@ struct Lives {
     scenario: Scenario,
     half: Half,
     number: u64,
+    /// The orders by the marks of their side effects.
+    orders: BTreeMap<String, String>,
+    /// The ends that each order may have come to.
+    excused: BTreeMap<String, BTreeSet<InvocationState>>,
 }
 
 impl Lives {
     fn new(scenario: Scenario, half: Half) -> Self {
-        Self { lone: Lone::default(), scenario, half, number: 0 }
+        Self { lone: Lone::default(), scenario, half, number: 0, orders: BTreeMap::new(), excused: BTreeMap::new() }
     }
 
     fn begin(&mut self, injection: Option<&Injection>) {
@@ -115,7 +121,7 @@ impl Lives {
         }
         assert!(self.lone.run_until(|lone| lone.bridge.hello.is_some()), "{what}: the node does not say hello");
         let mut before = strace::counts(self.lone.trace());
-        let orders: Vec<(OrderId, String)> = (0..self.scenario.commands()).map(|_| self.send()).collect();
+        let orders: Vec<(OrderId, String)> = (0..self.scenario.commands()).map(|_| self.send(injection)).collect();
         if is_recovery {
             // The job must have left exec's process group, with which it would be killed; one that was hit before may never begin.
             self.lone.run_for(BEGIN, |lone| lone.effects.read().len() >= usize::try_from(self.number).unwrap_or(usize::MAX));
@@ -133,17 +139,19 @@ impl Lives {
             }
         }
         let broken = orders.iter().flat_map(|(id, mark)| self.settle(*id, mark, injection)).collect::<Vec<_>>();
-        let broken = broken.into_iter().chain(self.lone.bridge.take_broken());
+        let broken = broken.into_iter().chain(self.lone.bridge.take_broken()).chain(self.judge());
         (before, broken.map(|broken| Broken::new(broken.kind, format!("{what}: {}", broken.why))).collect())
     }
 
-    fn send(&mut self) -> (OrderId, String) {
+    fn send(&mut self, injection: Option<&Injection>) -> (OrderId, String) {
         self.number += 1;
         let mark = format!("c{}", self.number);
         let mut id = [7; 16];
         id[..8].copy_from_slice(&self.number.to_be_bytes());
         let script = self.lone.effects.script(&mark, self.scenario.body());
         self.lone.send(OrderId(id), &script);
+        self.orders.insert(mark.clone(), OrderId(id).to_string());
+        self.excused.insert(OrderId(id).to_string(), self.excused(injection));
         (OrderId(id), mark)
     }
 
@@ -186,11 +194,8 @@ impl Lives {
         }
         say(!held, "the node took it again (C6)");
         let known = self.lone.bridge.of(id);
-        let effect = self.lone.effects.read().remove(mark).unwrap_or_default();
-        let history =
-            History { mark: mark.to_owned(), is_acknowledged: true, is_known: true, ends: known.ends.clone(), effect: effect.clone() };
-        broken.extend(history.check(&self.allowed(injection)));
-        if known.ends.contains(&End::Failed) && !effect.starts.is_empty() && self.scenario.good_end() == End::Succeeded {
+        let has_run = self.lone.effects.read().contains_key(mark);
+        if known.ends.contains(&InvocationState::Failed) && has_run && self.scenario.good_end() == InvocationState::Succeeded {
             let explained = known.result.as_ref().is_some_and(|result| !result.explanation.is_empty());
             if !explained {
                 broken.push(Broken::new(Kind::Lost, format!("{mark}: it ran and failed, and nothing says why (C4)")));
@@ -199,15 +204,25 @@ impl Lives {
         broken
     }
 
+    /// What the checker finds in all that has happened so far. Exec is killed for it.
+    fn judge(&mut self) -> Vec<Broken> {
+        let mut history = self.lone.history(|mark| self.orders.get(mark).cloned());
+        for (order, excused) in &self.excused {
+            history.command(order).excused = Some(excused.clone());
+        }
+        invariants::check(&history).into_iter().map(verdict::broken).collect()
+    }
+
     /// The ends that a fault excuses.
-    fn allowed(&self, injection: Option<&Injection>) -> Vec<End> {
+    fn excused(&self, injection: Option<&Injection>) -> BTreeSet<InvocationState> {
+        use InvocationState::{Failed, Interrupted};
         let good = self.scenario.good_end();
         match injection.map(|injection| (self.half, injection.fault)) {
             // A cancel may come before the start as well as after the end.
-            None | Some((Half::Exec, Fault::Kill)) => vec![good],
-            Some((Half::Exec, Fault::Error(_))) => vec![good, End::Failed],
+            None | Some((Half::Exec, Fault::Kill)) => BTreeSet::from([good]),
+            Some((Half::Exec, Fault::Error(_))) => BTreeSet::from([good, Failed]),
             // Who kills a job interrupts it, unless it had not begun or was done.
-            Some((Half::Job, _)) => vec![good, End::Failed, End::Interrupted],
+            Some((Half::Job, _)) => BTreeSet::from([good, Failed, Interrupted]),
         }
     }
 
@@ -226,20 +241,26 @@ impl Lives {
 
     /// A trial; whether the fault happened in it.
     fn trial(&mut self, injection: &Injection, tally: &mut Tally) -> bool {
+        tally.begin(format!("{:?} of {:?}: {:?} at {}", self.half, self.scenario, injection.fault, injection.point));
         let (_, broken) = self.live(Some(injection));
         let happened = strace::has_happened(self.lone.trace(), injection.fault);
-        if happened || !broken.is_empty() {
+        let is_broken = !broken.is_empty();
+        if happened || is_broken {
             tally.trial(broken);
+        }
+        if is_broken {
+            // What broke here must not be found again and again, by each later life of this node.
+            self.lone.print_log();
+            *self = Self::new(self.scenario, self.half);
         }
         happened
     }
 
     /// At the very end: nothing started later, either.
-    fn check_all(&self, tally: &mut Tally) {
-        for (mark, effect) in self.lone.effects.read() {
-            if effect.starts.len() > 1 {
-                tally.trial(vec![Broken::new(Kind::DoubleRun, format!("{mark} ran {} times in the end", effect.starts.len()))]);
-            }
+    fn check_all(&mut self, tally: &mut Tally) {
+        let broken = self.judge();
+        if !broken.is_empty() {
+            tally.trial(broken);
         }
     }
 }
@@ -258,6 +279,7 @@ fn kill_at_every_call(half: Half, name: &str, in_ci: &[Scenario], budget: Durati
     let scenarios = if is_release() { RELEASE.as_slice() } else { in_ci };
     for scenario in scenarios {
         let mut lives = Lives::new(*scenario, half);
+        tally.begin(format!("{half:?} of {scenario:?}: counting the calls"));
         let points = lives.points();
         let happened = points.iter().filter(|point| lives.trial(&Injection { point: (*point).clone(), fault: Fault::Kill }, &mut tally));
         let happened = happened.count();
@@ -288,6 +310,7 @@ fn f3_calls_fail() {
     for scenario in scenarios {
         for half in [Half::Exec, Half::Job] {
             let mut lives = Lives::new(*scenario, half);
+            tally.begin(format!("{half:?} of {scenario:?}: counting the calls"));
             let points = strace::of_calls(&lives.points(), DISK_CALLS);
             let errors = ["EIO", "ENOSPC"].map(Fault::Error);
             let mut injections: Vec<Injection> =

@@ -4,12 +4,12 @@ use crate::calls::{is_terminal, shell};
 use crate::clock;
 use crate::effects::Effects;
 use crate::fleet::Fleet;
-use crate::history::{self, End};
-use crate::invariants::History;
+use crate::invariants::{self, History, InvocationRow, OutputRows, Seen};
 use crate::tally::{Broken, Kind};
-use crate::wait;
+use crate::{verdict, wait};
 use flotilla_api::client::Client;
 use flotilla_api::commands::{CommandInvocation, GetCommandInvocationRequest, GetCommandInvocationResult, SendCommandRequest};
+use flotilla_broker_bridge::capability::run_command::model::{Aside, InvocationState};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -41,8 +41,10 @@ pub struct Campaign {
     sent: BTreeMap<String, Sent>,
     /// Comments whose check is still to come.
     open: BTreeSet<String>,
-    /// What the bridge has shown as the end of an invocation.
-    shown: BTreeMap<String, End>,
+    /// What the API has shown first as the end of an invocation, by comment and node.
+    shown: BTreeMap<(String, String), InvocationState>,
+    /// Whether the API has shown what a command wrote, where it succeeded.
+    output: BTreeMap<(String, String), bool>,
     /// How many invocations were cut off.
     interrupted: usize,
 }
@@ -53,7 +55,15 @@ impl Campaign {
     pub fn new(fleet: &Fleet) -> Self {
         let names = fleet.node_ids().into_iter().enumerate().map(|(number, id)| (id, format!("n{number}"))).collect();
         let effects = Effects::new(fleet.folder());
-        Self { effects, names, sent: BTreeMap::new(), open: BTreeSet::new(), shown: BTreeMap::new(), interrupted: 0 }
+        Self {
+            effects,
+            names,
+            sent: BTreeMap::new(),
+            open: BTreeSet::new(),
+            shown: BTreeMap::new(),
+            output: BTreeMap::new(),
+            interrupted: 0,
+        }
     }
 
     /// How many commands were sent so far.
@@ -100,12 +110,32 @@ impl Campaign {
         false
     }
 
-    /// Adds what the commands really did to a history of the nodes, for the checker of the numbered invariants.
+    /// Adds to what the bridge's database holds all that is known beside it, for the checker of the numbered invariants: what the requesters
+    /// were told, what the API has shown, which ends are excused, and what the commands really did.
     pub fn tell(&self, history: &mut History) {
+        let by_comment: BTreeMap<String, String> =
+            history.commands.iter().map(|(order, command)| (command.comment.clone(), order.clone())).collect();
+        history.acknowledged.extend(self.sent.values().filter_map(|sent| sent.id.clone()));
+        for command in history.commands.values_mut() {
+            command.excused = Some(BTreeSet::from([InvocationState::Succeeded, InvocationState::Interrupted]));
+        }
+        for ((comment, node), state) in &self.shown {
+            let row = by_comment.get(comment).and_then(|order| history.commands.get_mut(order)?.invocations.get_mut(node));
+            if let Some(row) = row {
+                row.before.push(Seen { state: *state, signed: true });
+            }
+        }
+        for ((comment, node), is_right) in &self.output {
+            if let Some(command) = by_comment.get(comment).and_then(|order| history.commands.get_mut(order)) {
+                command.output.push(OutputRows { node: node.clone(), is_right: Some(*is_right), ..OutputRows::default() });
+            }
+        }
         let effects = self.effects.read();
         for (node, name) in &self.names {
             let of_node = effects.iter().filter(|(mark, _)| mark.rsplit_once('-').is_some_and(|(_, of)| of == name));
-            history.effects(node, of_node, |mark| self.sent.get(mark.rsplit_once('-')?.0)?.id.clone());
+            // What ran and has no command goes by its mark.
+            let order_of = |mark: &str| mark.rsplit_once('-').and_then(|(comment, _)| by_comment.get(comment).cloned());
+            history.effects(node, of_node, |mark| Some(order_of(mark).unwrap_or_else(|| mark.to_owned())));
         }
     }
 
@@ -113,46 +143,49 @@ impl Campaign {
         format!("{comment}-{}", self.names.get(node).map_or("?", String::as_str))
     }
 
-    /// Waits for the end of every command that was taken and not checked before, and checks it. `allowed` says which ends a node's commands
-    /// may have come to, and how many of them may have been cut off.
-    pub fn check(&mut self, fleet: &Fleet, allowed: impl Fn(&str) -> usize) -> BTreeMap<String, Vec<Broken>> {
-        let mut broken: BTreeMap<String, Vec<Broken>> = self.names.keys().map(|node| (node.clone(), Vec::new())).collect();
+    /// Waits for the end of every command that was taken and not checked before, and has the checker look at these. `hits` says how many of a
+    /// node's commands may have been cut off. What is broken, by node; by the first where it is no node's.
+    pub fn check(&mut self, fleet: &Fleet, hits: impl Fn(&str) -> usize) -> BTreeMap<String, Vec<Broken>> {
         let open: Vec<(String, String, Vec<String>)> = self.open.iter().filter_map(|comment| self.taken_one(comment)).collect();
-        let found: Vec<(String, String, Option<GetCommandInvocationResult>)> = open
-            .into_iter()
-            .flat_map(|(comment, id, nodes)| nodes.into_iter().map(move |node| (comment.clone(), id.clone(), node)))
-            .map(|(comment, id, node)| {
-                let invocation = await_end(fleet, &id, &node);
-                (comment, node, invocation)
-            })
-            .collect();
-        let mut effects = self.effects.read();
-        let mut cut_off: BTreeMap<String, usize> = BTreeMap::new();
-        for (comment, node, invocation) in found {
+        let mut orders = BTreeSet::new();
+        for (comment, id, nodes) in open {
+            for node in nodes {
+                self.see(&comment, &node, await_end(fleet, &id, &node));
+            }
             self.open.remove(&comment);
-            let mark = self.mark(&comment, &node);
-            let effect = effects.remove(&mark).unwrap_or_default();
-            let end = invocation.as_ref().and_then(end_of);
-            *cut_off.entry(node.clone()).or_default() += usize::from(end == Some(End::Interrupted));
-            let is_known = invocation.is_some();
-            let history = history::History { mark: mark.clone(), is_acknowledged: true, is_known, ends: end.into_iter().collect(), effect };
-            let of_node = broken.entry(node).or_default();
-            of_node.extend(history.check(&[End::Succeeded, End::Interrupted]));
-            let output = invocation.and_then(|invocation| invocation.standard_output_content).unwrap_or_default();
-            if end == Some(End::Succeeded) && output.trim() != format!("done {mark}") {
-                of_node.push(Broken::new(Kind::Lost, format!("{mark}: its output is {output:?}")));
-            }
-            self.shown.extend(end.map(|end| (mark, end)));
+            orders.insert(id);
         }
-        for (node, count) in cut_off {
-            self.interrupted += count;
-            let excused = allowed(&node);
-            if count > excused {
-                let why = format!("{count} commands of a node were cut off, and {excused} at most were hit (C4)");
-                broken.entry(node).or_default().push(Broken::new(Kind::Lost, why));
-            }
+        let mut history = verdict::of_bridge(fleet);
+        self.tell(&mut history);
+        // What was taken and not acknowledged may still run; at the very end it is looked at, too.
+        history.has_database = false;
+        history.acknowledged.retain(|order| orders.contains(order));
+        history.commands.retain(|order, _| orders.contains(order));
+        for (node, of_node) in &mut history.nodes {
+            of_node.entries.retain(|entry| orders.contains(&entry.order));
+            of_node.hits = Some(hits(node));
+        }
+        let interrupted = |row: &&InvocationRow| row.now.state == InvocationState::Interrupted;
+        self.interrupted += history.commands.values().flat_map(|command| command.invocations.values()).filter(interrupted).count();
+        let mut broken: BTreeMap<String, Vec<Broken>> = self.names.keys().map(|node| (node.clone(), Vec::new())).collect();
+        for violation in invariants::check(&history) {
+            let node = self.names.get_key_value(&violation.node).or_else(|| self.names.first_key_value());
+            let node = node.map(|(node, _)| node.clone()).unwrap_or_default();
+            broken.entry(node).or_default().push(verdict::broken(violation));
         }
         broken
+    }
+
+    /// Notes what the API shows of a command on a node.
+    fn see(&mut self, comment: &str, node: &str, invocation: Option<GetCommandInvocationResult>) {
+        let Some(invocation) = invocation else { return };
+        let (key, end) = ((comment.to_owned(), node.to_owned()), end_of(&invocation));
+        if end == Some(InvocationState::Succeeded) {
+            let wanted = format!("done {}", self.mark(comment, node));
+            let is_right = invocation.standard_output_content.unwrap_or_default().trim() == wanted;
+            self.output.insert(key.clone(), is_right);
+        }
+        self.shown.extend(end.map(|end| (key, end)));
     }
 
     fn taken_one(&self, comment: &str) -> Option<(String, String, Vec<String>)> {
@@ -167,7 +200,7 @@ impl Campaign {
         for (comment, id, nodes) in newest {
             for node in nodes {
                 let end = client.call(&get(&id, &node)).ok().and_then(|invocation| end_of(&invocation)).filter(|_| counts());
-                self.shown.extend(end.map(|end| (self.mark(&comment, &node), end)));
+                self.shown.extend(end.map(|end| ((comment.clone(), node), end)));
             }
         }
     }
@@ -181,7 +214,7 @@ impl Campaign {
             for node in nodes {
                 let mark = self.mark(&comment, &node);
                 let now = fleet.client.call(&get(&id, &node));
-                let shown = self.shown.get(&mark).copied();
+                let shown = self.shown.get(&(comment.clone(), node)).copied();
                 let end = now.as_ref().ok().and_then(end_of);
                 if now.is_err() || (shown.is_some() && shown != end) {
                     let now = now.map(|invocation| invocation.status);
@@ -198,9 +231,12 @@ impl Campaign {
         self.shown.len()
     }
 
-    /// At the very end: waits until everything that the bridge knows has ended, and compares all of it with all that ever ran. What was shown
-    /// as an end before must be the same still.
-    pub fn check_all(&mut self, fleet: &Fleet) -> Vec<Broken> {
+    /// At the very end: waits until everything that the bridge knows has ended, stops the nodes, and has the checker compare the bridge's
+    /// database with all that ever ran, with what was shown before, and with the journals of the nodes.
+    ///
+    /// # Panics
+    /// When a node does not stop, or its journal cannot be read.
+    pub fn check_all(&mut self, fleet: &mut Fleet) -> Vec<Broken> {
         let deadline = clock::now() + END_LIMIT;
         let all = loop {
             let all = fleet.invocations(None);
@@ -210,26 +246,26 @@ impl Campaign {
             wait::let_pass(LIST_PAUSE);
         };
         let mut broken = Vec::new();
-        let mut by_mark: BTreeMap<String, CommandInvocation> = BTreeMap::new();
+        let mut listed = BTreeSet::new();
         for invocation in all {
-            let mark = self.mark(invocation.comment.as_deref().unwrap_or_default(), invocation.instance_id.as_deref().unwrap_or_default());
-            if by_mark.insert(mark.clone(), invocation).is_some() {
-                broken.push(Broken::new(Kind::DoubleRun, format!("{mark} is listed twice")));
+            let key = (invocation.comment.clone().unwrap_or_default(), invocation.instance_id.clone().unwrap_or_default());
+            if !self.sent.contains_key(&key.0) {
+                broken.push(Broken::new(Kind::Unauthorised, format!("{key:?} was never sent")));
+            }
+            // What was shown before stays noted: it must be the same still.
+            if let Some(end) = end_of_listed(&invocation)
+                && !self.shown.contains_key(&key)
+            {
+                self.shown.insert(key.clone(), end);
+            }
+            if !listed.insert(key.clone()) {
+                broken.push(Broken::new(Kind::DoubleRun, format!("{key:?} is listed twice: one call made two commands")));
             }
         }
-        let mut effects = self.effects.read();
-        for (comment, sent) in &self.sent {
-            for node in &sent.nodes {
-                let mark = self.mark(comment, node);
-                let listed = by_mark.remove(&mark);
-                let end = listed.as_ref().and_then(end_of_listed);
-                let ends: BTreeSet<End> = end.into_iter().chain(self.shown.get(&mark).copied()).collect();
-                let effect = effects.remove(&mark).unwrap_or_default();
-                let history = history::History { mark, is_acknowledged: sent.id.is_some(), is_known: listed.is_some(), ends, effect };
-                broken.extend(history.check(&[End::Succeeded, End::Interrupted]));
-            }
-        }
-        broken.extend(effects.keys().chain(by_mark.keys()).map(|mark| Broken::new(Kind::Unauthorised, format!("{mark} was never sent"))));
+        let mut history = verdict::of_bridge(fleet);
+        verdict::add_journals(fleet, &mut history);
+        self.tell(&mut history);
+        broken.extend(invariants::check(&history).into_iter().map(verdict::broken));
         broken
     }
 }
@@ -251,23 +287,34 @@ fn await_end(fleet: &Fleet, command: &str, node: &str) -> Option<GetCommandInvoc
     }
 }
 
-fn end_of(invocation: &GetCommandInvocationResult) -> Option<End> {
-    end_of_status(invocation.status.as_deref(), invocation.response_code)
+fn end_of(invocation: &GetCommandInvocationResult) -> Option<InvocationState> {
+    end_of_status(invocation.status.as_deref(), invocation.status_details.as_deref(), invocation.response_code)
 }
 
-fn end_of_listed(invocation: &CommandInvocation) -> Option<End> {
+fn end_of_listed(invocation: &CommandInvocation) -> Option<InvocationState> {
     let code = invocation.command_plugins.iter().flatten().next().and_then(|step| step.response_code);
-    end_of_status(invocation.status.as_deref(), code)
+    end_of_status(invocation.status.as_deref(), invocation.status_details.as_deref(), code)
 }
 
-/// SSM has no word for what was cut off: it is a failure with the code -1.
-fn end_of_status(status: Option<&str>, code: Option<i32>) -> Option<End> {
-    match status {
-        Some("Success") => Some(End::Succeeded),
-        Some("Failed") if code == Some(-1) => Some(End::Interrupted),
-        Some("Failed") => Some(End::Failed),
-        Some("Cancelled") => Some(End::Cancelled),
-        Some("TimedOut") => Some(End::NeverStarts),
-        _ => None,
+/// The state behind SSM's words. It has none for what was cut off: that is a failure with the code -1.
+fn end_of_status(status: Option<&str>, details: Option<&str>, code: Option<i32>) -> Option<InvocationState> {
+    let words_of = |state: InvocationState| state.words(Aside::Nothing);
+    let is_it = |state: &InvocationState| Some(words_of(*state).status) == status && Some(words_of(*state).details) == details;
+    let state = InvocationState::ALL.iter().copied().filter(|state| state.is_terminal()).find(is_it)?;
+    if state == InvocationState::Failed && code == Some(-1) { Some(InvocationState::Interrupted) } else { Some(state) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_the_api_are_read_back() {
+        for state in InvocationState::ALL {
+            let words = state.words(Aside::Nothing);
+            let code = if *state == InvocationState::Interrupted { -1 } else { 1 };
+            let read = end_of_status(Some(words.status), Some(words.details), Some(code));
+            assert_eq!(read, Some(*state).filter(|state| state.is_terminal()), "{words:?}");
+        }
     }
 }

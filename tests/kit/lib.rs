@@ -7,7 +7,7 @@
 //! The binaries are those that cargo built beside the test: run `cargo build --workspace` first (`tests/run` does).
 //!
 //! For the fault suites: [`lone`] is a node without a broker, [`disk`] a disk whose power can be cut, [`strace`] lets one call of a program
-//! kill it or fail, [`killer`] kills what runs; [`proxy`] does to MQTT messages what networks and brokers do, and [`namespace`] is a wire that can be broken; [`campaign`] and [`history`] say what must be true afterwards, and [`tally`] counts.
+//! kill it or fail, [`killer`] kills what runs; [`proxy`] does to MQTT messages what networks and brokers do, and [`namespace`] is a wire that can be broken; [`campaign`], [`verdict`] and [`invariants`] say what must be true afterwards, and [`tally`] counts.
 //!
 //! This package is for tests only, so its functions panic with a sentence where a test should fail.
 
@@ -18,7 +18,6 @@ pub mod clock;
 pub mod disk;
 pub mod effects;
 pub mod fleet;
-pub mod history;
 pub mod hostile;
 pub mod invariants;
 pub mod killer;
@@ -35,6 +34,7 @@ pub mod strace;
 pub mod tally;
 pub mod verdict;
 pub mod wait;
+pub mod watchdog;
 
 pub use broker::Broker;
 pub use fleet::Fleet;

@@ -1,13 +1,20 @@
 //! A fault suite's account: how many trials, what broke in them, and how long they took. One line at the end, and a failure unless all
-//! counts are 0.
+//! counts are 0. What breaks is said at once, and a suite that takes far too long is ended, with what is known: see [`crate::watchdog`].
 
 use crate::clock;
 use crate::random::Random;
+use crate::watchdog::Watchdog;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// Of what is broken, so much is shown.
 const SHOWN: usize = 20;
+
+/// A suite is ended at this many times its budget; below what the runner of the tests allows (`.config/nextest.toml`) in any case.
+const HARD_LIMIT_FACTOR: u32 = 2;
+const HARD_LIMIT: Duration = Duration::from_secs(540);
+/// The same, where a release makes its many trials.
+const HARD_LIMIT_OF_RELEASE: Duration = Duration::from_secs(11 * 3600);
 
 /// How a promise was broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +25,16 @@ pub enum Kind {
     DoubleRun,
     /// A command started that must not have.
     Unauthorised,
+}
+
+impl Kind {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Lost => "lost",
+            Self::DoubleRun => "double-run",
+            Self::Unauthorised => "unauthorised",
+        }
+    }
 }
 
 /// One promise that was broken in a trial.
@@ -58,21 +75,44 @@ pub struct Tally {
     budget: Duration,
     trials: u64,
     broken: BTreeMap<Kind, Vec<String>>,
+    watchdog: Watchdog,
 }
 
 impl Tally {
-    /// Begins. `budget` is what the trials of a change may take; a release may take as long as it needs.
+    /// Begins. `budget` is what the trials of a change may take; a release may take as long as it needs. At twice the budget the suite is
+    /// ended, with what broke so far and what was under way.
     #[must_use]
     pub fn new(name: &str, random: &Random, budget: Duration) -> Self {
-        Self { name: name.to_owned(), seed: random.seed(), begun: clock::now(), budget, trials: 0, broken: BTreeMap::new() }
+        let limit = if is_release() { HARD_LIMIT_OF_RELEASE } else { (budget * HARD_LIMIT_FACTOR).min(HARD_LIMIT) };
+        let watchdog = Watchdog::start(name, random.seed(), limit);
+        Self { name: name.to_owned(), seed: random.seed(), begun: clock::now(), budget, trials: 0, broken: BTreeMap::new(), watchdog }
     }
 
-    /// Counts a trial and what broke in it.
+    /// A trial begins, or several that are made at once; `what` tells it from the others, for whoever finds it slow or stuck.
+    ///
+    /// # Panics
+    /// When the suite is past its hard limit.
+    pub fn begin(&self, what: impl Into<String>) {
+        self.watchdog.begin(what.into());
+    }
+
+    /// Counts a trial and what broke in it, which is said at once.
+    ///
+    /// # Panics
+    /// When the suite is past its hard limit.
+    #[expect(clippy::print_stderr, reason = "a suite that is ended from outside has said by then what broke")]
     pub fn trial(&mut self, broken: Vec<Broken>) {
         self.trials += 1;
+        let mut said = Vec::with_capacity(broken.len());
         for Broken { kind, why } in broken {
-            self.broken.entry(kind).or_default().push(format!("trial {}: {why}", self.trials));
+            let line = format!("trial {}: {why}", self.trials);
+            said.push(format!("{}: {line}", kind.word()));
+            self.broken.entry(kind).or_default().push(line);
         }
+        for line in &said {
+            eprintln!("{} (FLOTILLA_SEED={}): {line}", self.name, self.seed);
+        }
+        self.watchdog.over(&said);
     }
 
     /// So many trials so far.
@@ -117,6 +157,7 @@ pub fn skipped(name: &str, why: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
 
     fn tally() -> Tally {
         Tally::new("F0", &Random::new(7), Duration::from_secs(60))
@@ -128,12 +169,12 @@ mod tests {
         tally.trial(Vec::new());
         tally.trial([Kind::Lost, Kind::Lost, Kind::DoubleRun].map(|kind| Broken::new(kind, String::new())).to_vec());
         assert!(tally.line().starts_with("F0: trials 2, lost 2, double-run 1, unauthorised 0, seed 7, seconds "), "{}", tally.line());
-        assert!(std::panic::catch_unwind(|| tally.finish()).is_err(), "something broke");
+        assert!(catch_unwind(AssertUnwindSafe(|| tally.finish())).is_err(), "something broke");
     }
 
     #[test]
     fn no_trial_is_no_success() {
-        assert!(std::panic::catch_unwind(|| tally().finish()).is_err());
+        assert!(catch_unwind(AssertUnwindSafe(|| tally().finish())).is_err());
         let mut one = tally();
         one.trial(Vec::new());
         one.finish();

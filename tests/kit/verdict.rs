@@ -1,21 +1,14 @@
 //! What the checker of the numbered invariants says of a fleet of real processes, in the words of a fault suite's account.
 
 use crate::Fleet;
-use crate::campaign::Campaign;
-use crate::invariants::{self, History, Invariant, Violation, database};
+use crate::invariants::{History, Invariant, Violation, database, journal};
 use crate::tally::{Broken, Kind};
+use crate::wait;
+use flotilla_agent::exec::journal::JournalError;
+use std::time::Duration;
 
-/// Reads the bridge's database, which may be in use, and the side effects of the campaign, and checks both against each other. To be called
-/// when every command that was taken has ended.
-///
-/// # Panics
-/// When the database cannot be read.
-#[must_use]
-pub fn of_fleet(fleet: &Fleet, campaign: &Campaign) -> Vec<Broken> {
-    let mut history = of_bridge(fleet);
-    campaign.tell(&mut history);
-    invariants::check(&history).into_iter().map(broken).collect()
-}
+/// Within this a node that was stopped has let go of its journal.
+const JOURNAL_LIMIT: Duration = Duration::from_secs(20);
 
 /// What the bridge's database holds, as a history in which everything must have ended.
 ///
@@ -28,6 +21,24 @@ pub fn of_bridge(fleet: &Fleet) -> History {
     runtime.block_on(database::read_file(&fleet.home().database(), &mut history)).expect("the bridge's database can be read");
     database::trust_targets(&mut history);
     history
+}
+
+/// Stops the nodes, and adds what their journals hold.
+///
+/// # Panics
+/// When a node does not stop, or its journal cannot be read.
+pub fn add_journals(fleet: &mut Fleet, history: &mut History) {
+    for node in &mut fleet.nodes {
+        node.stop();
+        let (id, exec) = (node.id(), node.state().join("exec"));
+        let kept = wait::until(JOURNAL_LIMIT, &format!("{id} lets go of its journal"), || match journal::read(&exec) {
+            Err(JournalError::InUse { .. }) => None,
+            read => Some(read.unwrap_or_else(|error| panic!("the journal of {id}: {error}"))),
+        });
+        let of_node = history.node(&id);
+        of_node.receipted_up_to = kept.receipted_up_to;
+        of_node.kept = Some(kept);
+    }
 }
 
 /// In the account's words.

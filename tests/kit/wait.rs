@@ -1,6 +1,6 @@
 //! Waiting on a level: the condition is looked at again and again until it holds or the limit has passed.
 
-use crate::clock;
+use crate::{clock, watchdog};
 use std::time::Duration;
 
 /// How often a condition is looked at.
@@ -16,6 +16,7 @@ pub fn until<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Option<T>
         if let Some(found) = look() {
             return found;
         }
+        watchdog::look();
         assert!(clock::now() < deadline, "within {limit:?} this did not happen: {what}");
         std::thread::sleep(LOOK_EVERY);
     }
@@ -44,6 +45,10 @@ pub fn holds_within(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
 }
 
 /// Lets a moment pass, to hit a running fleet at a random one. Never a wait for a result.
+///
+/// # Panics
+/// When the suite is past its hard limit ([`watchdog::look`]).
 pub fn let_pass(moment: Duration) {
+    watchdog::look();
     std::thread::sleep(moment);
 }

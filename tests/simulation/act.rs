@@ -237,10 +237,11 @@ impl World {
 
     fn restore(&mut self, off_ms: u64) {
         if self.bridge.is_alive() {
+            self.bridge.look(&mut self.history);
             let restored = self.bridge.restore();
             if restored {
                 self.faults.add(Fault::Restored);
-                self.history.restored = true;
+                self.history.restore();
                 for node in &self.nodes {
                     let of_node = self.history.nodes.get_mut(&node.name).unwrap();
                     let there = node.ended_at.iter().filter(|(_, sequence)| **sequence <= node.receipts_up_to);

@@ -3,6 +3,7 @@
 use super::{CommandHistory, Fact, History, Invariant, InvocationRow, NodeHistory, OutputRows, Violation};
 use flotilla_broker_bridge::capability::run_command::ingest::MAXIMUM_OUTPUT_BYTES;
 use flotilla_broker_bridge::capability::run_command::model::{Counts, InvocationState};
+use std::collections::BTreeMap;
 
 /// Adds what is broken.
 pub fn check(history: &History, found: &mut Vec<Violation>) {
@@ -24,7 +25,16 @@ pub fn check(history: &History, found: &mut Vec<Violation>) {
             found.push(Violation { invariant: Invariant::T1, node: node.clone(), order: String::new(), why });
         }
     }
-    for note in history.notes.iter().filter(|note| !(history.restored && note.kind == "gap")) {
+    let mut gaps: BTreeMap<&str, usize> = BTreeMap::new();
+    for note in &history.notes {
+        if note.kind == "gap" {
+            let so_far = gaps.entry(&note.node).or_default();
+            *so_far += 1;
+            // An older copy of the database lies behind what it had given receipts for, once.
+            if *so_far <= history.nodes.get(&note.node).map_or(0, |of_node| of_node.set_back) {
+                continue;
+            }
+        }
         let why = format!("the bridge noted a {} for which there is no cause", note.kind);
         found.push(Violation { invariant: Invariant::T3, node: note.node.clone(), order: String::new(), why });
     }
@@ -49,8 +59,13 @@ impl OfRow<'_> {
 
     fn check(&mut self) {
         let now = self.row.now;
-        let fixed = self.row.before.iter().find(|seen| seen.signed && seen.state.is_terminal() && **seen != now).copied();
-        if let Some(before) = fixed.filter(|_| !self.history.restored) {
+        // An older copy of the database may not know the node's word; another word it cannot have.
+        let may_be_gone = |index: usize| index < self.row.taken_back && !(now.signed && now.state.is_terminal());
+        let fixed = self.row.before.iter().enumerate().find(|(index, seen)| {
+            let is_other = seen.signed && seen.state.is_terminal() && **seen != now;
+            is_other && !may_be_gone(*index)
+        });
+        if let Some((_, before)) = fixed {
             self.broken(Invariant::C3, format!("the signed end {:?} became {:?}", before.state, now.state));
         }
         if self.history.settled && !now.state.is_terminal() {
@@ -66,10 +81,13 @@ impl OfRow<'_> {
     fn agrees(&mut self, of_node: &NodeHistory) {
         let now = self.row.now;
         if !of_node.knowledge.journal {
-            // Of a real node only its side effects may be known: what never began cannot have succeeded or failed.
-            let ran = matches!(now.state, InvocationState::Succeeded | InvocationState::Failed | InvocationState::ExecutionTimedOut);
-            if of_node.knowledge.starts && ran && !of_node.has(self.order, |fact| matches!(fact, Fact::Started { .. })) {
+            // Of a real node only its side effects may be known: what never began cannot have succeeded. It can have failed: to begin.
+            let starts = of_node.knowledge.starts;
+            let ran = matches!(now.state, InvocationState::Succeeded | InvocationState::ExecutionTimedOut);
+            if starts && ran && !of_node.has(self.order, |fact| matches!(fact, Fact::Started { .. })) {
                 self.broken(Invariant::C4, format!("it never started, and the bridge has {:?}", now.state));
+            } else if starts && now.state == InvocationState::Succeeded && !of_node.has(self.order, |fact| *fact == Fact::JobOver) {
+                self.broken(Invariant::C4, "it did not come to its end, and the bridge shows a success");
             }
             return;
         }
@@ -93,10 +111,8 @@ impl OfRow<'_> {
         }
         // A refusal that the bridge had no more use for (it had given the order up unsent) needs no trace.
         let must_be_known = outcome.is_some() && of_node.has(self.order, |fact| *fact == Fact::Accepted);
-        // What was decided on an older copy about an order that it believed unsent stands.
-        let decided = matches!(now.state, InvocationState::Cancelled | InvocationState::Terminated | InvocationState::Undeliverable);
-        let was_there = self.history.restored && (decided || of_node.handed_in.contains(self.order));
-        if self.history.settled && !was_there && must_be_known && !now.signed {
+        let may_be_lost = self.history.may_have_lost(of_node, self.order, self.row);
+        if self.history.settled && !may_be_lost && must_be_known && !now.signed {
             self.broken(Invariant::T4, format!("the node ended it as {outcome:?}, and the bridge never learnt of it: {:?}", now.state));
         }
     }
@@ -149,7 +165,7 @@ fn output(history: &History, order: &str, rows: &OutputRows, found: &mut Vec<Vio
     if let Some(first) = rows.pieces.first().filter(|piece| piece.0 > rows.head) {
         broken(Invariant::C10, format!("nothing lies before the chunk {first:?}"));
     }
-    let end = rows.pieces.last().map_or(0, |piece| piece.1).max(rows.head);
+    let end = rows.end();
     if end > MAXIMUM_OUTPUT_BYTES {
         broken(Invariant::C10, format!("{end} bytes are kept, where {MAXIMUM_OUTPUT_BYTES} may be"));
     }
@@ -158,7 +174,8 @@ fn output(history: &History, order: &str, rows: &OutputRows, found: &mut Vec<Vio
     }
     if let Some(wanted) = rows.wanted
         && history.settled
-        && !history.restored
+        // The node has let go of what was whole before an older copy took the database's place.
+        && rows.taken_back < wanted.min(MAXIMUM_OUTPUT_BYTES)
         && end < wanted.min(MAXIMUM_OUTPUT_BYTES)
     {
         broken(Invariant::C10, format!("{end} bytes are there, where {wanted} were written"));

@@ -33,6 +33,7 @@ pub async fn read_file(path: &Path, history: &mut History) -> Result<(), sqlx::E
 /// # Panics
 /// On a state that no bridge writes.
 pub async fn read(connection: &mut SqliteConnection, history: &mut History) -> Result<(), sqlx::Error> {
+    history.has_database = true;
     history.commands.values_mut().for_each(|command| command.counts = None);
     commands(connection, history).await?;
     invocations(connection, history).await?;
@@ -55,16 +56,17 @@ pub async fn read(connection: &mut SqliteConnection, history: &mut History) -> R
 }
 
 async fn commands(connection: &mut SqliteConnection, history: &mut History) -> Result<(), sqlx::Error> {
-    let sql = format!("SELECT command_id, expires_ms, limit_concurrency, {} FROM command", Counts::COLUMNS.join(", "));
+    let sql = format!("SELECT command_id, expires_ms, limit_concurrency, comment, {} FROM command", Counts::COLUMNS.join(", "));
     for row in sqlx::query(AssertSqlSafe(sql)).fetch_all(connection).await? {
         let mut counts = [0; Counts::COLUMNS.len()];
         for (index, count) in counts.iter_mut().enumerate() {
-            *count = row.try_get(index + 3)?;
+            *count = row.try_get(index + 4)?;
         }
         let counts = Counts::from_array(counts);
         let command = history.command(row.try_get(0)?);
         command.not_after_ms = u64::try_from(row.try_get::<i64, _>(1)?).unwrap_or(0);
         command.concurrency = row.try_get(2)?;
+        command.comment = row.try_get(3)?;
         command.counts = Some(counts);
         command.most_in_flight = command.most_in_flight.max(counts.in_flight());
     }

@@ -1,5 +1,6 @@
 //! What happened, as plain data: what nodes did, in the order in which they did it, and what the bridge's database says.
 
+use super::journal::KeptJournal;
 use crate::effects::Effect;
 use flotilla_broker_bridge::capability::run_command::model::{Counts, InvocationState};
 use flotilla_protocol::status::Outcome;
@@ -16,9 +17,12 @@ pub struct History {
     pub notes: Vec<Note>,
     /// Every fault is over and there was time for everything to end: what is open now stays open.
     pub settled: bool,
-    /// The database was replaced by an older copy of itself. It may hold other ends than before, gaps are no surprise, output that nodes
-    /// have let go of is gone, and so are the ends in [`NodeHistory::handed_in`]; what was decided about orders that it believed unsent stands. Everything else holds as ever.
+    /// The database was replaced by an older copy of itself: see [`History::restore`].
     pub restored: bool,
+    /// The commands are those of a database that was read: there are no others.
+    pub has_database: bool,
+    /// Commands of which the requester was told that they are taken.
+    pub acknowledged: BTreeSet<String>,
     /// Messages that no bridge can read, sent as a node's.
     pub poison_sent: u64,
     /// Dead letters of the bridge.
@@ -51,6 +55,12 @@ pub struct NodeHistory {
     /// Orders whose end the bridge had before its database was replaced by an older copy. The node lets go of it, and says it again only
     /// when it is asked.
     pub handed_in: BTreeSet<String>,
+    /// How often an older copy of the database has taken the bridge back behind reports of this node for which it had given receipts.
+    pub set_back: usize,
+    /// How many of its runs were hit by whoever tests, at most, where that is known: so many may be interrupted.
+    pub hits: Option<usize>,
+    /// What its journal holds at the end, where that was read.
+    pub kept: Option<KeptJournal>,
     /// The highest sequence for which the node took a receipt.
     pub receipted_up_to: u64,
     /// The sequence up to which the bridge's database has the node's reports.
@@ -129,6 +139,10 @@ pub struct CommandHistory {
     pub counts: Option<Counts>,
     /// Its invocations by node.
     pub invocations: BTreeMap<String, InvocationRow>,
+    /// What its requester has written on it.
+    pub comment: String,
+    /// The ends that the faults of the test excuse, where it knows.
+    pub excused: Option<BTreeSet<InvocationState>>,
     /// The output that the bridge has in chunks.
     pub output: Vec<OutputRows>,
 }
@@ -149,13 +163,15 @@ pub struct InvocationRow {
     pub now: Seen,
     /// Where it was seen before, in the order of the looks.
     pub before: Vec<Seen>,
+    /// So many of these were seen in a database that was replaced by an older copy since.
+    pub taken_back: usize,
 }
 
 impl InvocationRow {
     /// A row that was looked at once.
     #[must_use]
     pub fn new(state: InvocationState, signed: bool) -> Self {
-        Self { now: Seen { state, signed }, before: Vec::new() }
+        Self { now: Seen { state, signed }, before: Vec::new(), taken_back: 0 }
     }
 }
 
@@ -172,6 +188,8 @@ pub struct OutputRows {
     pub head: u64,
     /// From and up to which byte each chunk goes.
     pub pieces: Vec<(u64, u64)>,
+    /// How many of the first bytes there were in a database that was replaced by an older copy since.
+    pub taken_back: u64,
     /// How many bytes there must be at the end, where that is known.
     pub wanted: Option<u64>,
     /// Whether the bytes are those that were written, where that is known.
@@ -198,6 +216,46 @@ impl History {
         self.commands.entry(order.to_owned()).or_default()
     }
 
+    /// The database is replaced by an older copy of itself at this moment; it must have been read just before. The copy explains that
+    /// - the bridge does not know commands and ends of before any more: those ends that nodes had let go of ([`NodeHistory::handed_in`]) stay
+    ///   unknown, and what was decided on the older copy about orders that it believed unsent stands. Ends that nodes have signed do not
+    ///   change: what is signed now is what was signed before;
+    /// - a node's chain of reports is ahead of the bridge's once: one gap for each restore, of each node that had a receipt;
+    /// - output that was whole before, and so let go of by its node, is not whole any more.
+    ///
+    /// Everything else holds as ever.
+    pub fn restore(&mut self) {
+        self.restored = true;
+        for of_node in self.nodes.values_mut().filter(|of_node| of_node.bridge_head > 0) {
+            of_node.set_back += 1;
+        }
+        for command in self.commands.values_mut() {
+            for row in command.invocations.values_mut() {
+                row.before.push(row.now);
+                row.taken_back = row.before.len();
+                // What the copy says is still to be read.
+                row.now = Seen { state: InvocationState::Pending, signed: false };
+            }
+            for rows in &mut command.output {
+                rows.taken_back = rows.taken_back.max(rows.end());
+            }
+        }
+    }
+
+    /// Whether the bridge has this command. One that was seen in its database before, and is not there any more, it has not.
+    #[must_use]
+    pub fn has_command(&self, order: &str) -> bool {
+        self.commands.get(order).is_some_and(|command| command.counts.is_some() || !self.has_database)
+    }
+
+    /// Whether an older copy of the database explains that the bridge does not know the end that a node has signed.
+    #[must_use]
+    pub fn may_have_lost(&self, of_node: &NodeHistory, order: &str, row: &InvocationRow) -> bool {
+        // What was decided on an older copy about an order that it believed unsent stands.
+        let decided = matches!(row.now.state, InvocationState::Cancelled | InvocationState::Terminated | InvocationState::Undeliverable);
+        self.restored && (decided || of_node.handed_in.contains(order))
+    }
+
     /// Takes what commands of a real node have written ([`crate::effects`]): `order_of` says which command wrote under a mark.
     /// From then on the node's starts count as known.
     pub fn effects<'a>(
@@ -218,6 +276,14 @@ impl History {
         }
         // Stable, so that a start stays before an end of the same millisecond.
         of_node.entries.sort_by_key(|entry| entry.at_ms);
+    }
+}
+
+impl OutputRows {
+    /// Up to which byte there is output.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.pieces.last().map_or(0, |piece| piece.1).max(self.head)
     }
 }
 

@@ -1,17 +1,19 @@
 //! The checker: takes what happened on nodes and what the bridge has written, and says which numbered invariant of INVARIANTS.md
-//! (commands C1 to C14, reports T1 to T6) broke, where, and why. Every fault test calls it after each trial.
+//! (commands C1 to C14, reports T1 to T6) broke, where, and why. Every fault test whose trials have commands calls it.
 //!
 //! A [`History`] is plain data. The simulator writes down everything that happens, and everything is checked; a test of real processes
-//! reads what they leave ([`database::read`], [`History::effects`]), and what it cannot know is not checked: each rule says
-//! what it needs. To check one more thing: add what must be known to [`history`], a rule to [`device`] or [`bridge`], and a
-//! history that breaks it to `tests.rs`, which fails while an invariant of the list has none.
+//! reads what they leave ([`database::read`], [`journal::read`], [`History::effects`]), and what it cannot know is not checked: each rule
+//! says what it needs. To check one more thing: add what must be known to [`history`], a rule to [`device`], [`bridge`], [`journal`] or
+//! [`told`], and a history that breaks it to `tests.rs`, which fails while an invariant of the list has none.
 
 pub mod bridge;
 pub mod database;
 pub mod device;
 pub mod history;
+pub mod journal;
 #[cfg(test)]
 mod tests;
+pub mod told;
 
 pub use history::{CommandHistory, Entry, Fact, History, InvocationRow, Knowledge, NodeHistory, Note, OutputRows, Seen};
 
@@ -98,8 +100,10 @@ pub fn check(history: &History) -> Vec<Violation> {
     let mut found = Vec::new();
     for (node, of_node) in &history.nodes {
         device::check(history, node, of_node, &mut found);
+        journal::check(history, node, of_node, &mut found);
     }
     bridge::check(history, &mut found);
+    told::check(history, &mut found);
     found.sort();
     found.dedup();
     found

@@ -8,6 +8,9 @@ use flotilla_broker_bridge::capability::run_command::model::{Counts, InvocationS
 use flotilla_protocol::status::Outcome;
 use std::collections::{BTreeMap, BTreeSet};
 
+mod real;
+mod restored;
+
 const NODE: &str = "mi-1";
 const OTHER: &str = "mi-2";
 const ORDER: &str = "order";
@@ -236,7 +239,7 @@ fn a_clean_history_breaks_nothing() {
 
 #[test]
 fn every_broken_invariant_is_named_and_no_other() {
-    for (invariant, what, history) in broken() {
+    for (invariant, what, history) in broken().into_iter().chain(real::broken()) {
         let found = check(&history);
         // A target without a row, or a row without a target, breaks the counts or the agreement with it: that is C12 as well.
         let named: BTreeSet<Invariant> =
@@ -251,23 +254,6 @@ fn every_broken_invariant_is_named_and_no_other() {
 fn every_invariant_has_a_history_that_breaks_it() {
     let covered: BTreeSet<Invariant> = broken().into_iter().map(|(invariant, ..)| invariant).collect();
     assert_eq!(covered.into_iter().collect::<Vec<_>>(), Invariant::ALL);
-}
-
-#[test]
-fn after_a_restore_what_was_forgotten_is_no_mistake_and_a_lie_still_is() {
-    let mut forgotten = shown(InvocationState::DeliveryTimedOut, false);
-    forgotten.restored = true;
-    assert_eq!(check(&forgotten)[0].invariant, Invariant::T4, "the node still held it");
-    forgotten.node(NODE).handed_in.insert(ORDER.to_owned());
-    assert_holds(&forgotten);
-    let mut behind = changed(|history| history.node(NODE).bridge_head = 0);
-    behind.restored = true;
-    assert_eq!(check(&behind)[0].invariant, Invariant::T1, "a hello would have told it");
-    behind.settled = false;
-    assert_holds(&behind);
-    let mut lie = shown(InvocationState::Failed, true);
-    lie.restored = true;
-    assert_eq!(check(&lie)[0].invariant, Invariant::C3);
 }
 
 #[test]
@@ -295,7 +281,7 @@ fn a_bridges_database_is_read() {
              instance_ids, targets, requested_ms, expires_ms, timeout_seconds, max_concurrency, max_errors, limit_concurrency, limit_errors, \
              status, status_details, count_pending, count_sent, count_active, count_succeeded, count_failed, count_execution_timed_out, \
              count_cancelled, count_delivery_timed_out, count_refused, count_undeliverable, count_terminated) VALUES ('order', '', '', '', \
-             '', '', '', '', '', '', 1, 2, 3, '', '', 4, 5, '', '', 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0); \
+             '', '', 'note', '', '', '', 1, 2, 3, '', '', 4, 5, '', '', 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0); \
              INSERT INTO invocation (command_id, node_id, leaf_index, proof, requested_ms, state, signed, give_up_ms) \
              VALUES ('order', 'mi-1', 0, '', 1, 'succeeded', 1, 9); \
              INSERT INTO command_output VALUES ('order', 'mi-1', 0, 0, 0, 5, 'hello'); \
@@ -306,7 +292,7 @@ fn a_bridges_database_is_read() {
         database::read_file(&path, &mut history).await.unwrap();
         database::trust_targets(&mut history);
         let command = &history.commands["order"];
-        assert_eq!((command.not_after_ms, command.concurrency), (2, 4));
+        assert_eq!((command.not_after_ms, command.concurrency, command.comment.as_str()), (2, 4, "note"));
         assert_eq!(command.invocations["mi-1"].now, Seen { state: InvocationState::Succeeded, signed: true });
         assert_eq!((command.output[0].pieces.as_slice(), history.dead_letters), ([(0, 5)].as_slice(), 1));
         assert_eq!(check(&history).iter().map(|violation| violation.invariant).collect::<Vec<_>>(), [Invariant::T3]);

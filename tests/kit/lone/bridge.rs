@@ -2,20 +2,21 @@
 
 use super::identity::Identity;
 use crate::clock;
-use crate::history::End;
+use crate::invariants::{Fact, History, InvocationRow, Seen};
 use crate::tally::{Broken, Kind};
 use flotilla_agent::frame::FromLink;
+use flotilla_broker_bridge::capability::run_command::model::InvocationState;
 use flotilla_protocol::capability::ReportPayload;
 use flotilla_protocol::capability::command::CommandResult;
 use flotilla_protocol::envelope::{Domain, Envelope};
 use flotilla_protocol::hello::{HelloBody, WelcomeBody};
 use flotilla_protocol::id::OrderId;
 use flotilla_protocol::report::{OutputBody, OutputReceiptBody, ReceiptBody, ReportBody};
-use flotilla_protocol::status::{Admission, Outcome};
+use flotilla_protocol::status::Admission;
 use flotilla_protocol::topic::{DownKind, Topic, UpKind};
 use flotilla_protocol::wire::{Check, decode, encode};
 use serde::de::DeserializeOwned;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Reports without a receipt come again after this, in milliseconds.
 const RESEND_MS: (u32, u32) = (100, 1000);
@@ -25,12 +26,15 @@ const RESEND_MS: (u32, u32) = (100, 1000);
 pub struct Known {
     delivery: Vec<u8>,
     cancel: Option<Vec<u8>>,
+    not_after_ms: u64,
     /// Whether the node has answered it.
     pub is_answered: bool,
     /// Whether the node has said that it starts.
     pub has_progress: bool,
-    /// Every last word that came.
-    pub ends: BTreeSet<End>,
+    /// Every last word that came, as often as it came.
+    pub ends: Vec<InvocationState>,
+    /// What the node has signed, in its order.
+    said: Vec<Fact>,
     /// How often its result was said: once, and once more for each time that it is asked for again.
     pub results: u32,
     /// The result, as it came last.
@@ -59,8 +63,8 @@ impl PlayedBridge {
 
     /// Takes an order to deliver; the frame delivers it for the first time.
     pub fn send(&mut self, id: OrderId, script: &str) -> FromLink {
-        let delivery = self.identity.delivery(id, script);
-        self.orders.insert(id, Known { delivery: delivery.clone(), ..Known::default() });
+        let (delivery, not_after_ms) = self.identity.delivery(id, script);
+        self.orders.insert(id, Known { delivery: delivery.clone(), not_after_ms, ..Known::default() });
         self.down(DownKind::Order, delivery)
     }
 
@@ -95,6 +99,28 @@ impl PlayedBridge {
     /// The broken promises that the messages showed, once.
     pub fn take_broken(&mut self) -> Vec<Broken> {
         std::mem::take(&mut self.broken)
+    }
+
+    /// Adds what it knows to a history, as a bridge's database would have it.
+    pub fn tell(&self, history: &mut History) {
+        let node = self.identity.node().to_string();
+        for (id, known) in &self.orders {
+            let order = id.to_string();
+            for said in &known.said {
+                history.node(&node).add(clock::unix_ms(), order.clone(), *said);
+            }
+            let now = known.ends.last().copied().unwrap_or(InvocationState::Sent);
+            let mut row = InvocationRow::new(now, !known.ends.is_empty());
+            row.before.extend(known.ends.iter().map(|state| Seen { state: *state, signed: true }));
+            let command = history.command(&order);
+            command.not_after_ms = known.not_after_ms;
+            command.invocations.insert(node.clone(), row);
+            // A node that speaks of an order which was never sent makes it up.
+            if !known.delivery.is_empty() {
+                command.targets.insert(node.clone());
+            }
+        }
+        history.node(&node).bridge_head = self.chain.last_key_value().map_or(0, |(sequence, _)| *sequence);
     }
 
     fn down(&self, kind: DownKind, payload: Vec<u8>) -> FromLink {
@@ -146,12 +172,17 @@ impl PlayedBridge {
     fn report(&mut self, payload: &[u8]) -> Vec<FromLink> {
         let (report, hash): (ReportBody, _) = self.open(Domain::Report, payload);
         let (last, head) = self.chain.last_key_value().map_or((0, [0; 32]), |(sequence, hash)| (*sequence, *hash));
+        let payload = ReportPayload::decode(&report.payload).expect("the node writes payloads");
         if let Some(known) = self.chain.get(&report.sequence) {
             self.require(*known == hash, &format!("report {} came with two contents", report.sequence));
+        } else if let (ReportPayload::MemoryLost(lost), true) = (&payload, report.sequence > last) {
+            // The chain goes on from there, as with a real bridge; but nothing that is done to a node without a broker excuses it.
+            self.broken.push(Broken::new(Kind::Lost, format!("the node says that it has lost its memory: {lost:?}")));
+            self.chain.insert(report.sequence, hash);
         } else if report.sequence == last + 1 {
             self.require(report.previous == head, &format!("report {} does not follow from the one before", report.sequence));
             self.chain.insert(report.sequence, hash);
-            self.apply(ReportPayload::decode(&report.payload).expect("the node writes payloads"));
+            self.apply(payload);
         } else {
             // What lies between is still to come; without a receipt for it this one comes again.
             return Vec::new();
@@ -168,18 +199,24 @@ impl PlayedBridge {
     }
 
     fn apply(&mut self, payload: ReportPayload) {
-        let (order, end, result) = match payload {
-            ReportPayload::Admission(Admission::Accepted { order }) => (order, None, None),
-            ReportPayload::Admission(Admission::Rejected { order, .. }) => (order, Some(End::NeverStarts), None),
+        let (order, said, end, result) = match payload {
+            ReportPayload::Admission(Admission::Accepted { order }) => (order, Fact::SaidAccepted, None, None),
+            ReportPayload::Admission(Admission::Rejected { order, reason }) => {
+                (order, Fact::SaidRejected, Some(InvocationState::of_refusal(reason)), None)
+            }
             ReportPayload::CommandProgress(progress) => {
                 self.orders.entry(progress.order).or_default().has_progress = true;
-                (progress.order, None, None)
+                (progress.order, Fact::SaidStarted, None, None)
             }
-            ReportPayload::CommandResult(result) => (result.order, Some(end_of(result.outcome)), Some(result)),
+            ReportPayload::CommandResult(result) => {
+                let (order, outcome) = (result.order, result.outcome);
+                (order, Fact::SaidEnded(outcome), Some(InvocationState::of_outcome(outcome)), Some(result))
+            }
             ReportPayload::Gap(_) | ReportPayload::MemoryLost(_) | ReportPayload::Unsupported(_) => return,
         };
         let known = self.orders.entry(order).or_default();
         known.is_answered = true;
+        known.said.push(said);
         known.ends.extend(end);
         known.results += u32::from(result.is_some());
         known.result = result.or_else(|| known.result.take());
@@ -195,15 +232,5 @@ impl PlayedBridge {
         let OutputBody { node, order, step, stream, .. } = output;
         let receipt = OutputReceiptBody { node, order, step, stream, up_to: known.output_bytes };
         vec![self.down(DownKind::OutputReceipt, self.identity.signed_by_bridge(Domain::OutputReceipt, &encode(&receipt)))]
-    }
-}
-
-fn end_of(outcome: Outcome) -> End {
-    match outcome {
-        Outcome::Succeeded => End::Succeeded,
-        Outcome::Failed | Outcome::TimedOut => End::Failed,
-        Outcome::Cancelled => End::Cancelled,
-        Outcome::Interrupted => End::Interrupted,
-        Outcome::Expired => End::NeverStarts,
     }
 }

@@ -105,9 +105,9 @@ impl Identity {
         seal(domain, body, &[&self.bridge])
     }
 
-    /// A delivery of an order to run a script.
+    /// A delivery of an order to run a script, and when it expires (Unix milliseconds).
     #[must_use]
-    pub fn delivery(&self, id: OrderId, script: &str) -> Vec<u8> {
+    pub fn delivery(&self, id: OrderId, script: &str) -> (Vec<u8>, u64) {
         let action = Action::RunShellScript(RunShellScript {
             run_command: vec![Template::text(script)],
             working_directory: None,
@@ -133,7 +133,7 @@ impl Identity {
             payload: OrderPayload::Command(command).encode(),
         };
         let envelope = seal(Domain::Order, &encode(&body), &[&self.operator]);
-        encode(&Delivery { envelope, index: 0, proof: Vec::new(), node_data: Vec::new() })
+        (encode(&Delivery { envelope, index: 0, proof: Vec::new(), node_data: Vec::new() }), body.not_after_ms)
     }
 
     /// A cancel of an order.

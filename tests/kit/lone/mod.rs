@@ -4,12 +4,14 @@
 pub mod bridge;
 pub mod identity;
 
-use crate::clock;
 use crate::effects::Effects;
+use crate::invariants::{History, journal};
 use crate::process::{self, Child, binary};
 use crate::strace::{self, Injection};
+use crate::{clock, wait, watchdog};
 use bridge::PlayedBridge;
 use flotilla_agent::arguments::SettingsFile;
+use flotilla_agent::exec::journal::JournalError;
 use flotilla_agent::frame::{self, FrameReader, FromExec, FromLink};
 use flotilla_agent::settings::Settings;
 use flotilla_protocol::id::OrderId;
@@ -93,6 +95,11 @@ impl Lone {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
+    /// Prints the end of what exec has logged.
+    pub fn print_log(&self) {
+        process::print_log(&self.log_path());
+    }
+
     fn log_path(&self) -> PathBuf {
         self.folder.path().join("log")
     }
@@ -159,6 +166,7 @@ impl Lone {
     pub fn run_for(&mut self, limit: Duration, mut done: impl FnMut(&Self) -> bool) -> bool {
         let deadline = clock::now() + limit;
         while !done(self) {
+            watchdog::look();
             if clock::now() > deadline {
                 return false;
             }
@@ -205,6 +213,29 @@ impl Lone {
         self.say(&FromLink::Connected);
     }
 
+    /// Kills exec, and says everything that is known of the node: what it has told the bridge, what its journal holds, and what the commands
+    /// did, whose order `order_of` knows by their marks. Everything must have ended.
+    ///
+    /// # Panics
+    /// When the journal cannot be read.
+    #[must_use]
+    pub fn history(&mut self, order_of: impl Fn(&str) -> Option<String>) -> History {
+        self.kill();
+        let mut history = History { settled: true, ..History::default() };
+        self.bridge.tell(&mut history);
+        let node = self.bridge.identity().node().to_string();
+        history.effects(&node, &self.effects.read(), order_of);
+        let exec = self.settings.state_folder.join("exec");
+        let kept = wait::until(LIMIT, "exec lets go of its journal", || match journal::read(&exec) {
+            Err(JournalError::InUse { .. }) => None,
+            read => Some(read.unwrap_or_else(|error| panic!("the journal cannot be read: {error}"))),
+        });
+        let of_node = history.node(&node);
+        of_node.receipted_up_to = kept.receipted_up_to;
+        of_node.kept = Some(kept);
+        history
+    }
+
     /// Whether the node still keeps the folder of an order's job.
     #[must_use]
     pub fn keeps_folder(&self, id: OrderId) -> bool {
@@ -231,7 +262,7 @@ fn remove(path: &Path) {
 impl Drop for Lone {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            process::print_log(&self.log_path());
+            self.print_log();
         }
         self.kill();
         process::kill_all_of(self.folder.path());

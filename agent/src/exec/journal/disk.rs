@@ -6,11 +6,17 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use super::is_damage;
 use crate::state::sync_folder;
 
 /// Piece in which zeros are written, in bytes.
 const ZEROS_BYTES: usize = 64 * 1024;
+/// What the medium does not give is asked for so often: a loss of memory ends every command that was taken, and an error may pass.
+const READ_TRIES: usize = 3;
+/// Pause between two of these, at a start and in the way of nobody.
+const READ_PAUSE: Duration = Duration::from_millis(100);
 
 /// Files in one folder, by name. All names are constants of the journal's.
 pub(super) trait Disk: Debug + Send {
@@ -91,17 +97,8 @@ impl Folder {
 
 impl Disk for Folder {
     fn read(&mut self, name: &str, maximum: u64) -> io::Result<Option<Vec<u8>>> {
-        let file = match File::open(self.path.join(name)) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let mut bytes = Vec::new();
-        file.take(maximum + 1).read_to_end(&mut bytes)?;
-        if u64::try_from(bytes.len()).is_ok_and(|length| length > maximum) {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        Ok(Some(bytes))
+        let path = self.path.join(name);
+        tried_again(|| read_file(&path, maximum), || std::thread::sleep(READ_PAUSE))
     }
 
     fn exists(&mut self, name: &str) -> io::Result<bool> {
@@ -151,6 +148,32 @@ impl Disk for Folder {
     }
 }
 
+/// Reads until that succeeds, fails for another reason than the medium's, or has failed [`READ_TRIES`] times.
+fn tried_again<T>(mut read: impl FnMut() -> io::Result<T>, mut pause: impl FnMut()) -> io::Result<T> {
+    for _ in 1..READ_TRIES {
+        match read() {
+            // A file that is too long stays so.
+            Err(error) if is_damage(&error) && error.kind() != io::ErrorKind::FileTooLarge => pause(),
+            done => return done,
+        }
+    }
+    read()
+}
+
+fn read_file(path: &Path, maximum: u64) -> io::Result<Option<Vec<u8>>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut bytes = Vec::new();
+    file.take(maximum + 1).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > maximum) {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(Some(bytes))
+}
+
 /// Zeros are written and not only asked for: blocks that are merely reserved change the file's metadata when they are first written.
 fn grow(file: &File, from: u64, to: u64) -> io::Result<()> {
     let zeros = vec![0; ZEROS_BYTES];
@@ -161,4 +184,29 @@ fn grow(file: &File, from: u64, to: u64) -> io::Result<()> {
         at += u64::try_from(count).unwrap_or(0);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_medium_that_passes_is_no_damage() {
+        let broken = || io::Error::from(nix::Error::EIO);
+        let tried = |fails: usize, error: &dyn Fn() -> io::Error| {
+            let (mut tries, mut pauses) = (0, 0);
+            let read = || {
+                tries += 1;
+                if tries <= fails { Err(error()) } else { Ok(()) }
+            };
+            let is_read = tried_again(read, || pauses += 1).is_ok();
+            (is_read, tries, pauses)
+        };
+        assert_eq!(tried(0, &broken), (true, 1, 0));
+        assert_eq!(tried(READ_TRIES - 1, &broken), (true, READ_TRIES, READ_TRIES - 1));
+        assert_eq!(tried(READ_TRIES, &broken), (false, READ_TRIES, READ_TRIES - 1), "it stays so");
+        for other in [io::ErrorKind::FileTooLarge, io::ErrorKind::PermissionDenied] {
+            assert_eq!(tried(1, &|| other.into()), (false, 1, 0), "trying again says nothing more");
+        }
+    }
 }
