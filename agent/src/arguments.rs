@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use flotilla_agent_core::Attempt;
 use lexopt::{Arg, Parser, ValueExt as _};
 use thiserror::Error;
 
@@ -77,6 +78,10 @@ pub enum Command {
     Job {
         /// The job's folder.
         folder: PathBuf,
+        /// Which start of its order it is.
+        attempt: Attempt,
+        /// Where the boot id is read instead of the kernel's.
+        boot_id_file: Option<PathBuf>,
     },
     /// Becomes the shell of one step.
     Step {
@@ -130,6 +135,8 @@ struct Given {
     settings: Option<PathBuf>,
     supervisor: Option<u32>,
     folder: Option<PathBuf>,
+    attempt: Option<Attempt>,
+    boot_id_file: Option<PathBuf>,
     plan: Option<PathBuf>,
     activation: Option<String>,
     again: Option<()>,
@@ -150,6 +157,8 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, A
             Arg::Long("settings") => given.settings = Some(parser.value()?.into()),
             Arg::Long("supervised") => given.supervisor = Some(parser.value()?.parse()?),
             Arg::Long("folder") => given.folder = Some(parser.value()?.into()),
+            Arg::Long("attempt") => given.attempt = Some(parser.value()?.parse()?),
+            Arg::Long("boot-id-file") => given.boot_id_file = Some(parser.value()?.into()),
             Arg::Long("plan") => given.plan = Some(parser.value()?.into()),
             Arg::Long("activation") => given.activation = Some(parser.value()?.string()?),
             Arg::Long("again") => given.again = Some(()),
@@ -163,7 +172,11 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, A
         "run" => Command::Run { settings: settings() },
         "link" => Command::Link { settings: settings(), supervisor: given.supervisor.take() },
         "exec" => Command::Exec { settings: settings(), supervisor: given.supervisor.take() },
-        "job" => Command::Job { folder: needed(given.folder.take(), "job", "--folder FOLDER")? },
+        "job" => Command::Job {
+            folder: needed(given.folder.take(), "job", "--folder FOLDER")?,
+            attempt: given.attempt.take().unwrap_or_default(),
+            boot_id_file: given.boot_id_file.take(),
+        },
         "step" => Command::Step { plan: needed(given.plan.take(), "step", "--plan FILE")? },
         "register" => Command::Register {
             settings: settings(),
@@ -189,6 +202,8 @@ impl Given {
             (self.settings.is_some(), "--settings"),
             (self.supervisor.is_some(), "--supervised"),
             (self.folder.is_some(), "--folder"),
+            (self.attempt.is_some(), "--attempt"),
+            (self.boot_id_file.is_some(), "--boot-id-file"),
             (self.plan.is_some(), "--plan"),
             (self.activation.is_some(), "--activation"),
             (self.again.is_some(), "--again"),
@@ -210,7 +225,9 @@ mod tests {
         assert_eq!(parse_words("run"), Ok(Command::Run { settings: SettingsFile::Default }));
         assert_eq!(parse_words("run --settings a.toml"), Ok(Command::Run { settings: SettingsFile::Named("a.toml".into()) }));
         assert_eq!(parse_words("link --supervised 7"), Ok(Command::Link { settings: SettingsFile::Default, supervisor: Some(7) }));
-        assert_eq!(parse_words("job --folder f"), Ok(Command::Job { folder: "f".into() }));
+        let job = |attempt| Command::Job { folder: "f".into(), attempt, boot_id_file: None };
+        assert_eq!(parse_words("job --folder f"), Ok(job(Attempt::default())));
+        assert_eq!(parse_words("job --attempt 2.1 --folder f"), Ok(job(Attempt { reboots: 2, tries: 1 })));
         let register = Command::Register { settings: SettingsFile::Default, activation: "x".into(), again: true };
         assert_eq!(parse_words("register --again --activation x"), Ok(register));
         assert_eq!(parse_words("run --help"), Ok(Command::Help));
@@ -227,6 +244,8 @@ mod tests {
             ("run --folder", "--folder"),
             ("run --unknown", "--unknown"),
             ("link --supervised x", "\"x\""),
+            ("job --folder f --attempt 2", "\"2\""),
+            ("run --attempt 2.1", "run takes no --attempt"),
         ] {
             let error = parse_words(line).unwrap_err();
             assert!(error.contains(expected), "{line}: {error}");

@@ -1,7 +1,8 @@
 //! The only place of this crate that reads a clock; timers come from tokio.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use flotilla_protocol::id::BootId;
@@ -28,12 +29,26 @@ pub fn time_of_day() -> SystemTime {
     SystemTime::now()
 }
 
+/// Where the boot id is read instead of [`BOOT_ID`].
+static OTHER_BOOT_ID: OnceLock<PathBuf> = OnceLock::new();
+
+/// Has the boot id read from another file than the kernel's from now on: for tests, which play a reboot. Only the first call counts.
+pub fn use_boot_id_of(file: PathBuf) {
+    OTHER_BOOT_ID.get_or_init(|| file);
+}
+
+/// The file from which the boot id is read instead of the kernel's, if any.
+#[must_use]
+pub fn other_boot_id() -> Option<&'static Path> {
+    OTHER_BOOT_ID.get().map(PathBuf::as_path)
+}
+
 /// The id of this boot.
 ///
 /// # Errors
 /// `/proc` is not there, or holds something else.
 pub fn boot_id() -> io::Result<BootId> {
-    let text = std::fs::read_to_string(Path::new(BOOT_ID))?;
+    let text = std::fs::read_to_string(other_boot_id().unwrap_or_else(|| Path::new(BOOT_ID)))?;
     text.trim().parse().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use flotilla_agent::arguments::{self, Command};
 use flotilla_agent::settings::Settings;
-use flotilla_agent::{exec, job, link, process, register, step, supervise};
+use flotilla_agent::{clock, exec, job, link, process, register, step, supervise};
 
 /// The role could not do its work.
 const FAILED: u8 = 1;
@@ -28,8 +28,11 @@ fn run(command: Command) -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => failed(&error, error.exit_code()),
         },
-        Command::Job { folder } => with_runtime(async {
-            match job::run(&folder).await {
+        Command::Job { folder, attempt, boot_id_file } => with_runtime(async {
+            if let Some(file) = boot_id_file {
+                clock::use_boot_id_of(file);
+            }
+            match job::run(&folder, attempt).await {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => failed(&error, error.exit_code()),
             }

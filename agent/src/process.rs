@@ -8,6 +8,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Command, ExitStatus, Stdio};
 
+use flotilla_agent_core::Attempt;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::unistd::getppid;
@@ -15,6 +16,7 @@ use thiserror::Error;
 use tokio::process::Child;
 
 use crate::arguments::SettingsFile;
+use crate::clock;
 use crate::job::folder::JobFolder;
 
 /// Variable that names the order in the environment of everything that an order starts.
@@ -73,7 +75,21 @@ pub fn start_job(folder: &JobFolder) -> io::Result<Child> {
     // Not our own standard error: its reader may go away while the job lives on.
     let log = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(folder.log())?;
     let mut command = own_binary("job");
-    command.arg("--folder").arg(folder.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    command.arg("--folder").arg(folder.path());
+    if folder.attempt() != Attempt::default() {
+        command.arg("--attempt").arg(folder.attempt().to_string());
+    }
+    if let Some(file) = clock::other_boot_id() {
+        command.arg("--boot-id-file").arg(file);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    tokio::process::Command::from(command).spawn()
+}
+
+/// Starts the command that reboots the system, without input and with its complaints in a pipe.
+pub(crate) fn start_reboot(program: &Path, arguments: &[String], search_path: &str) -> io::Result<Child> {
+    let mut command = new_command(program.as_os_str());
+    command.args(arguments).env_clear().env("PATH", search_path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     tokio::process::Command::from(command).spawn()
 }
 

@@ -9,6 +9,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use config::{Config, ConfigError, Environment, File, FileFormat};
+use flotilla_agent_core::RebootRule;
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -29,6 +30,8 @@ const DOWNLOAD_LIMIT_BYTES: RangeInclusive<u64> = 1024..=1024 * 1024 * 1024 * 10
 const KEEP_ALIVE_S: RangeInclusive<u64> = 5..=1200;
 /// Beyond an hour a node that could be back is missing.
 const RECONNECT_MAXIMUM_S: RangeInclusive<u64> = 1..=3600;
+/// Beyond an hour nobody waits for a reboot any more.
+const REBOOT_PATIENCE_S: RangeInclusive<u64> = 1..=3600;
 /// The longest path of a local socket that Linux takes, without its final NUL.
 const MAXIMUM_SOCKET_BYTES: usize = 107;
 
@@ -49,8 +52,32 @@ pub struct Settings {
     pub keep_alive_s: u64,
     /// Longest pause between two attempts to connect, in seconds, 1 to 3,600. Default 60.
     pub reconnect_maximum_s: u64,
+    /// What steps that ask for a reboot get: `reboot`, `reboot_command`, `reboot_patience_s` and `boot_id_file`.
+    pub reboots: Reboots,
     /// What steps are told: `search_path`, `download_limit_bytes`, `certificate_authorities` and `[s3]`.
     pub tools: Tools,
+}
+
+/// How this device reboots when a step asks for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reboots {
+    /// Whether steps may have it. Default: `allow`.
+    pub are_allowed: bool,
+    /// A program with its arguments that reboots the system, or refuses with an exit code other than 0. Default: `systemctl reboot`, which
+    /// minds what inhibits reboots, or `reboot` where systemd does not run.
+    pub command: Option<Vec<String>>,
+    /// After so many seconds in the same boot the reboot counts as one that did not happen, 1 to 3,600. Default 600.
+    pub patience_s: u64,
+    /// Where the boot id is read instead of the kernel's; for tests, which play a reboot.
+    pub boot_id_file: Option<PathBuf>,
+}
+
+impl Reboots {
+    /// What the core goes by.
+    #[must_use]
+    pub fn rule(&self) -> RebootRule {
+        RebootRule { is_allowed: self.are_allowed, patience_ms: self.patience_s.saturating_mul(1000) }
+    }
 }
 
 /// What is wrong with the settings.
@@ -113,6 +140,18 @@ pub enum SettingsError {
         /// What was given.
         given: String,
     },
+    /// Neither of two words.
+    #[error("the setting reboot must be \"allow\" or \"refuse\", not \"{given}\"")]
+    Reboot {
+        /// What was given.
+        given: String,
+    },
+    /// The command that reboots is no command.
+    #[error("the setting reboot_command must begin with an absolute path, not \"{given}\"")]
+    RebootCommand {
+        /// What was given.
+        given: String,
+    },
     /// The address of an object store.
     #[error("the setting s3.endpoint must be https://host[:port] or http://host[:port], not \"{given}\"")]
     Endpoint {
@@ -132,6 +171,10 @@ struct Given {
     job_user: Option<String>,
     keep_alive_s: Option<u64>,
     reconnect_maximum_s: Option<u64>,
+    reboot: Option<String>,
+    reboot_command: Option<String>,
+    reboot_patience_s: Option<u64>,
+    boot_id_file: Option<PathBuf>,
     search_path: Option<String>,
     download_limit_bytes: Option<u64>,
     certificate_authorities: Option<PathBuf>,
@@ -209,6 +252,10 @@ impl Given {
             job_user: self.job_user.or(lower.job_user),
             keep_alive_s: self.keep_alive_s.or(lower.keep_alive_s),
             reconnect_maximum_s: self.reconnect_maximum_s.or(lower.reconnect_maximum_s),
+            reboot: self.reboot.or(lower.reboot),
+            reboot_command: self.reboot_command.or(lower.reboot_command),
+            reboot_patience_s: self.reboot_patience_s.or(lower.reboot_patience_s),
+            boot_id_file: self.boot_id_file.or(lower.boot_id_file),
             search_path: self.search_path.or(lower.search_path),
             download_limit_bytes: self.download_limit_bytes.or(lower.download_limit_bytes),
             certificate_authorities: self.certificate_authorities.or(lower.certificate_authorities),
@@ -229,6 +276,7 @@ impl Given {
         if self.job_user.as_deref() == Some("") {
             return Err(SettingsError::EmptyUser);
         }
+        let reboots = check_reboots(self.reboot, self.reboot_command, self.reboot_patience_s, self.boot_id_file)?;
         let tools = check_tools(self.search_path, self.download_limit_bytes, self.certificate_authorities, self.s3)?;
         let maximum_jobs = within("maximum_jobs", self.maximum_jobs.unwrap_or(4), MAXIMUM_JOBS)?;
         Ok(Settings {
@@ -239,9 +287,32 @@ impl Given {
             job_user: self.job_user,
             keep_alive_s: within("keep_alive_s", self.keep_alive_s.unwrap_or(300), KEEP_ALIVE_S)?,
             reconnect_maximum_s: within("reconnect_maximum_s", self.reconnect_maximum_s.unwrap_or(30), RECONNECT_MAXIMUM_S)?,
+            reboots,
             tools,
         })
     }
+}
+
+fn check_reboots(
+    reboot: Option<String>,
+    command: Option<String>,
+    patience_s: Option<u64>,
+    boot_id_file: Option<PathBuf>,
+) -> Result<Reboots, SettingsError> {
+    let are_allowed = match reboot.as_deref() {
+        None | Some("allow") => true,
+        Some("refuse") => false,
+        Some(given) => return Err(SettingsError::Reboot { given: given.to_owned() }),
+    };
+    if let Some(given) = command.as_ref().filter(|command| !command.starts_with('/')) {
+        return Err(SettingsError::RebootCommand { given: given.clone() });
+    }
+    Ok(Reboots {
+        are_allowed,
+        command: command.map(|command| command.split_whitespace().map(str::to_owned).collect()),
+        patience_s: within("reboot_patience_s", patience_s.unwrap_or(600), REBOOT_PATIENCE_S)?,
+        boot_id_file: boot_id_file.map(|file| absolute("boot_id_file", file)).transpose()?,
+    })
 }
 
 fn check_tools(
@@ -319,6 +390,13 @@ mod tests {
         let expected = Tools { search_path: "/opt/bin:/bin".into(), download_limit_bytes: 2048, s3, ..Tools::default() };
         assert_eq!(settings.tools, expected);
 
+        let defaults = Reboots { are_allowed: true, command: None, patience_s: 600, boot_id_file: None };
+        assert_eq!(read("", &[]).unwrap().reboots, defaults);
+        let text = "reboot = \"refuse\"\nreboot_command = \"/bin/systemctl reboot\"\nboot_id_file = \"/b\"";
+        let reboots = read(text, &[("FLOTILLA_AGENT__REBOOT_PATIENCE_S", "9")]).unwrap().reboots;
+        let command = Some(vec!["/bin/systemctl".to_owned(), "reboot".to_owned()]);
+        assert_eq!(reboots, Reboots { are_allowed: false, command, patience_s: 9, boot_id_file: Some("/b".into()) });
+
         let settings = read("state_folder = \"/a\"\nkeep_alive_s = 5\njob_user = \"nobody\"", &variables).unwrap();
         assert_eq!(settings.socket, Path::new("/b/agent.sock"));
         assert_eq!((settings.maximum_jobs, settings.keep_alive_s, settings.job_user.as_deref()), (9, 5, Some("nobody")));
@@ -351,6 +429,11 @@ mod tests {
             ("search_path = \"\"", "search_path must be absolute"),
             ("download_limit_bytes = 1", "download_limit_bytes must be from 1024"),
             ("certificate_authorities = \"ca.pem\"", "certificate_authorities must be an absolute path"),
+            ("reboot = \"maybe\"", "\"allow\" or \"refuse\""),
+            ("reboot_command = \"reboot\"", "reboot_command must begin with an absolute path"),
+            ("reboot_command = \"\"", "reboot_command must begin with an absolute path"),
+            ("reboot_patience_s = 0", "reboot_patience_s must be from 1"),
+            ("boot_id_file = \"b\"", "boot_id_file must be an absolute path"),
             ("[s3]\nendpoint = \"storage\"", "s3.endpoint must be https://host"),
             ("[s3]\nendpoint = \"https://storage/bucket\"", "s3.endpoint must be"),
             ("[s3]\ncredentials_file = \"k\"", "s3.credentials_file must be an absolute path"),

@@ -114,6 +114,20 @@ impl Step {
             kind => Ok(Action::Unsupported(kind)),
         }
     }
+
+    /// How long it may run at a time, in seconds, the steps of a document within it added up; the longest time for a step that this build
+    /// cannot read.
+    #[must_use]
+    pub fn time_out_s(&self) -> u32 {
+        match self.action() {
+            Ok(Action::RunShellScript(script) | Action::RunPowerShellScript(script)) => script.timeout_s,
+            Ok(Action::DownloadContent(download)) => download.timeout_s,
+            Ok(Action::RunDockerAction(docker)) => docker.timeout_s,
+            Ok(Action::RunPlan(plan)) => plan.steps.iter().map(Self::time_out_s).fold(0, u32::saturating_add),
+            Ok(Action::Refuse(_)) => 0,
+            Ok(Action::Unsupported(_)) | Err(_) => *TIMEOUT_S.end(),
+        }
+    }
 }
 
 /// What a step does. THE LIST for the node is `agent/src/step`.

@@ -43,9 +43,28 @@ impl Node {
     pub(crate) fn new(folder: &Path, log: &Path, enter: &[String]) -> Self {
         std::fs::create_dir(folder).expect("the folder of a node can be made");
         let node = Self { folder: folder.to_owned(), log: log.to_owned(), child: None, enter: enter.to_vec() };
-        let text = format!("state_folder = \"{}\"\nmaximum_jobs = 8\nkeep_alive_s = 5\nreconnect_maximum_s = 1\n", node.state().display());
-        write(&node.settings(), text.as_bytes());
+        node.set(&format!("keep_alive_s = 5\nreconnect_maximum_s = 1\n{}", node.reboots()));
         node
+    }
+
+    /// Settings by which it plays reboots and leaves the machine alone: another boot id, and exec is killed as by a reboot.
+    fn reboots(&self) -> String {
+        let (boot_id, script) = (self.folder.join("boot-id"), self.folder.join("reboot"));
+        write(&boot_id, b"00000000-0000-4000-8000-000000000001\n");
+        write(&script, format!("cat /proc/sys/kernel/random/uuid > {0}.new && mv {0}.new {0} && kill -9 $PPID\n", boot_id.display()).as_bytes());
+        format!("boot_id_file = \"{}\"\nreboot_command = \"/bin/sh {}\"\n", boot_id.display(), script.display())
+    }
+
+    /// Has it do something else where it is to reboot: a shell script, whose parent is exec. To be called before the start.
+    pub fn reboot_by(&self, script: &str, patience_s: u32) {
+        let settings = format!("keep_alive_s = 5\nreconnect_maximum_s = 1\nreboot_patience_s = {patience_s}\n{}", self.reboots());
+        self.set(&settings);
+        write(&self.folder.join("reboot"), script.as_bytes());
+    }
+
+    fn set(&self, settings: &str) {
+        let text = format!("state_folder = \"{}\"\nmaximum_jobs = 8\n{settings}", self.state().display());
+        write(&self.settings(), text.as_bytes());
     }
 
     /// Makes `other`, which was never registered, a copy of this node with everything that it knows. Stop this one before.
@@ -69,8 +88,7 @@ impl Node {
 
     /// Takes away what tests set to be quick: keep-alive and pauses are those of a real node. To be called before the start.
     pub fn use_defaults(&self) {
-        let text = format!("state_folder = \"{}\"\nmaximum_jobs = 8\n", self.state().display());
-        write(&self.settings(), text.as_bytes());
+        self.set(&self.reboots());
     }
 
     fn agent(&self) -> Command {

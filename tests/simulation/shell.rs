@@ -216,13 +216,14 @@ impl World {
 
     fn does(&mut self, node: usize, output: Output) {
         match output {
-            Output::Persist(_) | Output::Refused { .. } | Output::SpreadReconnect { .. } => {}
+            // No job here asks for a reboot.
+            Output::Persist(_) | Output::Refused { .. } | Output::SpreadReconnect { .. } | Output::Reboot => {}
             Output::Publish(message) => self.publishes(node, message),
-            Output::RunJob { order, command } => {
+            Output::RunJob { order, command, .. } => {
                 let trusted_ms = self.real_ms().saturating_sub(self.nodes[node].behind_ms);
                 self.start_job(node, order, &command, trusted_ms);
             }
-            Output::RecoverJob { order, command, same_boot } => self.recover_job(node, order, &command, same_boot),
+            Output::RecoverJob { order, command, same_boot, .. } => self.recover_job(node, order, &command, same_boot),
             Output::CancelJob { order } => {
                 let now_ms = self.now_ms;
                 let here = &mut self.nodes[node];
@@ -247,7 +248,7 @@ impl World {
                 ReportPayload::Admission(Admission::Rejected { order, .. }) => Some((order, Fact::SaidRejected)),
                 ReportPayload::CommandProgress(progress) => Some((progress.order, Fact::SaidStarted)),
                 ReportPayload::CommandResult(result) => Some((result.order, Fact::SaidEnded(result.outcome))),
-                ReportPayload::Gap(_) | ReportPayload::MemoryLost(_) | ReportPayload::Unsupported(_) => None,
+                ReportPayload::CommandRebooting(_) | ReportPayload::Gap(_) | ReportPayload::MemoryLost(_) | ReportPayload::Unsupported(_) => None,
             };
             if let Some((order, fact)) = fact {
                 self.fact(node, order.to_string(), fact);

@@ -4,12 +4,14 @@
 //! applies it when the journal is read back. So a running core and a recovered one cannot differ.
 
 mod again;
+pub(crate) mod reboot;
 mod records;
 mod storage;
 
 use self::again::{Again, Cause, is_of_the_future};
+use self::reboot::RebootRule;
 use crate::admission::{self, Admitted, Facts as AdmissionFacts, Verdict, envelope_reason};
-use crate::interface::{Input, JobEnd, Output, UpMessage};
+use crate::interface::{Input, JobEnd, Output, RebootAsked, UpMessage};
 use crate::memory::{Floor, Memory};
 use crate::orders::{Order, Orders, Phase};
 use crate::record::{Record, RecordError};
@@ -19,7 +21,9 @@ use crate::trusted_time::TrustedTime;
 use crate::upload::{StreamId, Uploads};
 use ed25519_dalek::SigningKey;
 use flotilla_protocol::capability::ReportPayload;
-use flotilla_protocol::capability::command::{CommandProgress, CommandResult, RESULT_STDERR_BYTES, RESULT_STDOUT_BYTES, StepResult};
+use flotilla_protocol::capability::command::{
+    CommandProgress, CommandResult, MAXIMUM_EXPLANATION_BYTES, RESULT_STDERR_BYTES, RESULT_STDOUT_BYTES, StepResult,
+};
 use flotilla_protocol::envelope::{Domain, Envelope, seal};
 use flotilla_protocol::hello::{Facts, HelloBody, MAXIMUM_HELD, WelcomeBody};
 use flotilla_protocol::id::{BootId, NodeId, OrderId};
@@ -97,10 +101,21 @@ pub struct Core {
     least_trust: (u32, u32),
     /// How many bytes a whole journal may have; nothing while it takes no records.
     journal_bytes: Option<u64>,
-    /// What became of jobs while nothing could be recorded: at most as many as run. Nothing instead of an end: it never started.
-    unrecorded_ends: Vec<(OrderId, Option<JobEnd>)>,
+    /// What became of jobs while nothing could be recorded: at most as many as run.
+    unrecorded_ends: Vec<(OrderId, Unrecorded)>,
     /// Hellos out of turn, and answers that are given again.
     again: Again,
+    reboot_rule: RebootRule,
+    /// Why the system refused to reboot the last time, for people.
+    reboot_refusal: String,
+}
+
+/// What became of a job while nothing could be recorded.
+#[derive(Debug)]
+enum Unrecorded {
+    Over(JobEnd),
+    NeverStarted,
+    RebootAsked(RebootAsked),
 }
 
 /// A core that is reading its journal back.
@@ -137,7 +152,16 @@ impl Recovery {
             journal_bytes: Some(u64::MAX),
             unrecorded_ends: Vec::new(),
             again: Again::default(),
+            reboot_rule: RebootRule::default(),
+            reboot_refusal: String::new(),
         })
+    }
+
+    /// The same, with another rule for reboots than by default.
+    #[must_use]
+    pub fn with_reboots(mut self, rule: RebootRule) -> Self {
+        self.0.reboot_rule = rule;
+        self
     }
 
     /// Raises what must never go back to the copy that is kept beside the journal; with `lost`, nothing but that copy is left.
@@ -164,10 +188,15 @@ impl Recovery {
     pub fn finish(self) -> Core {
         let mut core = self.0;
         let starting = core.orders.known.iter().filter_map(|(id, order)| match &order.phase {
-            Phase::Running { command, boot, .. } => Some((*id, command.clone(), *boot == core.boot)),
-            Phase::Waiting(_) | Phase::Ended { .. } => None,
+            Phase::Running { command, boot, .. } => Some(Output::RecoverJob {
+                order: *id,
+                command: command.clone(),
+                same_boot: *boot == core.boot,
+                attempt: order.attempt(),
+            }),
+            Phase::Waiting(_) | Phase::Rebooting(_) | Phase::Ended { .. } => None,
         });
-        let outputs: Vec<Output> = starting.map(|(order, command, same_boot)| Output::RecoverJob { order, command, same_boot }).collect();
+        let outputs: Vec<Output> = starting.collect();
         core.outputs.extend(outputs);
         // A receipt may have been recorded and what follows from it not.
         core.forget_what_is_done();
@@ -216,7 +245,11 @@ impl Core {
     pub fn next_wakeup(&self, now: u64) -> Option<u64> {
         let hello = self.connection.as_ref().map(Connection::next_hello);
         let due_order = self.time.at(now).and_then(|time| self.orders.next_due(time)).and_then(|at| self.time.uptime_of(at));
-        [hello, self.next_confirmation(now), due_order, self.spool.next_wakeup(), self.uploads.next_wakeup()].into_iter().flatten().min()
+        let reboot = self.next_of_reboots(now);
+        [hello, self.next_confirmation(now), due_order, reboot, self.spool.next_wakeup(), self.uploads.next_wakeup()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Takes an input at uptime `now` in milliseconds (CLOCK_BOOTTIME: it goes on while the device sleeps).
@@ -227,6 +260,8 @@ impl Core {
             Input::Message { topic, retained, payload } => self.message(topic, retained, payload, now),
             Input::JobEnded { order, end } => self.job_ended(order, end, now),
             Input::NeverStarted { order } => self.never_started(order, now),
+            Input::RebootAsked { order, asked } => self.reboot_asked(order, asked, now),
+            Input::RebootRefused { why } => self.reboot_refused(why, now),
             Input::OutputGrew { order, step, stream, kept_bytes } => {
                 if self.orders.known.get(&order).is_some_and(|order| matches!(order.phase, Phase::Running { .. })) {
                     self.uploads.grew((order, step, stream), kept_bytes, false);
@@ -248,6 +283,7 @@ impl Core {
             if let Some(floor_ms) = self.time.due_floor(now) {
                 self.record(Record::Floor { floor_ms });
             }
+            self.see_to_reboots(now);
             self.start_waiting(now);
         }
         if self.connection.is_some() {
@@ -271,18 +307,21 @@ impl Core {
         // Nothing starts while the results of what ended have no room, or while the trust that admitted it has run out.
         let may_start = |core: &Self| {
             core.orders.running() < core.maximum_jobs
+                && !core.awaits_reboot()
                 && !core.spool.is_full()
                 && core.journal_room().is_some_and(|room| room >= room::of_running_job())
         };
         while may_start(self) && time_ms < self.trust.bundle().expires_ms {
-            let Some(order) = self.orders.next_to_start(time_ms) else { break };
-            // At a later try it was said before.
-            let is_first = self.orders.known.get(&order).is_some_and(|order| order.tries == 0);
+            let Some(order) = self.orders.next_to_resume(self.boot).or_else(|| self.orders.next_to_start(time_ms)) else { break };
+            // At a later try it was said before; after a reboot the bridge is to know that it goes on.
+            let is_first = self.orders.known.get(&order).is_some_and(|order| order.tries == 0 || order.reboot.is_some());
             let progress = ReportPayload::CommandProgress(CommandProgress { order });
             let report = is_first.then(|| self.spool.make(&self.identity, Some(time_ms), &progress));
             self.record(Record::Starting { order, boot: self.boot, report });
-            if let Some(Phase::Running { command, .. }) = self.orders.known.get(&order).map(|order| &order.phase) {
-                self.outputs.push_back(Output::RunJob { order, command: command.clone() });
+            if let Some(known) = self.orders.known.get(&order)
+                && let Phase::Running { command, .. } = &known.phase
+            {
+                self.outputs.push_back(Output::RunJob { order, command: command.clone(), attempt: known.attempt() });
             }
         }
     }
@@ -465,6 +504,8 @@ impl Core {
             self.memory.may_have_taken(order, order.made_ms().unwrap_or_else(|| cancel.not_after_ms.saturating_sub(MAXIMUM_VALIDITY_MS)));
         match self.orders.known.get(&order).map(|order| &order.phase) {
             Some(Phase::Waiting(_)) => self.end(order, Outcome::Cancelled, "cancelled before it started", Vec::new(), now),
+            // It never goes on, whether or not the device still reboots.
+            Some(Phase::Rebooting(_)) => self.end(order, Outcome::Cancelled, "cancelled while it waited for a reboot", Vec::new(), now),
             // Each time, because stopping a job may fail for a while, on a full disk for example.
             Some(Phase::Running { .. }) => {
                 self.again.cancelled(order);
@@ -539,7 +580,7 @@ impl Core {
 
     fn job_ended(&mut self, order: OrderId, end: JobEnd, now: u64) {
         if !self.can_record() {
-            return self.record_later(order, Some(end));
+            return self.record_later(order, Unrecorded::Over(end));
         }
         if matches!(self.orders.known.get(&order).map(|order| &order.phase), Some(Phase::Running { .. })) {
             let steps = end.steps.into_iter().map(|step| self.with_trusted_times(step, now)).collect();
@@ -547,7 +588,7 @@ impl Core {
         }
     }
 
-    fn record_later(&mut self, order: OrderId, end: Option<JobEnd>) {
+    fn record_later(&mut self, order: OrderId, end: Unrecorded) {
         if !self.unrecorded_ends.iter().any(|(of, _)| *of == order) && self.unrecorded_ends.len() < MAXIMUM_UNRECORDED_ENDS {
             self.unrecorded_ends.push((order, end));
         }
@@ -563,24 +604,16 @@ impl Core {
     }
 
     fn end(&mut self, order: OrderId, outcome: Outcome, explanation: &str, steps: Vec<StepResult>, now: u64) {
-        let report = self.result(order, outcome, explanation, steps, now);
+        let (explanation, steps) = self.with_what_was_before_a_reboot(order, outcome, explanation, steps);
+        let report = self.result(order, outcome, &explanation, steps, now);
         self.record(Record::Ended { order, report });
         self.again.ended(order);
     }
 
     /// The signed result, with as much of the output as a result may carry.
     fn result(&self, order: OrderId, outcome: Outcome, explanation: &str, mut steps: Vec<StepResult>, now: u64) -> Vec<u8> {
-        let (mut stdout_left, mut stderr_left) = (RESULT_STDOUT_BYTES, RESULT_STDERR_BYTES);
-        for step in &mut steps {
-            step.stdout.head.truncate(stdout_left);
-            step.stderr.head.truncate(stderr_left);
-            stdout_left -= step.stdout.head.len();
-            stderr_left -= step.stderr.head.len();
-        }
-        let mut explanation = explanation.to_owned();
-        let limit = flotilla_protocol::capability::command::MAXIMUM_EXPLANATION_BYTES;
-        explanation.truncate((0..=limit.min(explanation.len())).rev().find(|at| explanation.is_char_boundary(*at)).unwrap_or(0));
-        let result = CommandResult { order, outcome, explanation, steps };
+        bound_output(&mut steps);
+        let result = CommandResult { order, outcome, explanation: bound_explanation(explanation), steps };
         self.spool.make(&self.identity, self.time.at(now), &ReportPayload::CommandResult(result))
     }
 
@@ -622,4 +655,22 @@ impl Core {
             self.forget_if_done(order);
         }
     }
+}
+
+/// Leaves as much of the output as all steps of a result may carry together.
+fn bound_output(steps: &mut [StepResult]) {
+    let (mut stdout_left, mut stderr_left) = (RESULT_STDOUT_BYTES, RESULT_STDERR_BYTES);
+    for step in steps {
+        step.stdout.head.truncate(stdout_left);
+        step.stderr.head.truncate(stderr_left);
+        stdout_left -= step.stdout.head.len();
+        stderr_left -= step.stderr.head.len();
+    }
+}
+
+/// A text for people, cut to what a result carries.
+fn bound_explanation(text: &str) -> String {
+    let mut text = text.to_owned();
+    text.truncate(text.floor_char_boundary(MAXIMUM_EXPLANATION_BYTES));
+    text
 }

@@ -1,6 +1,6 @@
 //! What goes into the core and what comes out.
 
-use crate::record::Record;
+use crate::record::{Attempt, Record, Resume};
 use flotilla_protocol::capability::command::{CommandOrder, StepResult};
 use flotilla_protocol::id::OrderId;
 use flotilla_protocol::report::OutputStream;
@@ -38,6 +38,18 @@ pub enum Input<'a> {
     NeverStarted {
         /// Which.
         order: OrderId,
+    },
+    /// A job has come to a step that asks for a reboot, and has ended in good order. What it has done so far is on disk.
+    RebootAsked {
+        /// Which.
+        order: OrderId,
+        /// By what, and what was done so far.
+        asked: RebootAsked,
+    },
+    /// The answer to [`Output::Reboot`] where the system refuses: it will not reboot. There is none where it obeys.
+    RebootRefused {
+        /// Why, for people.
+        why: String,
     },
     /// A running step has written output: so many bytes are kept by now.
     OutputGrew {
@@ -86,6 +98,19 @@ pub struct JobEnd {
     pub steps: Vec<StepResult>,
 }
 
+/// A step asks for a reboot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RebootAsked {
+    /// The step, by its index from 0.
+    pub step: u16,
+    /// Where the command goes on.
+    pub resume: Resume,
+    /// For people, on the steps so far; may be empty.
+    pub explanation: String,
+    /// The steps up to and with the one that asks. Their times are uptimes in milliseconds.
+    pub steps: Vec<StepResult>,
+}
+
 /// Something is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
@@ -93,12 +118,14 @@ pub enum Output {
     Persist(Record),
     /// Publish this. Losing it is no harm: it is sent again until it has a receipt.
     Publish(UpMessage),
-    /// Start the job of an order, which was never started as far as the journal knows.
+    /// Start the job of an order, or the part of it after a reboot, which was never started as far as the journal knows.
     RunJob {
         /// Which.
         order: OrderId,
         /// What it does.
         command: Box<CommandOrder>,
+        /// Which of the order's starts it is: each is made at most once.
+        attempt: Attempt,
     },
     /// After a restart: an order was about to start. Do not start it. In the same boot find out whether it has started: wait for it and
     /// answer [`Input::JobEnded`], or see to it that nothing can start it any more and answer [`Input::NeverStarted`]. In a later boot
@@ -110,7 +137,11 @@ pub enum Output {
         command: Box<CommandOrder>,
         /// Whether it is still the boot in which it was to start.
         same_boot: bool,
+        /// Which of the order's starts it was.
+        attempt: Attempt,
     },
+    /// Reboot the device. No job runs, and none starts until the system refuses or too much time has passed without a reboot.
+    Reboot,
     /// Stop a running job. It answers with [`Input::JobEnded`] as usual.
     CancelJob {
         /// Which.

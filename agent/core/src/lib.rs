@@ -6,7 +6,8 @@
 //! `tests/replay.rs` holds it to that.
 //!
 //! The life of an order: a delivery passes the checks of [`admission`] → `Accepted` is recorded → it waits for a free place → `Starting` is
-//! recorded → the job runs → `Ended` is recorded with the one signed result → the result is sent until the bridge gives its receipt.
+//! recorded → the job runs → `Ended` is recorded with the one signed result → the result is sent until the bridge gives its receipt. Where a
+//! step asks for a reboot, `Rebooting` is recorded → no other job runs → the system is told → in the next boot `Starting` is recorded again.
 #![forbid(unsafe_code)]
 
 pub mod admission;
@@ -20,8 +21,9 @@ mod spool;
 mod trusted_time;
 mod upload;
 
+pub use crate::core::reboot::{MAXIMUM_REBOOTS, RebootRule};
 pub use crate::core::{Core, Recovery, Settings};
-pub use interface::{Input, JobEnd, Output, UpMessage};
+pub use interface::{Input, JobEnd, Output, RebootAsked, UpMessage};
 pub use memory::{Floor, Memory};
 pub use orders::MAXIMUM_ORDERS;
-pub use record::{End, Record, RecordError};
+pub use record::{Attempt, End, Reboot, RebootTries, Record, RecordError, Resume};

@@ -3,7 +3,7 @@
 //! An id stays until its `not_after` lies behind the durable floor; an order whose `not_after` lies behind the floor is refused. The two are
 //! one comparison ([`Orders::evict`] and [`crate::admission`] both use `not_after <= floor`), so no clock error lets an id in twice.
 
-use crate::record::End;
+use crate::record::{Attempt, End, Reboot, RebootTries};
 use flotilla_protocol::capability::command::CommandOrder;
 use flotilla_protocol::id::{BootId, OrderId};
 use std::collections::BTreeMap;
@@ -24,6 +24,8 @@ pub(crate) enum Phase {
     Waiting(Box<CommandOrder>),
     /// Recorded as starting in a boot; the job runs, as far as is known.
     Running { command: Box<CommandOrder>, boot: BootId },
+    /// A step has asked for the reboot that stands in [`Order::reboot`]: it goes on in another boot than the reboot's.
+    Rebooting(Box<CommandOrder>),
     /// It has its outcome. `has_folder`: its output may still be needed. `end`: what was said of it; an older journal does not know it.
     Ended { has_folder: bool, end: Option<End> },
 }
@@ -41,7 +43,37 @@ pub(crate) struct Order {
     pub(crate) arrival: u64,
     /// How often it was about to start and certainly did not.
     pub(crate) tries: u32,
+    /// The last reboot that it asked for.
+    pub(crate) reboot: Option<Box<Rebooting>>,
     pub(crate) phase: Phase,
+}
+
+/// A reboot that an order asked for, and what came of it so far.
+#[derive(Debug)]
+pub(crate) struct Rebooting {
+    pub(crate) asked: Reboot,
+    pub(crate) tries: RebootTries,
+}
+
+impl Order {
+    /// Which start is, or was, its last.
+    pub(crate) fn attempt(&self) -> Attempt {
+        Attempt { reboots: self.reboot.as_ref().map_or(0, |reboot| reboot.asked.count), tries: self.tries }
+    }
+
+    /// Whether it waits for a reboot that did not happen as far as `boot` shows.
+    pub(crate) fn awaits_reboot(&self, boot: BootId) -> bool {
+        self.is_rebooting() && self.reboot.as_ref().is_some_and(|reboot| reboot.asked.boot == boot)
+    }
+
+    /// Whether the reboot that it waited for lies behind it, since this is `boot`.
+    pub(crate) fn has_rebooted(&self, boot: BootId) -> bool {
+        self.is_rebooting() && self.reboot.as_ref().is_some_and(|reboot| reboot.asked.boot != boot)
+    }
+
+    fn is_rebooting(&self) -> bool {
+        matches!(self.phase, Phase::Rebooting(_))
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -86,7 +118,7 @@ impl Orders {
     /// Adds an id that has its outcome.
     pub(crate) fn insert_ended(&mut self, id: OrderId, not_after_ms: u64, has_folder: bool, end: Option<End>) {
         let phase = Phase::Ended { has_folder, end };
-        let order = Order { body: Vec::new(), not_before_ms: 0, not_after_ms, lane: None, sequence: 0, arrival: 0, tries: 0, phase };
+        let order = Order { body: Vec::new(), not_before_ms: 0, not_after_ms, lane: None, sequence: 0, arrival: 0, tries: 0, reboot: None, phase };
         self.known.insert(id, order);
     }
 
@@ -97,7 +129,7 @@ impl Orders {
 
     /// The next order that may start at trusted time `time_ms`, oldest first; one of a lane waits for the one before it.
     pub(crate) fn next_to_start(&self, time_ms: u64) -> Option<OrderId> {
-        let is_running = |order: &Order| matches!(order.phase, Phase::Running { .. });
+        let is_running = |order: &Order| matches!(order.phase, Phase::Running { .. } | Phase::Rebooting(_));
         let waiting = self.known.iter().filter(|(_, order)| matches!(order.phase, Phase::Waiting(_)) && order.not_before_ms <= time_ms);
         let free = waiting.filter(|(_, order)| {
             let earlier =
@@ -105,6 +137,12 @@ impl Orders {
             order.lane.is_none() || !self.known.values().any(|other| other.lane == order.lane && earlier(other))
         });
         free.min_by_key(|(_, order)| order.arrival).map(|(id, _)| *id)
+    }
+
+    /// The next order that goes on after the reboot that it asked for.
+    pub(crate) fn next_to_resume(&self, boot: BootId) -> Option<OrderId> {
+        let rebooted = self.known.iter().filter(|(_, order)| order.has_rebooted(boot));
+        rebooted.min_by_key(|(_, order)| order.arrival).map(|(id, _)| *id)
     }
 
     /// When a waiting order may start or expires, whichever comes first after `time_ms`, in trusted milliseconds.

@@ -2,6 +2,7 @@
 //!
 //! Variants are only appended and never changed: an agent reads the journal of the release before it.
 
+use flotilla_protocol::capability::command::StepResult;
 use flotilla_protocol::id::{BootId, OrderId};
 use flotilla_protocol::report::{LossCause, OutputStream};
 use flotilla_protocol::status::{Outcome, RejectReason};
@@ -148,6 +149,84 @@ pub enum Record {
         /// What was said of it.
         end: End,
     },
+    /// A step of an order that runs has asked for a reboot. Without this record on disk the system is never told to.
+    Rebooting {
+        /// Which.
+        order: OrderId,
+        /// Who asked, and how the order goes on.
+        reboot: Box<Reboot>,
+        /// The signed report of it, unless this is a snapshot.
+        report: Option<Vec<u8>>,
+    },
+    /// The system is about to be told to reboot, or has refused to.
+    RebootTried {
+        /// For which order.
+        order: OrderId,
+        /// How that stands by now.
+        tries: RebootTries,
+    },
+}
+
+/// A reboot that a step of an order has asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reboot {
+    /// The step, by its index from 0.
+    pub step: u16,
+    /// The boot in which it asked: another one proves the reboot.
+    pub boot: BootId,
+    /// Where the order goes on.
+    pub resume: Resume,
+    /// How many reboots the order has asked for, this one included.
+    pub count: u16,
+    /// When it asked, in milliseconds of uptime of that boot.
+    pub asked_at: u64,
+    /// For people, on the steps so far.
+    pub explanation: String,
+    /// The steps up to and with the one that asked, as they will stand in the result.
+    pub steps: Vec<StepResult>,
+}
+
+impl Reboot {
+    /// The step with which the order goes on.
+    #[must_use]
+    pub fn first_step(&self) -> usize {
+        match self.resume {
+            Resume::SameStep => usize::from(self.step),
+            Resume::NextStep => usize::from(self.step).saturating_add(1),
+        }
+    }
+}
+
+/// Where an order goes on after a reboot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Resume {
+    /// With the step that asked: it is run again.
+    SameStep,
+    /// With the step after it.
+    NextStep,
+}
+
+/// How often the system was told to reboot for an order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RebootTries {
+    /// So often it was told to and did not refuse.
+    pub told: u8,
+    /// So often it refused.
+    pub refused: u8,
+    /// It is being told since `at`; else nothing, or it refused at `at`.
+    pub is_told: bool,
+    /// In milliseconds of uptime.
+    pub at: u64,
+}
+
+/// Which of the starts of one order: what makes them different is that a reboot lies between them, or that it is certain that the one
+/// before was none. Each is made at most once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Attempt {
+    /// How many reboots lie before it.
+    pub reboots: u16,
+    /// How often a start of the order was none.
+    pub tries: u32,
 }
 
 /// What a node has said last of an order that is over.
@@ -157,6 +236,22 @@ pub enum End {
     Outcome(Outcome),
     /// It was refused for this reason.
     Rejected(RejectReason),
+}
+
+impl std::fmt::Display for Attempt {
+    /// As [`std::str::FromStr`] reads it: `reboots.tries`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.reboots, self.tries)
+    }
+}
+
+impl std::str::FromStr for Attempt {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (reboots, tries) = text.split_once('.').unwrap_or((text, ""));
+        Ok(Self { reboots: reboots.parse()?, tries: tries.parse()? })
+    }
 }
 
 impl Record {

@@ -19,6 +19,11 @@ pub(crate) fn of_running_job() -> u64 {
     bytes(MAXIMUM_MESSAGE_BYTES) + RECORD_OVERHEAD
 }
 
+/// What an order that has asked for a reboot takes beside its end: its steps so far, which are at most a result, and what is said of it.
+pub(crate) fn of_reboot() -> u64 {
+    of_running_job() + 3 * (SMALL_REPORT + RECORD_OVERHEAD)
+}
+
 /// What an order that waits takes: its body, its admission, the progress report of its start, and an end before its start.
 pub(crate) fn of_waiting_order(body_bytes: usize) -> u64 {
     bytes(body_bytes) + 3 * (SMALL_REPORT + RECORD_OVERHEAD)

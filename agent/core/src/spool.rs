@@ -114,6 +114,7 @@ impl Spool {
         let (order, is_result) = match ReportPayload::decode(&body.payload) {
             Ok(ReportPayload::Admission(Admission::Accepted { order } | Admission::Rejected { order, .. })) => (Some(order), false),
             Ok(ReportPayload::CommandProgress(progress)) => (Some(progress.order), false),
+            Ok(ReportPayload::CommandRebooting(rebooting)) => (Some(rebooting.order), false),
             Ok(ReportPayload::CommandResult(result)) => (Some(result.order), true),
             Ok(ReportPayload::Gap(_) | ReportPayload::MemoryLost(_) | ReportPayload::Unsupported(_)) | Err(_) => (None, false),
         };

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use flotilla_agent_core::JobEnd;
+use flotilla_agent_core::{Attempt, JobEnd, RebootAsked, Resume};
 use flotilla_protocol::capability::command::{Captured, CommandOrder, RESULT_STDERR_BYTES, RESULT_STDOUT_BYTES, StepResult};
 use flotilla_protocol::id::{BootId, OrderId};
 use flotilla_protocol::report::OutputStream;
@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
 use crate::job::folder::{FolderError, JobFolder, JobState};
-use crate::job::spec::{CapturedFile, JobReport, JobSpec, JobStep};
+use crate::job::spec::{self, CapturedFile, JobReport, JobSpec, JobStep};
 use crate::job::tools::Tools;
 use crate::process;
 use crate::step;
@@ -44,6 +44,8 @@ pub enum Fate {
     Over(JobEnd),
     /// It was never started, and what was there of it is gone: it may be started anew.
     NeverStarted,
+    /// A step of it asks for a reboot, and everything up to there is on disk.
+    RebootAsked(RebootAsked),
 }
 
 /// All jobs of this node.
@@ -80,7 +82,7 @@ impl Jobs {
             Vec::new()
         });
         for order in orders.into_iter().filter(|order| !is_needed(*order)) {
-            let folder = self.of(order);
+            let folder = self.of_last(order);
             match folder.state() {
                 Ok(JobState::Running { .. }) => drop(tokio::spawn(remove_when_ended(order, folder))),
                 Ok(JobState::NotStarted) => {
@@ -94,23 +96,24 @@ impl Jobs {
                     }
                     warn_of(order, folder.remove());
                 }
-                Ok(JobState::Ended(_) | JobState::Forbidden) | Err(_) => warn_of(order, folder.remove()),
+                Ok(JobState::Ended(_) | JobState::RebootAsked(_) | JobState::Forbidden) | Err(_) => warn_of(order, folder.remove()),
             }
         }
         JobFolder::remove_remains(&self.folder)
             .unwrap_or_else(|error| tracing::warn!(error = %with_causes(&error), "remains of jobs' folders stay"));
     }
 
-    /// Starts a job that was never started.
-    pub fn start(&mut self, order: OrderId, command: CommandOrder) {
+    /// Starts a job that was never started, or goes on with it after a reboot.
+    pub fn start(&mut self, order: OrderId, command: CommandOrder, attempt: Attempt) {
         let spec = self.spec_of(order, command);
         let names = step_names(&spec);
-        let started = JobFolder::create(&self.folder, &spec).map_err(|error| error.to_string()).and_then(|folder| {
-            let child = process::start_job(&folder).map_err(|error| format!("the job's process cannot be started: {error}"))?;
-            Ok((folder, child))
-        });
+        let folder = self.of(order).of_attempt(attempt);
+        let made = if attempt.reboots == 0 { JobFolder::create(&self.folder, &spec).map(drop) } else { folder.prepare(&spec) };
+        let started = made
+            .map_err(|error| with_causes(&error))
+            .and_then(|()| process::start_job(&folder).map_err(|error| format!("the job's process cannot be started: {error}")));
         match started {
-            Ok((folder, mut child)) => self.watch(order, async move {
+            Ok(mut child) => self.watch(order, async move {
                 if let Err(error) = child.wait().await {
                     tracing::warn!(%order, %error, "the job's process cannot be waited for");
                 }
@@ -119,13 +122,15 @@ impl Jobs {
             // A job process of an exec before us may still be on its way to the start: `end_of` takes the start from it or waits for it.
             Err(explanation) => {
                 tracing::warn!(%order, explanation, "a job cannot be started");
-                let folder = self.of(order);
                 self.watch(order, async move {
-                    let mut end = end_of(&folder, &names).await;
-                    if end.outcome == Outcome::Failed && end.steps.is_empty() {
+                    let mut fate = end_of(&folder, &names).await;
+                    if let Fate::Over(end) = &mut fate
+                        && end.outcome == Outcome::Failed
+                        && end.steps.is_empty()
+                    {
                         end.explanation = explanation;
                     }
-                    end
+                    fate
                 });
             }
         }
@@ -133,21 +138,21 @@ impl Jobs {
 
     /// Finds out what became of a job that was about to start before exec did. Where it never was it is kept from it for good: whether and
     /// when it may start now is to be decided anew.
-    pub fn recover(&mut self, order: OrderId, command: &CommandOrder, same_boot: bool) {
-        let folder = self.of(order);
+    pub fn recover(&mut self, order: OrderId, command: &CommandOrder, same_boot: bool, attempt: Attempt) {
+        let folder = self.of(order).of_attempt(attempt);
         let names: Vec<String> = command.plan.steps.iter().map(|step| step.name.clone()).collect();
         if !same_boot {
             let why = "the device was restarted while the command ran";
             // Nothing in the folder was synced, what is to run included.
             let spec = self.spec_of(order, command.clone());
-            return self.watch(order, async move { interrupted(folder, names, why.to_owned(), Some(spec)).await });
+            return self.watch(order, async move { Fate::Over(interrupted(folder, names, why.to_owned(), Some(spec)).await) });
         }
-        self.watch_fate(order, async move { fate_of(&folder, &names).await });
+        self.watch(order, async move { fate_of(&folder, &names).await });
     }
 
     /// Has a running job stop.
     pub fn cancel(&self, order: OrderId) {
-        warn_of(order, self.of(order).request_cancel());
+        warn_of(order, self.of_last(order).request_cancel());
     }
 
     /// Removes a job's folder.
@@ -201,11 +206,15 @@ impl Jobs {
         JobFolder::of_order(&self.folder, order)
     }
 
-    fn watch(&mut self, order: OrderId, end: impl Future<Output = JobEnd> + Send + 'static) {
-        self.watch_fate(order, async move { Fate::Over(end.await) });
+    /// The folder for the last start of the order; for the first, where the folder cannot be read.
+    fn of_last(&self, order: OrderId) -> JobFolder {
+        self.of(order).of_last_attempt().unwrap_or_else(|error| {
+            tracing::warn!(%order, error = %with_causes(&error), "a job's folder");
+            self.of(order)
+        })
     }
 
-    fn watch_fate(&mut self, order: OrderId, fate: impl Future<Output = Fate> + Send + 'static) {
+    fn watch(&mut self, order: OrderId, fate: impl Future<Output = Fate> + Send + 'static) {
         let ended = self.ended.clone();
         let task = tokio::spawn(async move {
             let fate = fate.await;
@@ -243,12 +252,14 @@ async fn fate_of(folder: &JobFolder, names: &[String]) -> Fate {
         let done = match folder.state() {
             Ok(JobState::NotStarted) if matches!(folder.path().try_exists(), Ok(false)) => return Fate::NeverStarted,
             Ok(JobState::NotStarted) => folder.forbid_start().map(|_| ()),
+            // What was done before the last reboot is still needed. The start that was taken away is never made; the next has another name.
+            Ok(JobState::Forbidden) if folder.attempt().reboots > 0 => return Fate::NeverStarted,
             Ok(JobState::Forbidden) => match folder.remove() {
                 Ok(()) => return Fate::NeverStarted,
                 Err(error) => Err(error),
             },
             Err(error) if !matches!(error, FolderError::Damaged { .. }) => Err(error),
-            Ok(_) | Err(_) => return Fate::Over(end_of(folder, names).await),
+            Ok(_) | Err(_) => return end_of(folder, names).await,
         };
         // With the start decided, the next look says what became of it.
         if let Err(error) = done {
@@ -260,22 +271,23 @@ async fn fate_of(folder: &JobFolder, names: &[String]) -> Fate {
 
 /// Waits until the job in `folder` is over. A folder that cannot be read for a moment (no descriptors, a disk error) is looked at again: a
 /// job that may be alive is never reported as over.
-async fn end_of(folder: &JobFolder, names: &[String]) -> JobEnd {
+async fn end_of(folder: &JobFolder, names: &[String]) -> Fate {
     let mut pause = LOOK;
     loop {
         match folder.state() {
             Ok(JobState::Running { .. }) => pause = LOOK,
-            Ok(JobState::Ended(report)) => return with_output(folder, report),
+            Ok(JobState::Ended(report)) => return Fate::Over(with_output(folder, report)),
+            Ok(JobState::RebootAsked(asked)) => return Fate::RebootAsked(reboot_asked(folder, asked)),
             // The folder could not be made, on a full disk for example: nothing can be linked in it, and nobody else makes it.
             Ok(JobState::NotStarted) if matches!(folder.path().try_exists(), Ok(false)) => {
-                return not_started("the job's folder cannot be made, and nothing was started".to_owned());
+                return not_started("the job's folder cannot be made, and nothing was started");
             }
             Ok(JobState::NotStarted) => match folder.forbid_start() {
-                Ok(true) => return not_started("the job's process ended before it started anything".to_owned()),
+                Ok(true) => return not_started("the job's process ended before it started anything"),
                 Ok(false) => pause = LOOK,
                 Err(error) => pause = next_look(pause, &error),
             },
-            Ok(JobState::Forbidden) => return not_started("the start was taken away before anything was started".to_owned()),
+            Ok(JobState::Forbidden) => return not_started("the start was taken away before anything was started"),
             Ok(JobState::Lost { .. }) => {
                 match folder.kill_leftovers() {
                     Ok(0) => {}
@@ -283,11 +295,11 @@ async fn end_of(folder: &JobFolder, names: &[String]) -> JobEnd {
                     Err(error) => tracing::warn!(error = %with_causes(&error), "what a lost job left running cannot be killed"),
                 }
                 let why = "the job's process was killed, and how far the command came cannot be known";
-                return interrupted(folder.clone(), names.to_vec(), why.to_owned(), None).await;
+                return Fate::Over(interrupted(folder.clone(), names.to_vec(), why.to_owned(), None).await);
             }
             Err(error @ FolderError::Damaged { .. }) => {
                 let why = format!("the job's folder is damaged: {}", with_causes(&error));
-                return interrupted(folder.clone(), names.to_vec(), why, None).await;
+                return Fate::Over(interrupted(folder.clone(), names.to_vec(), why, None).await);
             }
             Err(error) => pause = next_look(pause, &error),
         }
@@ -310,8 +322,15 @@ async fn remove_when_ended(order: OrderId, folder: JobFolder) {
     warn_of(order, folder.remove());
 }
 
-fn not_started(explanation: String) -> JobEnd {
-    JobEnd { outcome: Outcome::Failed, explanation, steps: Vec::new() }
+fn not_started(explanation: &str) -> Fate {
+    Fate::Over(JobEnd { outcome: Outcome::Failed, explanation: explanation.to_owned(), steps: Vec::new() })
+}
+
+/// What the core is to know of a job that asks for a reboot. Its output is on disk with the rest.
+fn reboot_asked(folder: &JobFolder, asked: spec::RebootAsked) -> RebootAsked {
+    let spec::RebootAsked { step, explanation, steps, .. } = asked;
+    let steps = (0..).zip(steps).map(|(index, step)| step_result(folder, index, step)).collect();
+    RebootAsked { step, resume: Resume::SameStep, explanation, steps }
 }
 
 fn with_output(folder: &JobFolder, report: JobReport) -> JobEnd {

@@ -7,6 +7,7 @@
 pub mod jobs;
 pub mod journal;
 mod peer_link;
+mod reboot;
 mod storage;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -30,6 +31,7 @@ use crate::{clock, facts};
 use jobs::{Ended, Fate, Jobs};
 use journal::{Journal, JournalError, Opened};
 use peer_link::PeerLink;
+use reboot::Rebooter;
 use storage::Storage;
 
 /// How often the growth of running jobs' output is looked at: short commands end before the first look and cost nothing.
@@ -77,6 +79,9 @@ pub enum ExecError {
 /// See [`ExecError`]. Nothing that was promised is lost then: the journal has it.
 pub async fn run(settings: Settings) -> Result<(), ExecError> {
     let state = ExecState::load(&settings)?;
+    if let Some(file) = &settings.reboots.boot_id_file {
+        clock::use_boot_id_of(file.clone());
+    }
     let boot = clock::boot_id().map_err(|source| ExecError::System { what: "the boot id", source })?;
     let trust = Trust::from_pinned(&state.root_hash, state.bundles.iter().map(Vec::as_slice)).map_err(ExecError::Trust)?;
     let core_settings = || CoreSettings {
@@ -89,27 +94,30 @@ pub async fn run(settings: Settings) -> Result<(), ExecError> {
         first_floor_ms: state.first_floor_ms,
     };
     let Opened { mut journal, records, floor, mut loss } = Journal::open(&state.layout.exec(""))?;
-    let mut recovery = replayed(Recovery::new(core_settings()), records).unwrap_or_else(|error| {
+    let new_recovery = || Recovery::new(core_settings()).with_reboots(settings.reboots.rule());
+    let mut recovery = replayed(new_recovery(), records).unwrap_or_else(|error| {
         tracing::error!(%error, "the journal makes no sense");
         journal.give_up();
         loss = Some(LossCause::Damaged);
-        Recovery::new(core_settings())
+        new_recovery()
     });
     if let Some(cause) = loss {
         tracing::error!(cause = cause.as_str(), "the journal is lost and is moved aside; orders of before are refused from now on");
     }
     recovery.remember(&floor, loss);
     let (ended, ends) = mpsc::channel(settings.maximum_jobs.max(1) * 2);
+    let (refused, refusals_to_reboot) = mpsc::channel(1);
+    let rebooter = Rebooter::new(settings.reboots.command.clone(), &settings.tools.search_path, refused);
     let core = recovery.finish();
     let jobs = Jobs::new(state.layout.exec("jobs"), settings.output_limit_bytes, settings.job_user.clone(), boot, ended)
         .with_tools(settings.tools.clone());
     let listener = listen(&settings)?;
     let (storage, fleet) = (Storage::new(journal), state.fleet);
     let mut shell =
-        Shell { core, storage, jobs, fleet, link: None, refusals: BTreeMap::new(), withheld: VecDeque::new(), has_begun: false };
+        Shell { core, storage, jobs, rebooter, fleet, link: None, refusals: BTreeMap::new(), withheld: VecDeque::new(), has_begun: false };
     shell.try_disk();
     tracing::info!(node = %state.node, fleet = %state.fleet, "exec is ready");
-    shell.run(listener, ends).await
+    shell.run(listener, ends, refusals_to_reboot).await
 }
 
 fn replayed(mut recovery: Recovery, records: Vec<Record>) -> Result<Recovery, RecordError> {
@@ -138,6 +146,7 @@ struct Shell {
     core: Core,
     storage: Storage,
     jobs: Jobs,
+    rebooter: Rebooter,
     fleet: FleetId,
     link: Option<PeerLink>,
     /// When each reason was last logged, in uptime milliseconds.
@@ -149,7 +158,12 @@ struct Shell {
 }
 
 impl Shell {
-    async fn run(&mut self, listener: UnixListener, mut ends: mpsc::Receiver<Ended>) -> Result<(), ExecError> {
+    async fn run(
+        &mut self,
+        listener: UnixListener,
+        mut ends: mpsc::Receiver<Ended>,
+        mut refusals_to_reboot: mpsc::Receiver<String>,
+    ) -> Result<(), ExecError> {
         let no_signals = |source| ExecError::System { what: "signals", source };
         let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
@@ -175,9 +189,11 @@ impl Shell {
                     let input = match fate {
                         Fate::Over(end) => Input::JobEnded { order, end },
                         Fate::NeverStarted => Input::NeverStarted { order },
+                        Fate::RebootAsked(asked) => Input::RebootAsked { order, asked },
                     };
                     self.core.handle(input, clock::boottime_ms());
                 },
+                Some(why) = refusals_to_reboot.recv() => self.core.handle(Input::RebootRefused { why }, clock::boottime_ms()),
                 () = tokio::time::sleep(sleep) => {
                     self.try_disk();
                     self.core.handle(Input::Tick, clock::boottime_ms());
@@ -271,14 +287,15 @@ impl Shell {
                 let topic = Topic::Up { fleet: self.fleet, node: self.core.node(), kind: message.kind };
                 self.say(&FromExec::Publish { topic: topic.to_string(), retain: false, payload: message.payload });
             }
-            Output::RunJob { order, command } => {
-                tracing::info!(%order, document = %command.document, "a job starts");
-                self.jobs.start(order, *command);
+            Output::RunJob { order, command, attempt } => {
+                tracing::info!(%order, %attempt, document = %command.document, "a job starts");
+                self.jobs.start(order, *command, attempt);
             }
-            Output::RecoverJob { order, command, same_boot } => {
-                tracing::info!(%order, same_boot, "a job is picked up again");
-                self.jobs.recover(order, &command, same_boot);
+            Output::RecoverJob { order, command, same_boot, attempt } => {
+                tracing::info!(%order, %attempt, same_boot, "a job is picked up again");
+                self.jobs.recover(order, &command, same_boot, attempt);
             }
+            Output::Reboot => self.rebooter.reboot(),
             Output::CancelJob { order } => {
                 tracing::info!(%order, "a job is cancelled");
                 self.jobs.cancel(order);

@@ -1,7 +1,7 @@
 //! A step's output: always drained, so that the step neither blocks nor is killed for writing, and kept up to a limit.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
@@ -31,6 +31,22 @@ impl Capture {
     pub(crate) fn create(path: &Path, limit_bytes: u64) -> io::Result<Self> {
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         Ok(Self { file, limit_bytes, written_bytes: 0, kept_bytes: 0, hasher: Sha256::new(), full: false })
+    }
+
+    /// Goes on with the file of a step that is run again: what it wrote `before` stays, and what it writes now comes after it.
+    pub(crate) fn again(path: &Path, limit_bytes: u64, before: &CapturedFile) -> io::Result<Self> {
+        // Without a name again where the first run could not even make it.
+        let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
+        let (mut hasher, mut kept_bytes, mut buffer) = (Sha256::new(), 0_u64, vec![0; READ_BYTES]);
+        loop {
+            let count = file.read(&mut buffer)?;
+            let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else { break };
+            hasher.update(bytes);
+            kept_bytes = kept_bytes.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+        }
+        let written_bytes = before.written_bytes.max(kept_bytes);
+        // After a hole nothing more is kept.
+        Ok(Self { file, limit_bytes, written_bytes, kept_bytes, hasher, full: written_bytes > kept_bytes })
     }
 
     /// Takes everything until the last writer has closed, or until `stop` is true.
@@ -93,6 +109,23 @@ mod tests {
         assert_eq!(captured.sha256, flotilla_protocol::sha256(&[b"abcde"]));
         assert_eq!(std::fs::read(&path).unwrap(), b"abcde");
         assert!(Capture::create(&path, 5).is_err(), "output is never overwritten");
+    }
+
+    #[test]
+    fn a_step_that_is_run_again_adds_to_what_it_wrote() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        let mut first = Capture::create(&path, 5).unwrap();
+        first.take(b"abc");
+        let before = first.finish();
+        let mut again = Capture::again(&path, 5, &before).unwrap();
+        again.take(b"def");
+        let captured = again.finish();
+        assert_eq!((captured.written_bytes, captured.kept_bytes), (6, 5));
+        assert_eq!(captured.sha256, flotilla_protocol::sha256(&[b"abcde"]));
+        let mut third = Capture::again(&path, 9, &captured).unwrap();
+        third.take(b"x");
+        assert_eq!(third.finish().kept_bytes, 5, "what is kept has no holes");
     }
 
     #[test]

@@ -7,14 +7,15 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use flotilla_agent_core::Attempt;
 use flotilla_protocol::id::OrderId;
 use flotilla_protocol::report::OutputStream;
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, syncfs};
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use super::spec::{JobReport, JobSpec, Started};
+use super::spec::{JobReport, JobSpec, RebootAsked, Started};
 use super::start::{self, StartError};
 use crate::clock;
 use crate::process::ORDER_VARIABLE;
@@ -70,6 +71,8 @@ pub enum JobState {
     },
     /// The job has written its report.
     Ended(JobReport),
+    /// The job has come to a step that asks for a reboot.
+    RebootAsked(RebootAsked),
     /// The job was started, is gone, and has left no report: its outcome cannot be known.
     Lost {
         /// The process that it was.
@@ -77,17 +80,46 @@ pub enum JobState {
     },
 }
 
-/// A job's folder. It may or may not exist.
+/// A job's folder, and which start of its order is meant. It may or may not exist.
+///
+/// Each start after a reboot has its own `order`, `started` and `exit`, so that whoever links `started` owns that start and no other.
 #[derive(Debug, Clone)]
 pub struct JobFolder {
     path: PathBuf,
+    attempt: Attempt,
 }
 
 impl JobFolder {
     /// The folder at a path.
     #[must_use]
     pub fn at(path: PathBuf) -> Self {
-        Self { path }
+        Self { path, attempt: Attempt::default() }
+    }
+
+    /// The same, for another start of the order than the first.
+    #[must_use]
+    pub fn of_attempt(self, attempt: Attempt) -> Self {
+        Self { attempt, ..self }
+    }
+
+    /// The same, for the last start of the order that was prepared.
+    ///
+    /// # Errors
+    /// [`FolderError::Failed`].
+    pub fn of_last_attempt(self) -> Result<Self, FolderError> {
+        let entries = match fs::read_dir(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(self),
+            entries => entries.map_err(failed(&self.path))?,
+        };
+        let attempt = |name: &str| name.strip_prefix(ORDER)?.strip_prefix('-')?.parse().ok();
+        let last = entries.filter_map(|entry| attempt(entry.ok()?.file_name().to_str()?)).max();
+        Ok(self.of_attempt(last.unwrap_or_default()))
+    }
+
+    /// Which start of the order is meant.
+    #[must_use]
+    pub fn attempt(&self) -> Attempt {
+        self.attempt
     }
 
     /// The folder of an order within the folder of all jobs.
@@ -118,6 +150,43 @@ impl JobFolder {
         let bytes = record::encode(spec).map_err(damaged(&folder.order()))?;
         folder.write_new(&bytes).map_err(failed(&folder.path))?;
         Ok(folder)
+    }
+
+    /// Prepares the start after a reboot in the folder that the job before it has left. [`JobFolder::create`] is for the first start.
+    ///
+    /// # Errors
+    /// [`FolderError::Failed`].
+    pub fn prepare(&self, spec: &JobSpec) -> Result<(), FolderError> {
+        let order = self.order();
+        let bytes = record::encode(spec).map_err(damaged(&order))?;
+        if !self.cancel_marker().exists() {
+            let path = self.unused_cancel_marker();
+            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(failed(&path))?;
+        }
+        crate::state::replace_file_for_this_boot(&order, &bytes).map_err(failed(&order))
+    }
+
+    /// What the job before the last reboot has left for this one.
+    ///
+    /// # Errors
+    /// See [`FolderError`].
+    pub fn before_reboot(&self) -> Result<RebootAsked, FolderError> {
+        let path = self.reboot(self.attempt.reboots);
+        read_record(&path)?.ok_or_else(|| failed(&path)(io::ErrorKind::NotFound.into()))
+    }
+
+    /// Has everything of the job on the disk, and says that it asks for a reboot.
+    ///
+    /// # Errors
+    /// [`FolderError::Failed`]: then it does not ask.
+    pub fn ask_for_reboot(&self, asked: &RebootAsked) -> Result<(), FolderError> {
+        let path = self.reboot(self.attempt.reboots.saturating_add(1));
+        let bytes = record::encode(asked).map_err(damaged(&path))?;
+        // The working folder, too: what the steps have put there is what the later ones count on.
+        let whole = File::open(&self.path).and_then(|folder| Ok(syncfs(&folder)?));
+        let parent = self.path.parent().map_or(Ok(()), crate::state::sync_folder);
+        whole.and(parent).map_err(failed(&self.path))?;
+        crate::state::replace_file(&path, &bytes).map_err(failed(&path))
     }
 
     fn write_new(&self, order: &[u8]) -> io::Result<()> {
@@ -160,6 +229,9 @@ impl JobFolder {
         if let Some(report) = read_record(&self.report())? {
             return Ok(JobState::Ended(report));
         }
+        if let Some(asked) = read_record(&self.reboot(self.attempt.reboots.saturating_add(1)))? {
+            return Ok(JobState::RebootAsked(asked));
+        }
         let path = self.started();
         let file = match File::open(&path) {
             Ok(file) => file,
@@ -175,7 +247,13 @@ impl JobFolder {
             Err(fs::TryLockError::WouldBlock) => Ok(JobState::Running { pid: started.pid }),
             Err(fs::TryLockError::Error(error)) => Err(failed(&path)(error)),
             // It may have ended since the first look.
-            Ok(()) => Ok(read_record(&self.report())?.map_or(JobState::Lost { pid: started.pid }, JobState::Ended)),
+            Ok(()) => match read_record(&self.report())? {
+                Some(report) => Ok(JobState::Ended(report)),
+                None => {
+                    let asked = read_record(&self.reboot(self.attempt.reboots.saturating_add(1)))?;
+                    Ok(asked.map_or(JobState::Lost { pid: started.pid }, JobState::RebootAsked))
+                }
+            },
         }
     }
 
@@ -333,11 +411,21 @@ impl JobFolder {
     }
 
     pub(crate) fn order(&self) -> PathBuf {
-        self.path.join(ORDER)
+        self.own(ORDER)
     }
 
     pub(crate) fn started(&self) -> PathBuf {
-        self.path.join("started")
+        self.own("started")
+    }
+
+    /// A file of this start alone.
+    fn own(&self, name: &str) -> PathBuf {
+        if self.attempt.reboots == 0 { self.path.join(name) } else { self.path.join(format!("{name}-{}", self.attempt)) }
+    }
+
+    /// Where a job asks for its order's reboot of this number, from 1.
+    fn reboot(&self, count: u16) -> PathBuf {
+        self.path.join(format!("reboot-{count}"))
     }
 
     pub(crate) fn cancel_marker(&self) -> PathBuf {
@@ -349,7 +437,7 @@ impl JobFolder {
     }
 
     pub(crate) fn report(&self) -> PathBuf {
-        self.path.join("exit")
+        self.own("exit")
     }
 
     pub(crate) fn work(&self) -> PathBuf {

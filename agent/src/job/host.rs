@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use super::capture::Capture;
 use super::child::{self, ChildEnd};
 use super::folder::JobFolder;
-use super::spec::JobSpec;
+use super::spec::{JobSpec, JobStep, Level};
 use crate::clock;
 use crate::process;
 
@@ -56,13 +56,24 @@ pub struct Host<'a> {
     pub(crate) stop: &'a mut Stop,
     /// Begins the names of the step's files; not empty for a step of a document that a step runs.
     pub(crate) prefix: String,
+    /// Where the step is run again after a reboot: what it had written when it asked for that.
+    pub(crate) again: Option<JobStep>,
+    /// Where it goes on in documents within the step, the outermost first.
+    pub(crate) within: Vec<Level>,
+    /// The step asks for a reboot: how far documents within it have come, the outermost first.
+    pub(crate) asks_reboot: Option<Vec<Level>>,
 }
 
 impl Host<'_> {
     /// The files for the step's output.
     pub(crate) fn captures(&self) -> io::Result<[Capture; 2]> {
-        let create = |stream| Capture::create(&self.folder.output(self.index, stream), self.spec.output_limit_bytes);
-        Ok([create(OutputStream::Stdout)?, create(OutputStream::Stderr)?])
+        let limit_bytes = self.spec.output_limit_bytes;
+        let path = |stream| self.folder.output(self.index, stream);
+        let (stdout, stderr) = (path(OutputStream::Stdout), path(OutputStream::Stderr));
+        match &self.again {
+            Some(before) => Ok([Capture::again(&stdout, limit_bytes, &before.stdout)?, Capture::again(&stderr, limit_bytes, &before.stderr)?]),
+            None => Ok([Capture::create(&stdout, limit_bytes)?, Capture::create(&stderr, limit_bytes)?]),
+        }
     }
 
     /// The path of a file of this step in the job's folder.

@@ -11,6 +11,8 @@
 //! | `step-<i>.plan`, `step-<i>.sh` | the job | what the step runs; the script belongs to the user that it runs as |
 //! | `work/` | the steps | their working folder, where the document names none; it belongs to the user that they run as |
 //! | `exit` | the job, at its end | [`spec::JobReport`] |
+//! | `reboot-<n>` | the job, instead of `exit` | [`spec::RebootAsked`]: a step asks for the order's reboot number n |
+//! | `order-<n>.<t>`, `started-<n>.<t>`, `exit-<n>.<t>` | as above | of the start after that reboot, at its try t |
 //! | `log` | the job | its own messages |
 //!
 //! `started` without `exit` and without a lock means that the job was cut off: its outcome cannot be known. A time-out, the
@@ -46,7 +48,8 @@ use crate::step::{self, Ending};
 use capture::Capture;
 use folder::JobFolder;
 use host::{Host, Stop};
-use spec::{JobReport, JobSpec, JobStep};
+use flotilla_agent_core::Attempt;
+use spec::{JobReport, JobSpec, JobStep, Level, RebootAsked};
 use start::{Claim, StartError};
 
 /// Exit code: the order was started before (`EX_TEMPFAIL` of sysexits).
@@ -90,22 +93,59 @@ impl JobError {
     }
 }
 
-/// Runs the job of a folder, if nobody has before.
+/// How a job's process comes to its end.
+enum Finish {
+    Over(JobReport),
+    Reboot(RebootAsked),
+}
+
+/// Runs the job of a folder, if nobody has before: from its first step, or from the step that asked for the last reboot.
 ///
 /// # Errors
 /// See [`JobError`]. What goes wrong within the steps is no error: it stands in the report.
-pub async fn run(folder: &Path) -> Result<(), JobError> {
-    let folder = JobFolder::at(std::path::absolute(folder).map_err(JobError::Process)?);
+pub async fn run(folder: &Path, attempt: Attempt) -> Result<(), JobError> {
+    let folder = JobFolder::at(std::path::absolute(folder).map_err(JobError::Process)?).of_attempt(attempt);
     let stop = become_job(&folder).map_err(JobError::Process)?;
     // From here on the lock is held until this process is gone, however it goes.
     let _claim: Claim = start::claim(&folder)?;
-    let report = match folder.spec().map_err(|error| error.to_string()).and_then(|spec| fit_to_run(spec).map_err(str::to_owned)) {
-        Ok(spec) => run_steps(&folder, &spec, stop).await,
-        Err(explanation) => JobReport { outcome: Outcome::Failed, explanation, steps: Vec::new() },
+    let finish = match folder.spec().map_err(|error| error.to_string()).and_then(|spec| fit_to_run(spec).map_err(str::to_owned)) {
+        Ok(spec) => match before(&folder) {
+            Ok(before) => run_steps(&folder, &spec, stop, before).await,
+            Err(explanation) => Finish::Over(JobReport { outcome: Outcome::Failed, explanation, steps: Vec::new() }),
+        },
+        Err(explanation) => Finish::Over(JobReport { outcome: Outcome::Failed, explanation, steps: Vec::new() }),
+    };
+    let report = match finish {
+        Finish::Over(report) => report,
+        Finish::Reboot(asked) => match folder.ask_for_reboot(&asked) {
+            Ok(()) => return Ok(()),
+            Err(error) => without_reboot(&spec_names(&folder), asked, &error.to_string()),
+        },
     };
     let path = folder.report();
     let bytes = crate::record::encode(&report).map_err(|error| JobError::Report { path: path.clone(), source: io::Error::other(error) })?;
     write_report(&path, &bytes).await.map_err(|source| JobError::Report { path, source })
+}
+
+/// What the job before the last reboot has left; nothing where there was none.
+fn before(folder: &JobFolder) -> Result<Option<RebootAsked>, String> {
+    if folder.attempt().reboots == 0 {
+        return Ok(None);
+    }
+    folder.before_reboot().map(Some).map_err(|error| format!("what the command had done before the reboot is lost: {error}"))
+}
+
+fn spec_names(folder: &JobFolder) -> Vec<String> {
+    folder.spec().map_or_else(|_| Vec::new(), |spec| spec.plan.steps.into_iter().map(|step| step.name).collect())
+}
+
+/// The end of a job whose wish for a reboot cannot be written down: then it must not have one.
+fn without_reboot(names: &[String], asked: RebootAsked, why: &str) -> JobReport {
+    let RebootAsked { mut explanation, mut steps, .. } = asked;
+    let name = steps.last().map_or_else(String::new, |step| step.name.clone());
+    explain(&mut explanation, &name, &format!("it asks for a reboot (exit code 194), which cannot be written down: {why}"));
+    steps.extend(names.iter().skip(steps.len()).map(|name| JobStep::not_run(name)));
+    JobReport { outcome: Outcome::Failed, explanation, steps }
 }
 
 /// Writes the report, once there is room for it. While it is tried the lock is held, so that the job counts as running: its outcome is known
@@ -153,19 +193,25 @@ fn fit_to_run(spec: JobSpec) -> Result<JobSpec, &'static str> {
     Ok(spec)
 }
 
-async fn run_steps(folder: &JobFolder, spec: &JobSpec, mut stop: Stop) -> JobReport {
-    let mut steps = Vec::with_capacity(spec.plan.steps.len());
-    let mut explanation = String::new();
-    let (mut cancelled, mut flow) = (false, Flow::of(&spec.plan));
-    for (index, planned) in (0_u16..).zip(&spec.plan.steps) {
+async fn run_steps(folder: &JobFolder, spec: &JobSpec, mut stop: Stop, before: Option<RebootAsked>) -> Finish {
+    let first = before.as_ref().map_or(0, |before| before.step);
+    let mut flow = Flow::of(&spec.plan).after(usize::from(first), before.as_ref().and_then(|before| before.ended_by.clone()));
+    let Resumed { mut steps, mut explanation, mut again, mut within } = Resumed::of(before, folder.attempt());
+    let mut cancelled = false;
+    for (index, planned) in (0_u16..).zip(&spec.plan.steps).skip(usize::from(first)) {
         cancelled = cancelled || stop.requested();
+        let again = again.take();
         if cancelled {
-            steps.push(JobStep::not_run(&planned.name));
+            let as_it_is = again.map(|before| JobStep { status: StepStatus::Cancelled, ..before });
+            steps.push(as_it_is.unwrap_or_else(|| JobStep::not_run(&planned.name)));
             continue;
         }
         let started_uptime_ms = clock::boottime_ms();
-        let mut host = Host { folder, spec, index, stop: &mut stop, prefix: String::new() };
+        let prefix = if folder.attempt().reboots == 0 { String::new() } else { format!("r{}.", folder.attempt()) };
+        let within = std::mem::take(&mut within);
+        let mut host = Host { folder, spec, index, stop: &mut stop, prefix, again, within, asks_reboot: None };
         let Ending { status, exit_code, explanation: why, captures } = step::run(planned, &mut flow, &mut host).await;
+        let asks_reboot = host.asks_reboot.take();
         if let Some(why) = why {
             explain(&mut explanation, &planned.name, &why);
         }
@@ -180,12 +226,38 @@ async fn run_steps(folder: &JobFolder, spec: &JobSpec, mut stop: Stop) -> JobRep
             stdout,
             stderr,
         });
+        if let Some(within) = asks_reboot {
+            return Finish::Reboot(RebootAsked { step: index, ended_by: flow.into_ended_by(), explanation, steps, within });
+        }
     }
     let outcome = aggregate(steps.iter().map(|step| step.status), stop.requested());
     if outcome == Outcome::Cancelled && explanation.is_empty() {
         "cancelled before the first step ended".clone_into(&mut explanation);
     }
-    JobReport { outcome, explanation, steps }
+    Finish::Over(JobReport { outcome, explanation, steps })
+}
+
+/// Where a job goes on.
+#[derive(Default)]
+struct Resumed {
+    steps: Vec<JobStep>,
+    explanation: String,
+    /// The step that asked for the reboot, as it was then.
+    again: Option<JobStep>,
+    within: Vec<Level>,
+}
+
+impl Resumed {
+    fn of(before: Option<RebootAsked>, attempt: Attempt) -> Self {
+        let Some(RebootAsked { step, explanation, mut steps, within, .. }) = before else { return Self::default() };
+        tracing::info!(step, %attempt, "the job goes on after a reboot");
+        // The uptimes are another boot's; exec knows the times.
+        for step in &mut steps {
+            (step.started_uptime_ms, step.ended_uptime_ms) = (None, None);
+        }
+        let again = steps.drain(usize::from(step).min(steps.len())..).next();
+        Self { steps, explanation, again, within }
+    }
 }
 
 /// Adds a line on a step, as far as there is room.

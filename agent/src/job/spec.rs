@@ -70,6 +70,34 @@ pub struct JobStep {
     pub stderr: CapturedFile,
 }
 
+/// How far a job had come when a step asked for a reboot: on the disk before anybody hears of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RebootAsked {
+    /// The step that asked, by its index from 0. It is run again after the reboot.
+    pub step: u16,
+    /// The step that had ended the document by then, so that only a last one still ran.
+    pub ended_by: Option<String>,
+    /// For people, on the steps so far.
+    pub explanation: String,
+    /// The steps up to and with the one that asked.
+    pub steps: Vec<JobStep>,
+    /// Where the step is a document that runs another: how far that had come, and those within it.
+    pub within: Vec<Level>,
+}
+
+/// How far a document within a step had come when a step of it asked for a reboot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Level {
+    /// The step that asked, by its index from 0.
+    pub step: u16,
+    /// The step that had ended this document by then.
+    pub ended_by: Option<String>,
+    /// How the steps before it ended.
+    pub statuses: Vec<StepStatus>,
+    /// For people, on these steps.
+    pub explanation: String,
+}
+
 /// What a step wrote to one stream, and how much of it is in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CapturedFile {

@@ -1,7 +1,7 @@
 //! Which steps run: preconditions, step control and the exit codes that end a document.
 //!
-//! The rules are those of the public SSM agent (`agent/framework/runpluginutil/runpluginutil.go`). Two differences: a step that asks for a
-//! reboot fails, since reboots are not built yet, and what a step wrote is never changed.
+//! The rules are those of the public SSM agent (`agent/framework/runpluginutil/runpluginutil.go`). One difference: what a step wrote is never
+//! changed. A step that asks for a reboot ends the job until then, see [`super::run_within`].
 
 use flotilla_protocol::capability::command::Parameter;
 use flotilla_protocol::document::{Control, OnFailure, Plan, Step, Test};
@@ -43,6 +43,16 @@ impl Flow {
         Self { steps_left: plan.steps.len(), ended_by: None, current: String::new() }
     }
 
+    /// The same, before the step `index`: those before it are done, and `ended_by` has ended the document.
+    pub(crate) fn after(self, index: usize, ended_by: Option<String>) -> Self {
+        Self { steps_left: self.steps_left.saturating_sub(index), ended_by, ..self }
+    }
+
+    /// The name of the step that has ended the document.
+    pub(crate) fn into_ended_by(self) -> Option<String> {
+        self.ended_by
+    }
+
     /// What is to be done with the next step.
     pub(crate) fn next(&mut self, step: &Step, parameters: &[Parameter]) -> Decision {
         self.steps_left = self.steps_left.saturating_sub(1);
@@ -81,11 +91,8 @@ fn judge(control: Control, was_run: bool, status: StepStatus, exit_code: i32) ->
     match (status, exit_code, control.on_failure) {
         (StepStatus::Failed, EXIT_STOP_SUCCESS, _) => judged(StepStatus::Succeeded, exit_code, true, None),
         (StepStatus::Failed, EXIT_STOP_FAILURE, _) => judged(status, exit_code, true, None),
-        (StepStatus::Failed, EXIT_REBOOT, _) => {
-            // What comes after it counts on the reboot.
-            let note = "exit code 194 asks for a reboot, which this agent cannot do yet: reboots come with a later version";
-            judged(status, exit_code, true, Some(note))
-        }
+        // It is run again, and then is judged; whatever control it has.
+        (StepStatus::Failed, EXIT_REBOOT, _) if was_run => judged(status, exit_code, false, None),
         (StepStatus::Failed, _, OnFailure::SuccessAndExit) if was_run => {
             let note = "it failed and counts as succeeded: onFailure is successAndExit";
             judged(StepStatus::Succeeded, EXIT_STOP_SUCCESS, true, Some(note))
@@ -154,7 +161,7 @@ mod tests {
         assert_eq!(judged(vec![Test::Malformed, platform("Windows")], ""), "skip", "unmet wins over malformed");
     }
 
-    /// Source: `RunPlugins` and `getShouldPluginSkipBasedOnControlFlow` of the public agent; 194 is ours until reboots are built.
+    /// Source: `RunPlugins` and `getShouldPluginSkipBasedOnControlFlow` of the public agent.
     #[test]
     fn exit_codes_and_control_end_documents_as_in_the_public_agent() {
         use OnFailure::{Continue, Exit, SuccessAndExit};
@@ -166,7 +173,8 @@ mod tests {
             (Continue, false, true, (Failed, 168), (Succeeded, 168, true)),
             (Continue, false, true, (Failed, 169), (Failed, 169, true)),
             (SuccessAndExit, false, true, (Failed, 169), (Failed, 169, true)),
-            (Continue, false, true, (Failed, 194), (Failed, 194, true)),
+            (Continue, false, true, (Failed, 194), (Failed, 194, false)),
+            (SuccessAndExit, false, true, (Failed, 194), (Failed, 194, false)),
             (Exit, false, true, (Failed, 3), (Failed, 3, true)),
             (Exit, false, true, (Succeeded, 0), (Succeeded, 0, false)),
             (SuccessAndExit, false, true, (Failed, 3), (Succeeded, 168, true)),

@@ -24,7 +24,7 @@ use flotilla_protocol::status::StepStatus;
 use crate::job::capture::Capture;
 use crate::job::host::Host;
 use crate::job::spec::JobSpec;
-use control::{Decision, Flow};
+use control::{Decision, EXIT_REBOOT, Flow};
 use run_shell_script::Interpreter;
 
 /// Exit code of a step that could not be run at all.
@@ -59,6 +59,7 @@ pub(crate) async fn run_within(step: &Step, flow: &mut Flow, host: &mut Host<'_>
     match flow.next(step, &host.spec.parameters) {
         Decision::Run => {
             let ending = act(step, host, captures).await;
+            let ending = note_reboot(step, host, ending);
             flow.ended(step.control, true, ending)
         }
         Decision::Fail(why) => {
@@ -67,6 +68,22 @@ pub(crate) async fn run_within(step: &Step, flow: &mut Flow, host: &mut Host<'_>
         }
         Decision::Skip(why) => Ending::skipped(captures, &why),
     }
+}
+
+/// Takes note that a step asks for a reboot. A cancel comes before it.
+fn note_reboot(step: &Step, host: &mut Host<'_>, ending: Ending) -> Ending {
+    if ending.exit_code != EXIT_REBOOT || ending.status != StepStatus::Failed {
+        return ending;
+    }
+    if host.stop.requested() {
+        let why = "cancelled before the reboot that it asks for".to_owned();
+        host.asks_reboot = None;
+        return Ending { status: StepStatus::Cancelled, explanation: Some(why), ..ending };
+    }
+    tracing::info!(step = %step.name, "a step asks for a reboot");
+    // A step that runs a document has said how far that has come.
+    host.asks_reboot.get_or_insert_default();
+    ending
 }
 
 async fn act(step: &Step, host: &mut Host<'_>, captures: [Capture; 2]) -> Ending {

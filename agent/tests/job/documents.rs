@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use flotilla_agent::clock;
+use flotilla_agent::job::folder::JobState;
 use flotilla_agent::job::spec::JobSpec;
 use flotilla_protocol::capability::command::CommandOrder;
 use flotilla_protocol::document::Value;
@@ -35,15 +36,27 @@ fn result_of(order: CommandOrder, surroundings: &Surroundings) -> String {
         }
     }
     let (boot, tools) = (clock::boot_id().unwrap(), surroundings.tools());
-    let job = Job::new(&JobSpec { document, document_version, parameters, boot, tools, ..of_plan(plan) });
-    let report = job.run();
-    let mut text = format!("{:?}\n", report.outcome);
+    let spec = JobSpec { document, document_version, parameters, boot, tools, ..of_plan(plan) };
+    let mut job = Job::new(&spec);
+    let mut reboots = String::new();
+    let report = loop {
+        assert_eq!(job.start().wait().code(), Some(0));
+        match job.folder.state().unwrap() {
+            JobState::RebootAsked(asked) => {
+                let name = &asked.steps.last().unwrap().name;
+                reboots.push_str(&format!("because: the step {name} has asked for a reboot and is run again\n"));
+            }
+            _ => break job.report(),
+        }
+        job.reboot(&spec);
+    };
+    let mut text = format!("{:?}\n{reboots}", report.outcome);
     if !report.explanation.is_empty() {
         text.push_str(&format!("because: {}\n", report.explanation));
     }
     for (index, step) in (0_u16..).zip(&report.steps) {
         text.push_str(&format!("{}: {:?} {}\n", step.name, step.status, step.exit_code));
-        assert!(step.started_uptime_ms.unwrap() <= step.ended_uptime_ms.unwrap());
+        assert!(step.started_uptime_ms <= step.ended_uptime_ms);
         for (mark, stream) in [("|", Stdout), ("!", Stderr)] {
             job.output(index, stream).lines().for_each(|line| text.push_str(&format!("  {mark} {line}\n")));
         }

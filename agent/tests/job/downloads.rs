@@ -345,7 +345,7 @@ async fn what_the_download_of_a_killed_job_has_left_goes_with_the_next_exec() {
         let mut jobs = Jobs::new(jobs, 1024, None, spec.boot, ended).with_tools(spec.tools);
         let command =
             CommandOrder { document: spec.document, document_version: spec.document_version, parameters: spec.parameters, plan: spec.plan };
-        jobs.recover(spec.order, &command, same_boot);
+        jobs.recover(spec.order, &command, same_boot, flotilla_agent_core::Attempt::default());
         let ended = ends.recv().await.unwrap();
         assert!(matches!(&ended.fate, Fate::Over(end) if end.outcome == Outcome::Interrupted), "{ended:?}");
         assert!(names(folder.path()).is_empty(), "{:?}", names(folder.path()));

@@ -1,12 +1,12 @@
 //! Jobs for tests: a folder of jobs, plans of shell steps, and the real binary.
 
-use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use flotilla_agent::clock;
 use flotilla_agent::job::folder::{JobFolder, JobState};
 use flotilla_agent::job::spec::{JobReport, JobSpec};
+use flotilla_agent_core::Attempt;
 use flotilla_protocol::document::{Action, Plan, RunShellScript, Step, Template};
 use flotilla_protocol::id::OrderId;
 use flotilla_protocol::report::OutputStream;
@@ -68,7 +68,14 @@ impl Job {
     }
 
     pub(crate) fn start(&self) -> Running {
-        Running(start_in(self.folder.path()))
+        Running(start_in(&self.folder))
+    }
+
+    /// Prepares the start after a reboot, which is played: it is the same boot.
+    pub(crate) fn reboot(&mut self, spec: &JobSpec) {
+        let Attempt { reboots, .. } = self.folder.attempt();
+        self.folder = self.folder.clone().of_attempt(Attempt { reboots: reboots + 1, tries: 0 });
+        self.folder.prepare(spec).unwrap();
     }
 
     /// Starts the job and waits for its report.
@@ -99,10 +106,11 @@ impl Job {
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests start the real binary")]
-pub(crate) fn start_in(folder: &Path) -> Child {
+pub(crate) fn start_in(folder: &JobFolder) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flotilla-agent"));
-    command.arg("job").arg("--folder").arg(folder).stdin(Stdio::null()).stdout(Stdio::null());
-    command.stderr(std::fs::File::create(folder.with_extension("log")).unwrap()).spawn().unwrap()
+    command.arg("job").arg("--folder").arg(folder.path()).stdin(Stdio::null()).stdout(Stdio::null());
+    command.arg("--attempt").arg(folder.attempt().to_string());
+    command.stderr(std::fs::File::create(folder.path().with_extension("log")).unwrap()).spawn().unwrap()
 }
 
 /// A started job; killed when a test fails.

@@ -4,6 +4,7 @@
 mod documents;
 mod downloads;
 mod kit;
+mod reboots;
 mod server;
 mod stopping;
 mod surroundings;
@@ -12,6 +13,7 @@ use flotilla_agent::exec::jobs::{Fate, Jobs};
 use flotilla_agent::job::folder::{JobFolder, JobState};
 use flotilla_agent::job::spec::CapturedFile;
 use flotilla_agent::job::{ALREADY_STARTED, COULD_NOT_RUN, spec::JobSpec};
+use flotilla_agent_core::Attempt;
 use flotilla_protocol::capability::command::{CommandOrder, Parameter};
 use flotilla_protocol::document::{Segment, Template, Value};
 use flotilla_protocol::report::OutputStream::{Stderr, Stdout};
@@ -223,7 +225,7 @@ async fn what_an_exec_that_died_was_about_to_start_is_kept_from_it_or_waited_for
         let (ended, mut ends) = tokio::sync::mpsc::channel(1);
         let mut jobs = Jobs::new(job.folder.path().parent().unwrap().to_owned(), 1024, None, spec.boot, ended);
         let JobSpec { order, document, document_version, parameters, plan, .. } = spec;
-        jobs.recover(order, &CommandOrder { document, document_version, parameters, plan }, true);
+        jobs.recover(order, &CommandOrder { document, document_version, parameters, plan }, true, Attempt::default());
         ends.recv().await.unwrap().fate
     };
     let job = Job::of(&["echo x > ../../../effect"]);
@@ -264,7 +266,7 @@ fn folders_are_private_and_listed() {
     assert_eq!(folder.spec().unwrap(), spec);
     let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(folder.path()), mode(&folder.path().join("order"))), (0o700, 0o600));
-    assert_eq!(kit::Running(kit::start_in(folder.path())).wait().code(), Some(0));
+    assert_eq!(kit::Running(kit::start_in(&folder)).wait().code(), Some(0));
     for name in ["started", "exit", "step-0.stdout", "step-0.stderr", "step-0.plan"] {
         assert_eq!(mode(&folder.path().join(name)), 0o600, "{name}");
     }

@@ -423,6 +423,7 @@ impl Router {
         match payload {
             ReportPayload::Admission(admission) => run_command::admission(write, commands, node, &admission, now_ms).await?,
             ReportPayload::CommandProgress(progress) => run_command::progress(write, commands, node, &progress, now_ms).await?,
+            ReportPayload::CommandRebooting(rebooting) => run_command::rebooting(write, commands, node, &rebooting, now_ms).await?,
             ReportPayload::CommandResult(result) => run_command::result(write, commands, node, &result, now_ms).await?,
             ReportPayload::Gap(gap) => {
                 self.note(write, notes, node, "dropped", &format!("the node dropped {} reports", gap.dropped), now_ms).await?;

@@ -68,6 +68,25 @@ impl Check for CommandProgress {
     }
 }
 
+/// A step of a command has asked for a reboot (exit code 194): the node has durably recorded that it reboots and where it goes on. Once it goes
+/// on, it says [`CommandProgress`] again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandRebooting {
+    /// The command.
+    pub order: OrderId,
+    /// The step that asked, by its index from 0.
+    pub step: u16,
+    /// How many reboots the command has asked for on this node, this one included: from 1.
+    pub count: u16,
+}
+
+impl Check for CommandRebooting {
+    fn check(&self) -> Result<(), DecodeError> {
+        limit(usize::from(self.step) < MAXIMUM_STEPS, "the step of a reboot")?;
+        limit(self.count > 0, "the count of a reboot")
+    }
+}
+
 /// The one signed outcome of a command on one node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommandResult {

@@ -7,7 +7,7 @@ pub mod command;
 
 use crate::trust::Class;
 use crate::wire::{DecodeError, Payload, decode, encode};
-use command::{CommandOrder, CommandProgress, CommandResult};
+use command::{CommandOrder, CommandProgress, CommandRebooting, CommandResult};
 
 macro_rules! payload_list {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident($type:ty) = $kind:literal),+ $(,)? }) => {
@@ -62,6 +62,8 @@ payload_list! {
         Gap(crate::report::Gap) = 4,
         /// The node has lost its memory, and the chain begins anew.
         MemoryLost(crate::report::MemoryLost) = 5,
+        /// A command waits for a reboot that one of its steps asked for.
+        CommandRebooting(CommandRebooting) = 6,
     }
 }
 

@@ -1,7 +1,7 @@
 //! One message of every type, with fixed keys and values.
 
 use ed25519_dalek::{Signer as _, SigningKey};
-use flotilla_protocol::capability::command::{Captured, CommandOrder, CommandProgress, CommandResult, Parameter, StepResult};
+use flotilla_protocol::capability::command::{Captured, CommandOrder, CommandProgress, CommandRebooting, CommandResult, Parameter, StepResult};
 use flotilla_protocol::capability::{OrderPayload, ReportPayload};
 use flotilla_protocol::delivery::Delivery;
 use flotilla_protocol::document::docker::{DockerAction, RunDockerAction};
@@ -377,7 +377,7 @@ pub(crate) fn tenure() -> TenureBody {
 }
 
 /// What reports say, by the name of their golden message.
-pub(crate) fn payloads() -> [(&'static str, ReportPayload); 6] {
+pub(crate) fn payloads() -> [(&'static str, ReportPayload); 7] {
     [
         ("command/accepted", ReportPayload::Admission(Admission::Accepted { order: order_id() })),
         ("command/rejected", ReportPayload::Admission(Admission::Rejected { order: order_id(), reason: RejectReason::Expired })),
@@ -385,5 +385,6 @@ pub(crate) fn payloads() -> [(&'static str, ReportPayload); 6] {
         ("command/result", ReportPayload::CommandResult(result())),
         ("report/gap", ReportPayload::Gap(Gap { dropped: 12 })),
         ("report/memory-lost", ReportPayload::MemoryLost(MemoryLost { cause: LossCause::Damaged, barrier_ms: NOW_MS })),
+        ("command/rebooting", ReportPayload::CommandRebooting(CommandRebooting { order: order_id(), step: 1, count: 2 })),
     ]
 }

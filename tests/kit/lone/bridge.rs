@@ -212,7 +212,7 @@ impl PlayedBridge {
                 let (order, outcome) = (result.order, result.outcome);
                 (order, Fact::SaidEnded(outcome), Some(InvocationState::of_outcome(outcome)), Some(result))
             }
-            ReportPayload::Gap(_) | ReportPayload::MemoryLost(_) | ReportPayload::Unsupported(_) => return,
+            ReportPayload::CommandRebooting(_) | ReportPayload::Gap(_) | ReportPayload::MemoryLost(_) | ReportPayload::Unsupported(_) => return,
         };
         let known = self.orders.entry(order).or_default();
         known.is_answered = true;

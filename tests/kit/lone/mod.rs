@@ -68,7 +68,7 @@ impl Default for Lone {
     fn default() -> Self {
         let folder = tempfile::Builder::new().prefix("flotilla-lone-").tempdir().expect("a temporary folder can be made");
         let path = folder.path();
-        let text = format!("state_folder = \"{}\"\nmaximum_jobs = 8\n", path.join("state").display());
+        let text = format!("state_folder = \"{}\"\nmaximum_jobs = 8\nreboot = \"refuse\"\n", path.join("state").display());
         write(&path.join("agent.toml"), &text);
         let file = SettingsFile::Named(path.join("agent.toml"));
         let settings = Settings::from_sources(&file, std::iter::empty()).expect("the settings are good");

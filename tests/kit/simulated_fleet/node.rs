@@ -209,7 +209,7 @@ impl Node {
                     let topic = Topic::Up { fleet: self.fleet, node: self.core.node(), kind: message.kind };
                     self.publish(topic.to_string(), message.payload, false);
                 }
-                Output::RunJob { order, command } => self.start(order, command),
+                Output::RunJob { order, command, .. } => self.start(order, command),
                 Output::CancelJob { order } => {
                     if let Some(job) = self.jobs.get_mut(&order) {
                         (job.cancelled, job.ends_ms) = (true, Some(0));
@@ -222,7 +222,7 @@ impl Node {
                 }
                 Output::RecoverJob { .. } => unreachable!("a simulated node is never started again"),
                 Output::ForgetJob { order } => self.world.account().receipted(order, self.index),
-                Output::Refused { .. } | Output::SpreadReconnect { .. } => {}
+                Output::Reboot | Output::Refused { .. } | Output::SpreadReconnect { .. } => {}
             }
         }
         self.journal.compact_if_needed(&self.core);

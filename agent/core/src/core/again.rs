@@ -3,7 +3,7 @@
 //! A bridge may have been restarted, or its database be an older copy, behind a broker that never let go of the node: nothing tells the node.
 //! So it says hello again from time to time, and at once where something looks like it; and what it is asked again it answers again.
 
-use super::{Connection, Core, MAXIMUM_HELLO_PAUSE_MS, MINIMUM_HELLO_PAUSE_MS};
+use super::{Connection, Core, MAXIMUM_HELLO_PAUSE_MS, MINIMUM_HELLO_PAUSE_MS, Unrecorded};
 use crate::orders::Phase;
 use crate::record::{End, Record};
 use flotilla_protocol::capability::ReportPayload;
@@ -71,6 +71,10 @@ pub(super) struct Again {
 impl Again {
     pub(super) fn cancelled(&mut self, order: OrderId) {
         self.cancelled.insert(order);
+    }
+
+    pub(super) fn is_cancelled(&self, order: OrderId) -> bool {
+        self.cancelled.contains(&order)
     }
 
     pub(super) fn ended(&mut self, order: OrderId) {
@@ -152,14 +156,14 @@ impl Core {
     /// A start that was recorded never was one: the order waits again, and is judged by the time again before it starts.
     pub(super) fn never_started(&mut self, order: OrderId, now: u64) {
         if !self.can_record() {
-            return self.record_later(order, None);
+            return self.record_later(order, Unrecorded::NeverStarted);
         }
         let tries = match self.orders.known.get(&order) {
             Some(known) if matches!(known.phase, Phase::Running { .. }) => known.tries.saturating_add(1),
             _ => return,
         };
         self.record(Record::NotStarted { order, tries });
-        if self.again.cancelled.contains(&order) {
+        if self.again.is_cancelled(order) {
             self.end(order, Outcome::Cancelled, "cancelled before it started", Vec::new(), now);
         } else if tries >= MAXIMUM_TRIES {
             self.end(order, Outcome::Failed, "the agent ended each time before it could start the command", Vec::new(), now);

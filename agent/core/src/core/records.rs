@@ -2,8 +2,8 @@
 
 use super::Core;
 use crate::interface::Output;
-use crate::orders::{Lane, Order, Phase};
-use crate::record::{End, Record, RecordError};
+use crate::orders::{Lane, Order, Phase, Rebooting};
+use crate::record::{End, RebootTries, Record, RecordError};
 use flotilla_protocol::capability::command::CommandOrder;
 use flotilla_protocol::capability::{OrderPayload, ReportPayload};
 use flotilla_protocol::envelope::{Domain, Envelope};
@@ -30,13 +30,13 @@ impl Core {
                 let lane = (order.lane != 0).then(|| (order.requester.clone(), order.lane));
                 let (not_before_ms, not_after_ms, sequence) = (order.not_before_ms, order.not_after_ms, order.sequence);
                 let phase = Phase::Waiting(Box::new(command));
-                self.orders.insert(order.id, Order { body, not_before_ms, not_after_ms, lane, sequence, arrival: 0, tries: 0, phase });
+                self.orders.insert(order.id, Order { body, not_before_ms, not_after_ms, lane, sequence, arrival: 0, tries: 0, reboot: None, phase });
             }
             Record::Starting { order: id, boot, report } => {
                 self.take_report(report)?;
                 let order = self.orders.known.get_mut(&id).ok_or(RecordError::UnknownOrder(id))?;
-                if let Phase::Waiting(command) = &mut order.phase {
-                    let command = Box::new(std::mem::replace(&mut **command, EMPTY_COMMAND));
+                if let Phase::Waiting(command) | Phase::Rebooting(command) = &mut order.phase {
+                    let command = taken(command);
                     order.phase = Phase::Running { command, boot };
                 }
                 self.orders.pass_in_lane(id);
@@ -45,7 +45,24 @@ impl Core {
                 let order = self.orders.known.get_mut(&id).ok_or(RecordError::UnknownOrder(id))?;
                 order.tries = tries;
                 if let Phase::Running { command, .. } = &mut order.phase {
-                    order.phase = Phase::Waiting(Box::new(std::mem::replace(&mut **command, EMPTY_COMMAND)));
+                    let command = taken(command);
+                    order.phase = if order.reboot.is_some() { Phase::Rebooting(command) } else { Phase::Waiting(command) };
+                }
+            }
+            Record::Rebooting { order: id, reboot, report } => {
+                self.take_report(report)?;
+                let order = self.orders.known.get_mut(&id).ok_or(RecordError::UnknownOrder(id))?;
+                // In a snapshot no start stands before it.
+                if let Phase::Running { command, .. } | Phase::Waiting(command) = &mut order.phase {
+                    order.phase = Phase::Rebooting(taken(command));
+                    order.reboot = Some(Box::new(Rebooting { asked: *reboot, tries: RebootTries::default() }));
+                }
+                self.orders.pass_in_lane(id);
+            }
+            Record::RebootTried { order: id, tries } => {
+                let order = self.orders.known.get_mut(&id).ok_or(RecordError::UnknownOrder(id))?;
+                if let Some(reboot) = &mut order.reboot {
+                    reboot.tries = tries;
                 }
             }
             Record::Ended { order: id, report } => {
@@ -54,6 +71,7 @@ impl Core {
                 order.phase = Phase::Ended { has_folder, end: end_in(&report) };
                 order.body = Vec::new();
                 order.lane = None;
+                order.reboot = None;
                 self.plan_uploads(&report);
                 self.uploads.end(id);
                 self.spool.replay(report)?;
@@ -143,10 +161,16 @@ impl Core {
         known.sort_by_key(|(_, order)| order.arrival);
         for (id, order) in known {
             match &order.phase {
-                Phase::Waiting(_) | Phase::Running { .. } => {
+                Phase::Waiting(_) | Phase::Running { .. } | Phase::Rebooting(_) => {
                     records.push(Record::Accepted { body: order.body.clone(), report: None });
                     if order.tries > 0 {
                         records.push(Record::NotStarted { order: *id, tries: order.tries });
+                    }
+                    if let Some(reboot) = &order.reboot {
+                        records.push(Record::Rebooting { order: *id, reboot: Box::new(reboot.asked.clone()), report: None });
+                        if reboot.tries != RebootTries::default() {
+                            records.push(Record::RebootTried { order: *id, tries: reboot.tries });
+                        }
                     }
                     if let Phase::Running { boot, .. } = &order.phase {
                         records.push(Record::Starting { order: *id, boot: *boot, report: None });
@@ -182,6 +206,11 @@ fn end_in(report: &[u8]) -> Option<End> {
         ReportPayload::Admission(Admission::Rejected { reason, .. }) => Some(End::Rejected(reason)),
         _ => None,
     }
+}
+
+/// Takes what an order is to do out of a phase that ends.
+fn taken(command: &mut CommandOrder) -> Box<CommandOrder> {
+    Box::new(std::mem::replace(command, EMPTY_COMMAND))
 }
 
 const EMPTY_COMMAND: CommandOrder = CommandOrder {

@@ -1,6 +1,6 @@
 //! What the core does about a journal that has no room or takes no records, and after one that was lost.
 
-use super::{Core, MINIMUM_HELLO_PAUSE_MS, WELCOME_VALID_MS};
+use super::{Core, MINIMUM_HELLO_PAUSE_MS, Unrecorded, WELCOME_VALID_MS};
 use crate::interface::Output;
 use crate::memory::{Floor, Memory};
 use crate::orders::{Order, Phase};
@@ -24,7 +24,10 @@ impl Core {
     pub fn journal_need(&self) -> u64 {
         let of = |order: &Order| match &order.phase {
             Phase::Waiting(_) => room::of_waiting_order(order.body.len()),
-            Phase::Running { .. } => room::of_waiting_order(order.body.len()) + room::of_running_job(),
+            Phase::Running { .. } | Phase::Rebooting(_) => {
+                let of_reboot = if order.reboot.is_some() { room::of_reboot() } else { 0 };
+                room::of_waiting_order(order.body.len()) + room::of_running_job() + of_reboot
+            }
             Phase::Ended { .. } => 0,
         };
         let open: u64 = self.orders.known.values().map(of).sum();
@@ -56,8 +59,9 @@ impl Core {
         self.regain_memory(now);
         for (order, end) in std::mem::take(&mut self.unrecorded_ends) {
             match end {
-                Some(end) => self.job_ended(order, end, now),
-                None => self.never_started(order, now),
+                Unrecorded::Over(end) => self.job_ended(order, end, now),
+                Unrecorded::NeverStarted => self.never_started(order, now),
+                Unrecorded::RebootAsked(asked) => self.reboot_asked(order, asked, now),
             }
         }
         self.forget_what_is_done();

@@ -261,6 +261,7 @@ impl Node {
                 }
                 Output::Publish(_)
                 | Output::RecoverJob { .. }
+                | Output::Reboot
                 | Output::ForgetJob { .. }
                 | Output::ReadOutput { .. }
                 | Output::SpreadReconnect { .. } => {}

@@ -495,6 +495,7 @@ impl World {
                     let bytes = vec![b'x'; usize::try_from(length).unwrap()];
                     self.core.handle(Input::OutputRead { order, step, stream, offset, bytes }, self.now);
                 }
+                Output::Reboot => panic!("no job here asks for a reboot"),
                 Output::Refused { .. } | Output::SpreadReconnect { .. } => {}
             }
         }
@@ -748,7 +749,7 @@ impl World {
                     }
                 }
             }
-            ReportPayload::Gap(_) | ReportPayload::Unsupported(_) => unreachable!("control is never dropped"),
+            ReportPayload::CommandRebooting(_) | ReportPayload::Gap(_) | ReportPayload::Unsupported(_) => unreachable!("control is never dropped"),
         }
     }
 

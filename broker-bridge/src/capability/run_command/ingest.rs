@@ -7,7 +7,7 @@ use super::store::{self, Details, Ledger};
 use crate::fleet::Fleet;
 use crate::platform::mqtt::Outbound;
 use crate::platform::store::{StoreError, Write};
-use flotilla_protocol::capability::command::{CommandProgress, CommandResult};
+use flotilla_protocol::capability::command::{CommandProgress, CommandRebooting, CommandResult};
 use flotilla_protocol::hello::MAXIMUM_HELD;
 use flotilla_protocol::id::{NodeId, OrderId};
 use flotilla_protocol::report::{OutputBody, OutputReceiptBody, OutputStream};
@@ -68,6 +68,22 @@ pub async fn progress(
     happen(write, notes, node, progress.order, Happening::Started, &Details::default(), now_ms).await
 }
 
+/// A command that runs waits for a reboot of its node.
+///
+/// # Errors
+/// What the database says.
+pub async fn rebooting(
+    write: &mut Write<'_>,
+    notes: &mut Notes,
+    node: NodeId,
+    rebooting: &CommandRebooting,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    // Where silence was taken for its end, that was wrong.
+    happen(write, notes, node, rebooting.order, Happening::Started, &Details::default(), now_ms).await?;
+    store::set_rebooting(write, &rebooting.order.to_string(), &node.to_string(), true, now_ms).await
+}
+
 /// A node has lost its memory: of what it had taken, or may have taken, and not ended nobody will know more. Orders that were made after the
 /// barrier are none of these: the node takes them as ever.
 ///
@@ -109,6 +125,10 @@ async fn happen(
         return Ok(());
     };
     let moved = store::happen(write, &mut notes.ledger, &invocation, happening, details, now_ms).await?;
+    // It ran before: it goes on after a reboot.
+    if !moved && happening == Happening::Started {
+        store::set_rebooting(write, &invocation.command_id, &invocation.node_id, false, now_ms).await?;
+    }
     // A place may have become free.
     notes.wakes_dispatch |= moved && matches!(happening, Happening::Ended(_) | Happening::Rejected(_) | Happening::MemoryLost);
     Ok(())

@@ -10,6 +10,10 @@ pub const ANSWER_GRACE_MS: u64 = 60_000;
 /// milliseconds.
 pub const RUN_GRACE_MS: u64 = 600_000;
 
+/// How long a node may wait for its other commands to end and for its own restart when a step asks for a reboot, in milliseconds: the node
+/// gives up after as long.
+pub const REBOOT_GRACE_MS: u64 = 3_600_000;
+
 /// A number of nodes, or a share of a command's targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rate {

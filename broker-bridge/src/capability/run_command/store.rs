@@ -99,7 +99,7 @@ pub(super) async fn happen(
     let runs = matches!(next, InvocationState::Accepted | InvocationState::Running);
     // Anything that follows ends the sending of the order; an answer that is no end leaves the cancel to be sent on.
     let done = sqlx::query(
-        "UPDATE invocation SET state = $4, signed = $5, next_send_ms = NULL, \
+        "UPDATE invocation SET state = $4, signed = $5, rebooting = 0, next_send_ms = NULL, \
          next_cancel_ms = CASE WHEN $7 IS NULL THEN next_cancel_ms END, started_ms = COALESCE(started_ms, $6), \
          ended_ms = $7, explanation = $8, result = COALESCE($9, result), give_up_ms = CASE WHEN $10 = 1 THEN \
          (SELECT ends_by_ms FROM command WHERE command.command_id = invocation.command_id) ELSE give_up_ms END \
@@ -394,6 +394,29 @@ pub(super) async fn interrupt(write: &mut Write<'_>, ledger: &mut Ledger, now_ms
         }
     }
     Ok(due.len())
+}
+
+/// Writes whether a command that runs waits for a reboot of its node. A reboot gives it once more as long as its steps may take, from now on,
+/// with the graces of a run: the node is silent meanwhile, and that says nothing.
+pub(super) async fn set_rebooting(
+    write: &mut Write<'_>,
+    command_id: &str,
+    node_id: &str,
+    rebooting: bool,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE invocation SET rebooting = $3, give_up_ms = CASE WHEN $3 = 0 THEN give_up_ms ELSE MAX(give_up_ms, $4 + \
+         COALESCE((SELECT ends_by_ms - expires_ms FROM command WHERE command.command_id = invocation.command_id), 0)) END \
+         WHERE command_id = $1 AND node_id = $2 AND state = 'running' AND (rebooting <> $3 OR $3 = 1)",
+    )
+    .bind(command_id)
+    .bind(node_id)
+    .bind(i64::from(rebooting))
+    .bind(to_column(now_ms.saturating_add(rules::REBOOT_GRACE_MS)))
+    .execute(write.connection())
+    .await?;
+    Ok(())
 }
 
 /// Writes whether a connected node still holds an order that it had taken. Where it does not, the end may be on its way: it has

@@ -8,7 +8,7 @@ use flotilla_api::commands::{
     CancelCommandRequest, CommandFilter, GetCommandInvocationRequest, GetCommandInvocationResult, ListCommandInvocationsRequest,
     ListCommandsRequest, SendCommandRequest,
 };
-use flotilla_protocol::capability::command::{Captured, CommandProgress, CommandResult, StepResult};
+use flotilla_protocol::capability::command::{Captured, CommandProgress, CommandRebooting, CommandResult, StepResult};
 use flotilla_protocol::capability::{OrderPayload, ReportPayload};
 use flotilla_protocol::delivery::Delivery;
 use flotilla_protocol::envelope::{Domain, Envelope};
@@ -625,4 +625,33 @@ async fn a_removed_node_ends_its_invocations() {
     assert_eq!(words(&kit, order, &node).await, pair("Failed", "Failed"));
     assert_eq!(kit.count("SELECT COUNT(*) FROM node WHERE closed = 0").await, 0);
     assert_eq!(send(&kit, request(&[&node])).await.unwrap_err().kind, "InvalidInstanceId");
+}
+
+#[tokio::test]
+async fn a_node_that_reboots_for_a_command_is_waited_for() {
+    let kit = Kit::new().await;
+    let mut node = kit.online_node(20).await;
+    let order = send(&kit, SendCommandRequest { timeout_seconds: Some(30), ..request(&[&node]) }).await.unwrap();
+    let rebooting = |count| ReportPayload::CommandRebooting(CommandRebooting { order, step: 0, count });
+    kit.take([node.report(&accepted(order)), node.report(&started(order)), node.report(&rebooting(1))]).await;
+    assert_eq!(words(&kit, order, &node).await, pair("InProgress", "Rebooting"));
+    assert_eq!(command_words(&kit, order).await, pair("InProgress", "In Progress"));
+    // Its one step may take an hour and has; it may take another, with the graces of a reboot and of a run.
+    kit.clock.advance(Duration::from_secs(30 + 3600));
+    kit.take([node.report(&rebooting(2))]).await;
+    kit.take([(Topic::Online { fleet: FleetId([0; 8]), node: node.id }, b"0".to_vec())]).await;
+    kit.clock.advance(Duration::from_secs(3600 + 3600 + 600 - 1));
+    round(&kit.fleet).await.unwrap();
+    assert_eq!(words(&kit, order, &node).await, pair("InProgress", "Rebooting"), "a node that reboots is silent");
+    kit.clock.advance(Duration::from_secs(1));
+    round(&kit.fleet).await.unwrap();
+    assert_eq!(words(&kit, order, &node).await, pair("Failed", "Failed"), "not for ever");
+    kit.take([node.report(&started(order))]).await;
+    assert_eq!(words(&kit, order, &node).await, pair("InProgress", "In Progress"));
+    kit.take([node.report(&rebooting(3))]).await;
+    let cancel = CancelCommandRequest { command_id: order.to_string(), instance_ids: None };
+    cancel_command(&kit.fleet, &Kit::caller(), cancel).await.unwrap();
+    assert_eq!(words(&kit, order, &node).await.0, "Cancelling");
+    kit.take([node.report(&ended(order, Outcome::Cancelled))]).await;
+    assert_eq!(words(&kit, order, &node).await, pair("Cancelled", "Canceled"));
 }

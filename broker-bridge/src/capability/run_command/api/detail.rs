@@ -1,7 +1,7 @@
 //! GetCommandInvocation, and the steps that ListCommandInvocations shows with details.
 
 use super::super::ingest::stream_column;
-use super::super::model::{Aside, InvocationState};
+use super::super::model::{Aside, InvocationState, Words};
 use super::super::output::{self, OutputLinks, Place};
 use super::super::store;
 use super::parse_command_id;
@@ -55,17 +55,25 @@ pub(super) struct Row {
     pub(super) instance_name: Option<String>,
     pub(super) notification: String,
     pub(super) service_role: String,
+    rebooting: i64,
 }
+
+/// What stands in the details of a command that runs and waits for a reboot of its node. The model leaves details open.
+const REBOOTING: &str = "Rebooting";
 
 pub(super) const COLUMNS: &str = "invocation.command_id, invocation.node_id, invocation.requested_ms, state, invocation.cancel_asked_ms, \
     next_send_ms, send_count, started_ms, ended_ms, explanation, result, document_name, document_version, comment, steps, \
-    notification, service_role, \
+    notification, service_role, rebooting, \
     (SELECT COALESCE(name, computer_name) FROM node WHERE node.node_id = invocation.node_id) AS instance_name";
 pub(super) const FROM: &str = " FROM invocation JOIN command ON command.command_id = invocation.command_id";
 
 impl Row {
-    pub(super) fn aside(&self) -> Aside {
-        Aside::of(self.cancel_asked_ms.is_some(), self.next_send_ms.is_some(), self.send_count)
+    /// SSM's words for the invocation as a whole.
+    pub(super) fn words(&self, state: InvocationState) -> Words {
+        let aside = Aside::of(self.cancel_asked_ms.is_some(), self.next_send_ms.is_some(), self.send_count);
+        let words = state.words(aside);
+        let is_rebooting = state == InvocationState::Running && aside == Aside::Nothing && self.rebooting != 0;
+        if is_rebooting { Words { details: REBOOTING, ..words } } else { words }
     }
 
     fn result(&self) -> Option<CommandResult> {
@@ -104,7 +112,7 @@ pub(crate) async fn get_command_invocation(
     let words = views
         .first()
         .filter(|_| single && steps.len() > 1 && state.is_terminal())
-        .map_or_else(|| (state.words(row.aside()).status, state.words(row.aside()).details), |view| (view.status, view.details));
+        .map_or_else(|| row.words(state), |view| Words { status: view.status, details: view.details });
     let code = views.iter().map(|view| view.code).find(|code| *code != 0).unwrap_or(0);
     let started = views.iter().find_map(|view| view.started_ms).or(row.started_ms);
     let ended = views.iter().rev().find_map(|view| view.ended_ms).or_else(|| row.ended_ms.filter(|_| started.is_some()));
@@ -128,8 +136,8 @@ pub(crate) async fn get_command_invocation(
         execution_start_date_time: Some(started.map_or_else(String::new, iso)),
         execution_end_date_time: Some(ended.map_or_else(String::new, iso)),
         execution_elapsed_time: Some(started.zip(ended).map_or_else(String::new, |(started, ended)| iso_duration(ended - started))),
-        status: Some(words.0.to_owned()),
-        status_details: Some(words.1.to_owned()),
+        status: Some(words.status.to_owned()),
+        status_details: Some(words.details.to_owned()),
         standard_output_content: Some(joined(views.iter().map(|view| view.stdout.as_str()).collect(), STDOUT_CHARACTERS)),
         standard_output_url: Some(stdout_url),
         standard_output_bytes: Some(stdout_bytes),

@@ -166,7 +166,7 @@ pub(crate) async fn list_command_invocations(
     let mut invocations = Vec::with_capacity(rows.len());
     for row in rows {
         let state = store::parse_state(&row.state)?;
-        let words = state.words(row.aside());
+        let words = row.words(state);
         let plugins = match &links {
             Some(links) => detail::plugins(fleet, links, &row, state).await?,
             None => Vec::new(),

@@ -20,7 +20,7 @@ use flotilla_api::commands::{SendCommandRequest, SendCommandResult};
 use flotilla_protocol::capability::OrderPayload;
 use flotilla_protocol::capability::command::CommandOrder;
 use flotilla_protocol::delivery::Delivery;
-use flotilla_protocol::document::TIMEOUT_S as TIMEOUT_OF_STEP_S;
+use flotilla_protocol::document::Step;
 use flotilla_protocol::id::OrderId;
 use flotilla_protocol::order::{MAXIMUM_REQUESTER_BYTES, MAXIMUM_VALIDITY_MS, OnCrash, OrderBody, Targets};
 use flotilla_protocol::target::{MAXIMUM_PROOF, TargetTree, leaf};
@@ -63,7 +63,7 @@ pub(crate) async fn send_command(fleet: &Fleet, caller: &Caller, request: SendCo
     let timeout_ms = u64::try_from(timeout_s).unwrap_or(0) * 1000;
     let expires_ms = now_ms.saturating_add(timeout_ms);
     let tree = TargetTree::new(chosen.iter().map(|node| leaf(&node.identity_key, &[])).collect());
-    let ends_by_ms = rules::ends_by_ms(expires_ms, compiled.plan.steps.iter().map(time_out_s));
+    let ends_by_ms = rules::ends_by_ms(expires_ms, compiled.plan.steps.iter().map(Step::time_out_s));
     let order = CommandOrder {
         document: stored.name.clone(),
         document_version: stored.version.to_string(),
@@ -243,19 +243,6 @@ fn sign(fleet: &Fleet, body: &OrderBody) -> Result<Vec<u8>, ApiError> {
 
 fn step_name(step: &flotilla_document::Step) -> StepName {
     StepName { name: step.name.clone(), action: step.plugin.clone() }
-}
-
-/// How long a step may run; the longest time for a step that this build cannot read.
-fn time_out_s(step: &flotilla_protocol::document::Step) -> u32 {
-    use flotilla_protocol::document::Action;
-    match step.action() {
-        Ok(Action::RunShellScript(script) | Action::RunPowerShellScript(script)) => script.timeout_s,
-        Ok(Action::DownloadContent(download)) => download.timeout_s,
-        Ok(Action::RunDockerAction(docker)) => docker.timeout_s,
-        Ok(Action::RunPlan(plan)) => plan.steps.iter().map(time_out_s).fold(0, u32::saturating_add),
-        Ok(Action::Refuse(_)) => 0,
-        Ok(Action::Unsupported(_)) | Err(_) => *TIMEOUT_OF_STEP_S.end(),
-    }
 }
 
 /// A name for people: cut to what an order carries.
