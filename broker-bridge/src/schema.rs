@@ -46,7 +46,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "node_quarantine",
         sql: include_str!("fleet/node/schema/202611220310_node_quarantine.sql"),
     },
-    Migration { version: 202_611_220_320, name: "rebooting", sql: include_str!("capability/run_command/schema/202611220320_rebooting.sql") },
+    Migration {
+        version: 202_611_220_320,
+        name: "rebooting",
+        sql: include_str!("capability/run_command/schema/202611220320_rebooting.sql"),
+    },
     Migration { version: 202_611_220_500, name: "audit", sql: include_str!("platform/audit/schema/202611220500_audit.sql") },
 ];
 

@@ -51,7 +51,10 @@ impl Node {
     fn reboots(&self) -> String {
         let (boot_id, script) = (self.folder.join("boot-id"), self.folder.join("reboot"));
         write(&boot_id, b"00000000-0000-4000-8000-000000000001\n");
-        write(&script, format!("cat /proc/sys/kernel/random/uuid > {0}.new && mv {0}.new {0} && kill -9 $PPID\n", boot_id.display()).as_bytes());
+        write(
+            &script,
+            format!("cat /proc/sys/kernel/random/uuid > {0}.new && mv {0}.new {0} && kill -9 $PPID\n", boot_id.display()).as_bytes(),
+        );
         format!("boot_id_file = \"{}\"\nreboot_command = \"/bin/sh {}\"\n", boot_id.display(), script.display())
     }
 

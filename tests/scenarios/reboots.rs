@@ -28,11 +28,19 @@ fn node_that(reboots_by: Option<&str>, patience_s: u32) -> (Fleet, String) {
 
 /// A document with a step before and one after the step that runs `script`.
 fn document_around(fleet: &Fleet, script: &str) -> SendCommandRequest {
-    let step = |name: &str, line: &str| format!("  - action: aws:runShellScript\n    name: {name}\n    inputs:\n      runCommand: ['{line}']\n");
-    let steps = [step("before", "echo before | tee -a effects"), step("asks", script), step("after", "echo after | tee -a effects; cat effects")];
+    let step =
+        |name: &str, line: &str| format!("  - action: aws:runShellScript\n    name: {name}\n    inputs:\n      runCommand: ['{line}']\n");
+    let steps =
+        [step("before", "echo before | tee -a effects"), step("asks", script), step("after", "echo after | tee -a effects; cat effects")];
     let content = format!("schemaVersion: '2.2'\nmainSteps:\n{}", steps.concat());
     let name = "Asks-For-A-Reboot".to_owned();
-    let document = CreateDocumentRequest { content, name: name.clone(), document_type: Some("Command".into()), document_format: Some("YAML".into()), ..CreateDocumentRequest::default() };
+    let document = CreateDocumentRequest {
+        content,
+        name: name.clone(),
+        document_type: Some("Command".into()),
+        document_format: Some("YAML".into()),
+        ..CreateDocumentRequest::default()
+    };
     let _made = fleet.call(&document);
     SendCommandRequest { document_name: name, instance_ids: Some(fleet.node_ids()), ..SendCommandRequest::default() }
 }
@@ -52,7 +60,11 @@ fn a_document_goes_on_after_a_reboot_where_it_was() {
     let good = |name| (Some(name), Some("Success"), Some(0));
     assert_eq!(steps_of(&listed), [good("before"), good("asks"), good("after")], "{listed:?}");
     let outputs: Vec<String> = listed.command_plugins.into_iter().flatten().map(|step| step.output.unwrap_or_default()).collect();
-    assert_eq!(outputs, ["before\n", "asks\nasks\n", "after\nbefore\nasks\nasks\nafter\n"], "the step before ran once, and the one that asks twice");
+    assert_eq!(
+        outputs,
+        ["before\n", "asks\nasks\n", "after\nbefore\nasks\nasks\nafter\n"],
+        "the step before ran once, and the one that asks twice"
+    );
     if let Some(python) = Python::find() {
         python.run(&fleet, "reboots.py", &[&node, &command]);
     }

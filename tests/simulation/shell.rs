@@ -248,7 +248,10 @@ impl World {
                 ReportPayload::Admission(Admission::Rejected { order, .. }) => Some((order, Fact::SaidRejected)),
                 ReportPayload::CommandProgress(progress) => Some((progress.order, Fact::SaidStarted)),
                 ReportPayload::CommandResult(result) => Some((result.order, Fact::SaidEnded(result.outcome))),
-                ReportPayload::CommandRebooting(_) | ReportPayload::Gap(_) | ReportPayload::MemoryLost(_) | ReportPayload::Unsupported(_) => None,
+                ReportPayload::CommandRebooting(_)
+                | ReportPayload::Gap(_)
+                | ReportPayload::MemoryLost(_)
+                | ReportPayload::Unsupported(_) => None,
             };
             if let Some((order, fact)) = fact {
                 self.fact(node, order.to_string(), fact);

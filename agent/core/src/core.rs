@@ -188,12 +188,9 @@ impl Recovery {
     pub fn finish(self) -> Core {
         let mut core = self.0;
         let starting = core.orders.known.iter().filter_map(|(id, order)| match &order.phase {
-            Phase::Running { command, boot, .. } => Some(Output::RecoverJob {
-                order: *id,
-                command: command.clone(),
-                same_boot: *boot == core.boot,
-                attempt: order.attempt(),
-            }),
+            Phase::Running { command, boot, .. } => {
+                Some(Output::RecoverJob { order: *id, command: command.clone(), same_boot: *boot == core.boot, attempt: order.attempt() })
+            }
             Phase::Waiting(_) | Phase::Rebooting(_) | Phase::Ended { .. } => None,
         });
         let outputs: Vec<Output> = starting.collect();

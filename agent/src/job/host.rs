@@ -71,7 +71,9 @@ impl Host<'_> {
         let path = |stream| self.folder.output(self.index, stream);
         let (stdout, stderr) = (path(OutputStream::Stdout), path(OutputStream::Stderr));
         match &self.again {
-            Some(before) => Ok([Capture::again(&stdout, limit_bytes, &before.stdout)?, Capture::again(&stderr, limit_bytes, &before.stderr)?]),
+            Some(before) => {
+                Ok([Capture::again(&stdout, limit_bytes, &before.stdout)?, Capture::again(&stderr, limit_bytes, &before.stderr)?])
+            }
             None => Ok([Capture::create(&stdout, limit_bytes)?, Capture::create(&stderr, limit_bytes)?]),
         }
     }

@@ -46,9 +46,9 @@ use crate::state;
 use crate::step::control::Flow;
 use crate::step::{self, Ending};
 use capture::Capture;
+use flotilla_agent_core::Attempt;
 use folder::JobFolder;
 use host::{Host, Stop};
-use flotilla_agent_core::Attempt;
 use spec::{JobReport, JobSpec, JobStep, Level, RebootAsked};
 use start::{Claim, StartError};
 

@@ -53,7 +53,10 @@ fn the_step_that_asks_is_run_again_and_those_before_it_are_not() {
     assert_eq!(said, ["once\n", "run 1\nrun 2\nrun 3\n", "trouble 1\ntrouble 2\ntrouble 3\n", "last\n"]);
     for (step, text) in [(0, &said[0]), (1, &said[1]), (2, &said[3])] {
         let stdout = report.steps[step].stdout;
-        assert_eq!((stdout.written_bytes, stdout.sha256), (u64::try_from(text.len()).unwrap(), flotilla_protocol::sha256(&[text.as_bytes()])));
+        assert_eq!(
+            (stdout.written_bytes, stdout.sha256),
+            (u64::try_from(text.len()).unwrap(), flotilla_protocol::sha256(&[text.as_bytes()]))
+        );
     }
 }
 

@@ -1,7 +1,9 @@
 //! One message of every type, with fixed keys and values.
 
 use ed25519_dalek::{Signer as _, SigningKey};
-use flotilla_protocol::capability::command::{Captured, CommandOrder, CommandProgress, CommandRebooting, CommandResult, Parameter, StepResult};
+use flotilla_protocol::capability::command::{
+    Captured, CommandOrder, CommandProgress, CommandRebooting, CommandResult, Parameter, StepResult,
+};
 use flotilla_protocol::capability::{OrderPayload, ReportPayload};
 use flotilla_protocol::delivery::Delivery;
 use flotilla_protocol::document::docker::{DockerAction, RunDockerAction};

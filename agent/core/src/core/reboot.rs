@@ -107,7 +107,8 @@ impl Core {
         if self.orders.running() > 0 {
             return;
         }
-        let is_due = |order: &Order| order.awaits_reboot(self.boot) && order.reboot.as_ref().is_some_and(|reboot| self.may_tell(reboot.tries, now));
+        let is_due =
+            |order: &Order| order.awaits_reboot(self.boot) && order.reboot.as_ref().is_some_and(|reboot| self.may_tell(reboot.tries, now));
         let due: Vec<(OrderId, RebootTries)> = self
             .orders
             .known
@@ -138,7 +139,11 @@ impl Core {
             let latest_ms = latest_ms(order, command);
             if order.has_rebooted(self.boot) {
                 let is_late = time_ms.is_some_and(|time_ms| time_ms >= latest_ms.saturating_add(LONGEST_WAIT_MS));
-                return if is_late { failed("the device came back too long after the reboot that a step asked for".to_owned()) } else { None };
+                return if is_late {
+                    failed("the device came back too long after the reboot that a step asked for".to_owned())
+                } else {
+                    None
+                };
             }
             let RebootTries { told, refused, is_told, at } = reboot.tries;
             let is_over = is_told && now >= at.saturating_add(self.reboot_rule.patience_ms);
@@ -168,10 +173,8 @@ impl Core {
             return;
         }
         let told = self.orders.known.iter().filter(|(_, order)| order.awaits_reboot(self.boot));
-        let told: Vec<(OrderId, RebootTries)> = told
-            .filter_map(|(id, order)| Some((*id, order.reboot.as_ref()?.tries)))
-            .filter(|(_, tries)| tries.is_told)
-            .collect();
+        let told: Vec<(OrderId, RebootTries)> =
+            told.filter_map(|(id, order)| Some((*id, order.reboot.as_ref()?.tries))).filter(|(_, tries)| tries.is_told).collect();
         for (order, before) in told {
             let (told, refused) = (before.told.saturating_sub(1), before.refused.saturating_add(1));
             self.record(Record::RebootTried { order, tries: RebootTries { told, refused, is_told: false, at: now } });
@@ -206,7 +209,8 @@ impl Core {
     ) -> (String, Vec<StepResult>) {
         let known = self.orders.known.get(&order);
         let reboot = known.and_then(|order| order.reboot.as_ref()).map(|reboot| &reboot.asked);
-        let (Some(reboot), Some(Phase::Running { command, .. } | Phase::Rebooting(command))) = (reboot, known.map(|order| &order.phase)) else {
+        let (Some(reboot), Some(Phase::Running { command, .. } | Phase::Rebooting(command))) = (reboot, known.map(|order| &order.phase))
+        else {
             return (explanation.to_owned(), given);
         };
         let first = reboot.first_step();

@@ -30,7 +30,10 @@ impl Core {
                 let lane = (order.lane != 0).then(|| (order.requester.clone(), order.lane));
                 let (not_before_ms, not_after_ms, sequence) = (order.not_before_ms, order.not_after_ms, order.sequence);
                 let phase = Phase::Waiting(Box::new(command));
-                self.orders.insert(order.id, Order { body, not_before_ms, not_after_ms, lane, sequence, arrival: 0, tries: 0, reboot: None, phase });
+                self.orders.insert(
+                    order.id,
+                    Order { body, not_before_ms, not_after_ms, lane, sequence, arrival: 0, tries: 0, reboot: None, phase },
+                );
             }
             Record::Starting { order: id, boot, report } => {
                 self.take_report(report)?;

@@ -749,7 +749,9 @@ impl World {
                     }
                 }
             }
-            ReportPayload::CommandRebooting(_) | ReportPayload::Gap(_) | ReportPayload::Unsupported(_) => unreachable!("control is never dropped"),
+            ReportPayload::CommandRebooting(_) | ReportPayload::Gap(_) | ReportPayload::Unsupported(_) => {
+                unreachable!("control is never dropped")
+            }
         }
     }
 

@@ -72,7 +72,7 @@ impl Row {
     pub(super) fn words(&self, state: InvocationState) -> Words {
         let aside = Aside::of(self.cancel_asked_ms.is_some(), self.next_send_ms.is_some(), self.send_count);
         let words = state.words(aside);
-        let is_rebooting = state == InvocationState::Running && aside == Aside::Nothing && self.rebooting != 0;
+        let is_rebooting = state == InvocationState::Running && aside != Aside::CancelAsked && self.rebooting != 0;
         if is_rebooting { Words { details: REBOOTING, ..words } } else { words }
     }
 
