@@ -161,7 +161,7 @@ fn f4_power_cuts_under_the_journal() {
         Err(why) => return skipped("F4", &why),
     };
     let mut random = Random::seeded("F4");
-    let mut tally = Tally::new("F4", &random, Duration::from_secs(180));
+    let mut tally = Tally::new("F4", &random, Duration::from_secs(260));
     std::fs::create_dir(folder(&disk)).unwrap();
     std::fs::File::open(disk.path()).unwrap().sync_all().unwrap();
     let (mut model, mut with_acknowledged) = (Model::default(), 0);

@@ -122,7 +122,9 @@ impl Campaign {
         for ((comment, node), state) in &self.shown {
             let row = by_comment.get(comment).and_then(|order| history.commands.get_mut(order)?.invocations.get_mut(node));
             if let Some(row) = row {
-                row.before.push(Seen { state: *state, signed: true });
+                // SSM has the same words for what was cut off and for what failed before its first step.
+                let is_same_word = *state == InvocationState::Interrupted && row.now.state == InvocationState::Failed;
+                row.before.push(Seen { state: if is_same_word { row.now.state } else { *state }, signed: true });
             }
         }
         for ((comment, node), is_right) in &self.output {
@@ -296,7 +298,7 @@ fn end_of_listed(invocation: &CommandInvocation) -> Option<InvocationState> {
     end_of_status(invocation.status.as_deref(), invocation.status_details.as_deref(), code)
 }
 
-/// The state behind SSM's words. It has none for what was cut off: that is a failure with the code -1.
+/// The state behind SSM's words. It has none for what was cut off: that is a failure with the code -1, as one before the first step is.
 fn end_of_status(status: Option<&str>, details: Option<&str>, code: Option<i32>) -> Option<InvocationState> {
     let words_of = |state: InvocationState| state.words(Aside::Nothing);
     let is_it = |state: &InvocationState| Some(words_of(*state).status) == status && Some(words_of(*state).details) == details;

@@ -11,7 +11,7 @@ pub fn check(history: &History, found: &mut Vec<Violation>) {
         found.push(Violation { invariant: Invariant::T1, node: String::new(), order: order.clone(), why });
     }
     for (order, command) in &history.commands {
-        excused(order, command, found);
+        excused(history, order, command, found);
     }
     for node in history.nodes.keys() {
         runs(history, node, found);
@@ -19,10 +19,22 @@ pub fn check(history: &History, found: &mut Vec<Violation>) {
     }
 }
 
-/// The ends that the faults of the test excuse.
-fn excused(order: &str, command: &CommandHistory, found: &mut Vec<Violation>) {
+/// Whether a run was cut off: before it began, which is a failure that did nothing, or later.
+fn is_cut_off(history: &History, node: &str, order: &str, state: InvocationState) -> bool {
+    let never_began = || {
+        let of_node = history.nodes.get(node).filter(|of_node| of_node.knowledge.starts);
+        of_node.is_some_and(|of_node| !of_node.has(order, |fact| matches!(fact, Fact::Started { .. })))
+    };
+    state == InvocationState::Interrupted || (state == InvocationState::Failed && never_began())
+}
+
+/// The ends that the faults of the test excuse. What may be interrupted may be hit before it begins.
+fn excused(history: &History, order: &str, command: &CommandHistory, found: &mut Vec<Violation>) {
     let Some(excused) = &command.excused else { return };
     for (node, row) in command.invocations.iter().filter(|(_, row)| row.now.state.is_terminal() && !excused.contains(&row.now.state)) {
+        if excused.contains(&InvocationState::Interrupted) && is_cut_off(history, node, order, row.now.state) {
+            continue;
+        }
         let why = format!("it ended as {:?}, and nothing that was done excuses more than {excused:?}", row.now.state);
         found.push(Violation { invariant: Invariant::C4, node: node.clone(), order: order.to_owned(), why });
     }
@@ -56,11 +68,11 @@ fn runs(history: &History, node: &str, found: &mut Vec<Violation>) {
     }
 }
 
-/// Only who is hit may be interrupted.
+/// Only what is hit may be cut off.
 fn hits(history: &History, node: &str, found: &mut Vec<Violation>) {
     let Some(hits) = history.nodes.get(node).and_then(|of_node| of_node.hits) else { return };
-    let rows = history.commands.values().filter_map(|command| command.invocations.get(node));
-    let interrupted = rows.filter(|row| row.now.state == InvocationState::Interrupted).count();
+    let rows = history.commands.iter().filter_map(|(order, command)| Some((order, command.invocations.get(node)?)));
+    let interrupted = rows.filter(|(order, row)| is_cut_off(history, node, order, row.now.state)).count();
     if interrupted > hits {
         let why = format!("{interrupted} commands were cut off, and {hits} at most were hit");
         found.push(Violation { invariant: Invariant::C4, node: node.to_owned(), order: String::new(), why });

@@ -59,6 +59,18 @@ pub(super) fn broken() -> Vec<(Invariant, &'static str, History)> {
                 history.node(NODE).hits = Some(0);
             }),
         ),
+        (
+            I::C4,
+            "it was cut off before it began, and was not hit",
+            real(0, 0, over(Outcome::Failed), S::Failed).tap(|history| history.node(NODE).hits = Some(0)),
+        ),
+        (
+            I::C4,
+            "it ran, and failed where it may only be cut off",
+            real(1, 1, over(Outcome::Failed), S::Failed).tap(|history| {
+                history.command(ORDER).excused = Some(BTreeSet::from([S::Succeeded, S::Interrupted]));
+            }),
+        ),
         (I::C6, "its journal is lost", succeeded().tap(|history| history.node(NODE).kept.as_mut().unwrap().is_lost = true)),
         (I::C7, "it ran although it was refused", real(1, 1, Some(Kept::Refused(RejectReason::Busy)), S::AccessDenied)),
         (I::C11, "a word that its journal does not know", real(0, 0, None, S::AccessDenied)),
@@ -91,6 +103,11 @@ fn a_real_node_that_keeps_the_promises_breaks_nothing() {
     let interrupted = real(1, 0, Some(Kept::Over(Outcome::Interrupted)), InvocationState::Interrupted);
     assert_holds(&interrupted.tap(|history| {
         history.command(ORDER).excused = Some(BTreeSet::from([InvocationState::Interrupted]));
+        history.node(NODE).hits = Some(1);
+    }));
+    let before_it_began = real(0, 0, Some(Kept::Over(Outcome::Failed)), InvocationState::Failed);
+    assert_holds(&before_it_began.tap(|history| {
+        history.command(ORDER).excused = Some(BTreeSet::from([InvocationState::Succeeded, InvocationState::Interrupted]));
         history.node(NODE).hits = Some(1);
     }));
     // A journal lets go of what has expired; what is not over yet may come to its end.
