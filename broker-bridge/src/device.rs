@@ -186,11 +186,11 @@ pub async fn run(fleet: Arc<Fleet>, settings: &Settings, mut shutdown: Shutdown)
             ConnectionEnd::Part(part) => DeviceError::Ended { part },
         }),
     };
-    if matches!(ended, Err(DeviceError::TakenOver)) {
-        if let Err(error) = settings.home.stand_aside(fleet.clock.now_ms()) {
-            let path = settings.home.stood_aside();
-            tracing::error!(%error, path = %path.display(), "the mark that keeps this home from starting again cannot be made");
-        }
+    if matches!(ended, Err(DeviceError::TakenOver))
+        && let Err(error) = settings.home.stand_aside(fleet.clock.now_ms())
+    {
+        let path = settings.home.stood_aside();
+        tracing::error!(%error, path = %path.display(), "the mark that keeps this home from starting again cannot be made");
     }
     device.stop().await;
     ended
