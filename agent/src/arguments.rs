@@ -73,6 +73,8 @@ pub enum Command {
         settings: SettingsFile,
         /// The process to stop with.
         supervisor: Option<u32>,
+        /// How often the supervisor has started it again.
+        restarts: Option<u32>,
     },
     /// The role job.
     Job {
@@ -134,6 +136,7 @@ pub enum ArgumentsError {
 struct Given {
     settings: Option<PathBuf>,
     supervisor: Option<u32>,
+    restarts: Option<u32>,
     folder: Option<PathBuf>,
     attempt: Option<Attempt>,
     boot_id_file: Option<PathBuf>,
@@ -156,6 +159,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, A
             Arg::Long("version") | Arg::Short('V') => return Ok(Command::Version),
             Arg::Long("settings") => given.settings = Some(parser.value()?.into()),
             Arg::Long("supervised") => given.supervisor = Some(parser.value()?.parse()?),
+            Arg::Long("restarts") => given.restarts = Some(parser.value()?.parse()?),
             Arg::Long("folder") => given.folder = Some(parser.value()?.into()),
             Arg::Long("attempt") => given.attempt = Some(parser.value()?.parse()?),
             Arg::Long("boot-id-file") => given.boot_id_file = Some(parser.value()?.into()),
@@ -171,7 +175,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, A
     let parsed = match command.as_str() {
         "run" => Command::Run { settings: settings() },
         "link" => Command::Link { settings: settings(), supervisor: given.supervisor.take() },
-        "exec" => Command::Exec { settings: settings(), supervisor: given.supervisor.take() },
+        "exec" => Command::Exec { settings: settings(), supervisor: given.supervisor.take(), restarts: given.restarts.take() },
         "job" => Command::Job {
             folder: needed(given.folder.take(), "job", "--folder FOLDER")?,
             attempt: given.attempt.take().unwrap_or_default(),
@@ -201,6 +205,7 @@ impl Given {
         let left = [
             (self.settings.is_some(), "--settings"),
             (self.supervisor.is_some(), "--supervised"),
+            (self.restarts.is_some(), "--restarts"),
             (self.folder.is_some(), "--folder"),
             (self.attempt.is_some(), "--attempt"),
             (self.boot_id_file.is_some(), "--boot-id-file"),
@@ -243,6 +248,7 @@ mod tests {
             ("job --folder f --settings s", "job takes no --settings"),
             ("run --folder", "--folder"),
             ("run --unknown", "--unknown"),
+            ("link --restarts 1", "--restarts"),
             ("link --supervised x", "\"x\""),
             ("job --folder f --attempt 2", "\"2\""),
             ("run --attempt 2.1", "run takes no --attempt"),

@@ -48,9 +48,9 @@ fn run(command: Command) -> ExitCode {
             process::stop_with_supervisor(supervisor)?;
             Ok(link::run(settings).await?)
         }),
-        Command::Exec { settings, supervisor } => with_settings(&settings, async |settings| {
+        Command::Exec { settings, supervisor, restarts } => with_settings(&settings, async |settings| {
             process::stop_with_supervisor(supervisor)?;
-            Ok(exec::run(settings).await?)
+            Ok(exec::run(settings, restarts).await?)
         }),
     }
 }

@@ -53,16 +53,19 @@ pub(crate) fn die_with_parent(parent: u32, signal: Signal) -> Result<(), Supervi
     if current == Some(parent) { Ok(()) } else { Err(SupervisorError::Gone) }
 }
 
-/// Starts a half of the agent, `link` or `exec`, under this process as its supervisor.
+/// Starts a half of the agent, `link` or `exec`, under this process as its supervisor, which has started it so often before.
 ///
 /// # Errors
 /// Whatever the system says.
-pub fn start_half(role: &str, settings: &SettingsFile) -> io::Result<Child> {
+pub fn start_half(role: &str, settings: &SettingsFile, restarts: u32) -> io::Result<Child> {
     let mut command = own_binary(role);
     if let SettingsFile::Named(file) = settings {
         command.arg("--settings").arg(file);
     }
     command.arg("--supervised").arg(std::process::id().to_string()).stdin(Stdio::null());
+    if role == "exec" {
+        command.arg("--restarts").arg(restarts.to_string());
+    }
     tokio::process::Command::from(command).spawn()
 }
 

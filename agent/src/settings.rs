@@ -32,6 +32,10 @@ const KEEP_ALIVE_S: RangeInclusive<u64> = 5..=1200;
 const RECONNECT_MAXIMUM_S: RangeInclusive<u64> = 1..=3600;
 /// Beyond an hour nobody waits for a reboot any more.
 const REBOOT_PATIENCE_S: RangeInclusive<u64> = 1..=3600;
+/// More often than every second is no news; a node that says nothing for a day looks like a dead one.
+const HEALTH_INTERVAL_S: RangeInclusive<u64> = 1..=86_400;
+/// Below it not even one report has room, above it telemetry would take the journal's room from orders.
+const TELEMETRY_SPOOL_BYTES: RangeInclusive<u64> = 1024..=1024 * 1024;
 /// The longest path of a local socket that Linux takes, without its final NUL.
 const MAXIMUM_SOCKET_BYTES: usize = 107;
 
@@ -54,6 +58,10 @@ pub struct Settings {
     pub reconnect_maximum_s: u64,
     /// What steps that ask for a reboot get: `reboot`, `reboot_command`, `reboot_patience_s` and `boot_id_file`.
     pub reboots: Reboots,
+    /// Pause between two reports of how the node is, in seconds, 1 to 86,400. Default 3,600; an eighth more or less.
+    pub health_interval_s: u64,
+    /// How much is kept of reports that may be dropped until the bridge has them, in bytes, 1 KiB to 1 MiB. Default 64 KiB.
+    pub telemetry_spool_bytes: u64,
     /// What steps are told: `search_path`, `download_limit_bytes`, `certificate_authorities` and `[s3]`.
     pub tools: Tools,
 }
@@ -175,6 +183,8 @@ struct Given {
     reboot_command: Option<String>,
     reboot_patience_s: Option<u64>,
     boot_id_file: Option<PathBuf>,
+    health_interval_s: Option<u64>,
+    telemetry_spool_bytes: Option<u64>,
     search_path: Option<String>,
     download_limit_bytes: Option<u64>,
     certificate_authorities: Option<PathBuf>,
@@ -256,6 +266,8 @@ impl Given {
             reboot_command: self.reboot_command.or(lower.reboot_command),
             reboot_patience_s: self.reboot_patience_s.or(lower.reboot_patience_s),
             boot_id_file: self.boot_id_file.or(lower.boot_id_file),
+            health_interval_s: self.health_interval_s.or(lower.health_interval_s),
+            telemetry_spool_bytes: self.telemetry_spool_bytes.or(lower.telemetry_spool_bytes),
             search_path: self.search_path.or(lower.search_path),
             download_limit_bytes: self.download_limit_bytes.or(lower.download_limit_bytes),
             certificate_authorities: self.certificate_authorities.or(lower.certificate_authorities),
@@ -288,6 +300,8 @@ impl Given {
             keep_alive_s: within("keep_alive_s", self.keep_alive_s.unwrap_or(300), KEEP_ALIVE_S)?,
             reconnect_maximum_s: within("reconnect_maximum_s", self.reconnect_maximum_s.unwrap_or(30), RECONNECT_MAXIMUM_S)?,
             reboots,
+            health_interval_s: within("health_interval_s", self.health_interval_s.unwrap_or(3600), HEALTH_INTERVAL_S)?,
+            telemetry_spool_bytes: within("telemetry_spool_bytes", self.telemetry_spool_bytes.unwrap_or(64 * 1024), TELEMETRY_SPOOL_BYTES)?,
             tools,
         })
     }
@@ -381,6 +395,7 @@ mod tests {
         assert_eq!(settings.socket, Path::new("/var/lib/flotilla-agent/agent.sock"));
         assert_eq!((settings.maximum_jobs, settings.output_limit_bytes, settings.job_user), (4, 1024 * 1024, None));
         assert_eq!((settings.keep_alive_s, settings.reconnect_maximum_s), (300, 30));
+        assert_eq!((settings.health_interval_s, settings.telemetry_spool_bytes), (3600, 64 * 1024));
 
         let variables = [("FLOTILLA_AGENT__STATE_FOLDER", "/b"), ("FLOTILLA_AGENT__MAXIMUM_JOBS", "9")];
         assert_eq!(settings.tools, Tools::default());
@@ -421,6 +436,8 @@ mod tests {
             ("keep_alive_s = 4", "keep_alive_s"),
             ("keep_alive_s = 1201", "keep_alive_s"),
             ("reconnect_maximum_s = 0", "reconnect_maximum_s"),
+            ("health_interval_s = 0", "health_interval_s must be from 1"),
+            ("telemetry_spool_bytes = 1023", "telemetry_spool_bytes must be from 1024"),
             ("maximum_jobs = \"many\"", "maximum_jobs"),
             ("maximum_jobs = -1", "maximum_jobs"),
             ("state_folder = \"a\"", "absolute path"),

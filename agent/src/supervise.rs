@@ -65,9 +65,10 @@ pub async fn run(settings: &Settings, file: &SettingsFile) -> Result<(), Supervi
 /// Starts a half again and again until it is told to stop.
 async fn keep_running(role: &str, file: &SettingsFile, mut stopped: watch::Receiver<bool>) {
     let mut pause = FIRST_PAUSE;
+    let mut restarts: u32 = 0;
     while !*stopped.borrow() {
         let started = Instant::now();
-        match process::start_half(role, file) {
+        match process::start_half(role, file, restarts) {
             Ok(mut child) => tokio::select! {
                 ended = child.wait() => match ended {
                     Ok(status) => tracing::warn!(role, %status, "a half of the agent ended"),
@@ -79,6 +80,7 @@ async fn keep_running(role: &str, file: &SettingsFile, mut stopped: watch::Recei
         }
         let (now, next) = pauses(pause, started.elapsed());
         pause = next;
+        restarts = restarts.saturating_add(1);
         tokio::select! {
             () = sleep(now) => {}
             _ = stopped.wait_for(|stop| *stop) => return,

@@ -97,6 +97,10 @@ pub struct GetConnectionStatusResponse {
     /// State. Limits: one of `connected`, `notconnected`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
+    /// What the node last said of how it is, when that came, and how many of its reports did not come; absent before it has said anything.
+    /// No member of the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<serde_json::Value>,
 }
 
 /// Lists the managed nodes with what is known of the machines; paged.

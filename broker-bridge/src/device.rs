@@ -10,6 +10,8 @@
 mod live_tests;
 pub mod router;
 #[cfg(test)]
+mod stream_tests;
+#[cfg(test)]
 pub(crate) mod test_kit;
 #[cfg(test)]
 mod tests;

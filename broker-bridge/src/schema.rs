@@ -52,6 +52,7 @@ pub const MIGRATIONS: &[Migration] = &[
         sql: include_str!("capability/run_command/schema/202611220320_rebooting.sql"),
     },
     Migration { version: 202_611_220_500, name: "audit", sql: include_str!("platform/audit/schema/202611220500_audit.sql") },
+    Migration { version: 202_611_220_400, name: "node_health", sql: include_str!("fleet/node/schema/202611220400_node_health.sql") },
 ];
 
 #[cfg(test)]

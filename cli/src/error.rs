@@ -117,7 +117,9 @@ impl CliError {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => SUCCESS,
             Self::Output(_) | Self::Json(_) => OUTPUT_LOST,
             Self::Tampered(_)
-            | Self::Trust(TrustCommandError::Bundle { .. } | TrustCommandError::Expired { .. } | TrustCommandError::Missing(_)) => NODE_FAILED,
+            | Self::Trust(TrustCommandError::Bundle { .. } | TrustCommandError::Expired { .. } | TrustCommandError::Missing(_)) => {
+                NODE_FAILED
+            }
             Self::Usage(_) | Self::Settings(_) | Self::Signal(_) | Self::Key(_) | Self::Trust(_) => USAGE,
             Self::Call(CallError::Unsendable { .. }) => USAGE,
             Self::Call(CallError::Refused { .. }) => REFUSED,

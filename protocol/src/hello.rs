@@ -1,6 +1,7 @@
 //! Hello and welcome: how a node that connects says what it holds, and learns the time.
 
 use crate::id::{BootId, NodeId, OrderId};
+use crate::report::Stream;
 use crate::status::RejectReason;
 use crate::wire::{ByteVec, Check, DecodeError, limit};
 use alloc::string::String;
@@ -13,6 +14,10 @@ pub const MAXIMUM_HELD: usize = 1024;
 pub const MAXIMUM_FACT_BYTES: usize = 255;
 /// Most trust bundles in one welcome; a node that is further behind asks again.
 pub const MAXIMUM_BUNDLES: usize = 8;
+/// Most streams in a hello or a welcome.
+pub const MAXIMUM_STREAMS: usize = 16;
+/// No chain that a welcome names has come so far: beyond it there would be no room to begin anew above it.
+const END_OF_CHAINS: u64 = 1 << 60;
 
 /// What a node says of itself, for people and filters. Nothing is decided by it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +48,7 @@ impl Facts {
     }
 }
 
-/// Where the chain of control reports stands on the node. A bridge whose database is an older one learns from it what it will not get again.
+/// Where a chain of reports stands on the node. A bridge whose database is an older one learns from it what it will not get again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
     /// The lowest sequence that the node holds; [`Held::next`] where it holds none. Everything below has had a receipt, or never was.
@@ -76,6 +81,9 @@ pub struct HelloBody {
     pub held: Vec<OrderId>,
     /// The chain of control reports.
     pub control: Held,
+    /// The chains of the streams whose reports may be dropped, each once. A [`crate::report::Gap`] is held like the reports that it stands
+    /// for.
+    pub droppable: Vec<(Stream, Held)>,
     /// What the node is.
     pub facts: Facts,
     /// How many messages the node has refused since it started, by reason; only reasons that occurred.
@@ -86,7 +94,9 @@ impl Check for HelloBody {
     fn check(&self) -> Result<(), DecodeError> {
         limit(self.held.len() <= MAXIMUM_HELD, "the number of held orders in a hello")?;
         limit(self.refused.len() <= 64, "the number of reasons in a hello")?;
-        limit(self.control.oldest > 0 && self.control.oldest <= self.control.next, "the sequences of a hello")?;
+        limit(self.droppable.len() <= MAXIMUM_STREAMS, "the number of streams in a hello")?;
+        let held = self.droppable.iter().map(|(_, held)| held).chain([&self.control]);
+        limit(held.into_iter().all(|held| held.oldest > 0 && held.oldest <= held.next), "the sequences of a hello")?;
         self.facts.check()
     }
 }
@@ -111,6 +121,9 @@ pub struct WelcomeBody {
     pub resend_maximum_ms: u32,
     /// Over how many seconds the node spreads its next reconnection.
     pub reconnect_spread_s: u32,
+    /// The streams that the bridge takes, and the last sequence of each of the node's chains that it has committed; 0 where it has none. A
+    /// node that has lost its memory begins anew above it, and of streams that are not named here it sends nothing.
+    pub chains: Vec<(Stream, u64)>,
 }
 
 impl Check for WelcomeBody {
@@ -118,6 +131,8 @@ impl Check for WelcomeBody {
         limit(self.bundles.len() <= MAXIMUM_BUNDLES, "the number of trust bundles in a welcome")?;
         limit(self.resend_minimum_ms >= 100 && self.resend_minimum_ms <= self.resend_maximum_ms, "the pace of a welcome")?;
         limit(self.time_ms < END_OF_TIME_MS, "the time of a welcome")?;
-        limit(self.reconnect_spread_s <= 3600, "the spread of a welcome")
+        limit(self.reconnect_spread_s <= 3600, "the spread of a welcome")?;
+        limit(self.chains.len() <= MAXIMUM_STREAMS, "the number of streams in a welcome")?;
+        limit(self.chains.iter().all(|(_, sequence)| *sequence < END_OF_CHAINS), "the sequences of a welcome")
     }
 }

@@ -11,11 +11,59 @@ use serde::{Deserialize, Serialize};
 /// Largest chunk of output, in bytes.
 pub const MAXIMUM_CHUNK_BYTES: usize = 16 * 1024;
 
-/// A chain of reports.
+/// A chain of reports. On the wire it is its number, so that a reader that does not know a stream can still read what names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "u8", into = "u8")]
 pub enum Stream {
     /// Admissions, progress and results: never dropped.
     Control,
+    /// How the node is: the first to be dropped where there is no room.
+    Telemetry,
+    /// A stream that this build does not know.
+    Unsupported(u8),
+}
+
+impl Stream {
+    /// THE LIST of streams by their priority: what stands first is sent first, and dropped last.
+    pub const ALL: [Self; 2] = [Self::Control, Self::Telemetry];
+
+    /// Its number on the wire and in databases; numbers are only appended.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Control => 0,
+            Self::Telemetry => 1,
+            Self::Unsupported(number) => number,
+        }
+    }
+
+    /// Whether reports of the stream may be dropped where there is no room. What is dropped is said in a [`Gap`].
+    #[must_use]
+    pub const fn is_droppable(self) -> bool {
+        !matches!(self, Self::Control)
+    }
+
+    /// A stable lower-case name, for logs and for people.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Control => "control",
+            Self::Telemetry => "telemetry",
+            Self::Unsupported(_) => "unsupported",
+        }
+    }
+}
+
+impl From<u8> for Stream {
+    fn from(number: u8) -> Self {
+        Self::ALL.into_iter().find(|stream| stream.number() == number).unwrap_or(Self::Unsupported(number))
+    }
+}
+
+impl From<Stream> for u8 {
+    fn from(stream: Stream) -> Self {
+        stream.number()
+    }
 }
 
 /// The signed body of a report.
@@ -67,16 +115,22 @@ impl Check for ReceiptBody {
     }
 }
 
-/// Reports that the node had to drop.
+/// Reports of a droppable stream that the node had to drop.
+///
+/// The report that carries it stands in the chain in their place: its sequence is that of the last of them, its `previous` is the hash of
+/// the report before the first, and the report after it names [`Gap::head`] as the one before. So the chain has no hole that is not signed
+/// for. When more is dropped before a receipt, a gap that covers all of it takes the place of the gap before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
-    /// How many.
-    pub dropped: u64,
+    /// The sequence of the first that was dropped; the last is the sequence of the report that says so.
+    pub from: u64,
+    /// SHA-256 of the body of the last that was dropped.
+    pub head: [u8; 32],
 }
 
 impl Check for Gap {
     fn check(&self) -> Result<(), DecodeError> {
-        Ok(())
+        limit(self.from > 0, "the first sequence of a gap")
     }
 }
 

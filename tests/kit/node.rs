@@ -94,6 +94,15 @@ impl Node {
         self.set(&self.reboots());
     }
 
+    /// Adds lines to its settings. To be called before the start.
+    ///
+    /// # Panics
+    /// When they cannot be written.
+    pub fn add_settings(&self, lines: &str) {
+        let before = std::fs::read_to_string(self.settings()).expect("the settings of a node can be read");
+        write(&self.settings(), format!("{before}{lines}").as_bytes());
+    }
+
     fn agent(&self) -> Command {
         let agent = binary("flotilla-agent");
         let Some((first, rest)) = self.enter.split_first() else { return process::command(&agent) };

@@ -251,6 +251,7 @@ impl World {
                 ReportPayload::CommandRebooting(_)
                 | ReportPayload::Gap(_)
                 | ReportPayload::MemoryLost(_)
+                | ReportPayload::NodeHealth(_)
                 | ReportPayload::Unsupported(_) => None,
             };
             if let Some((order, fact)) = fact {

@@ -7,9 +7,12 @@ mod again;
 pub(crate) mod reboot;
 mod records;
 mod storage;
+mod streams;
 
 use self::again::{Again, Cause, is_of_the_future};
 use self::reboot::RebootRule;
+pub use self::streams::Telemetry;
+use self::streams::Tellings;
 use crate::admission::{self, Admitted, Facts as AdmissionFacts, Verdict, envelope_reason};
 use crate::interface::{Input, JobEnd, Output, RebootAsked, UpMessage};
 use crate::memory::{Floor, Memory};
@@ -17,6 +20,7 @@ use crate::orders::{Order, Orders, Phase};
 use crate::record::{Record, RecordError};
 use crate::room;
 use crate::spool::{Receipted, Spool};
+use crate::streams::Streams;
 use crate::trusted_time::TrustedTime;
 use crate::upload::{StreamId, Uploads};
 use ed25519_dalek::SigningKey;
@@ -28,7 +32,7 @@ use flotilla_protocol::envelope::{Domain, Envelope, seal};
 use flotilla_protocol::hello::{Facts, HelloBody, MAXIMUM_HELD, WelcomeBody};
 use flotilla_protocol::id::{BootId, NodeId, OrderId};
 use flotilla_protocol::order::{CancelBody, MAXIMUM_VALIDITY_MS};
-use flotilla_protocol::report::{LossCause, OutputBody, OutputReceiptBody, ReceiptBody};
+use flotilla_protocol::report::{LossCause, OutputBody, OutputReceiptBody, ReceiptBody, Stream};
 use flotilla_protocol::status::{Admission, Outcome, RejectReason};
 use flotilla_protocol::topic::{DownKind, Topic, UpKind};
 use flotilla_protocol::trust::{Class, Role, Trust};
@@ -90,7 +94,11 @@ pub struct Core {
     maximum_jobs: usize,
     time: TrustedTime,
     orders: Orders,
+    /// The chain of control.
     spool: Spool,
+    /// The chains of what may be dropped.
+    streams: Streams,
+    tellings: Tellings,
     uploads: Uploads,
     connection: Option<Connection>,
     awaiting_time: VecDeque<Vec<u8>>,
@@ -141,7 +149,9 @@ impl Recovery {
             maximum_jobs: settings.maximum_jobs.max(1),
             time: TrustedTime::new(settings.first_floor_ms),
             orders: Orders::default(),
-            spool: Spool::new(node, settings.boot),
+            spool: Spool::new(node, settings.boot, Stream::Control),
+            streams: Streams::new(node, settings.boot, Stream::ALL.into_iter().filter(|stream| stream.is_droppable())),
+            tellings: Tellings::default(),
             uploads: Uploads::default(),
             connection: None,
             awaiting_time: VecDeque::new(),
@@ -175,6 +185,13 @@ impl Recovery {
         }
     }
 
+    /// From time to time the node tells how it is. Without this it never does, and makes no report that may be dropped.
+    #[must_use]
+    pub fn with_telemetry(mut self, telemetry: Telemetry) -> Self {
+        self.0.tellings.settings = Some(telemetry);
+        self
+    }
+
     /// Takes the next record of the journal.
     ///
     /// # Errors
@@ -195,6 +212,7 @@ impl Recovery {
         });
         let outputs: Vec<Output> = starting.collect();
         core.outputs.extend(outputs);
+        core.streams.iter_mut().for_each(|(_, spool)| spool.start_counting());
         // A receipt may have been recorded and what follows from it not.
         core.forget_what_is_done();
         core
@@ -243,7 +261,7 @@ impl Core {
         let hello = self.connection.as_ref().map(Connection::next_hello);
         let due_order = self.time.at(now).and_then(|time| self.orders.next_due(time)).and_then(|at| self.time.uptime_of(at));
         let reboot = self.next_of_reboots(now);
-        [hello, self.next_confirmation(now), due_order, reboot, self.spool.next_wakeup(), self.uploads.next_wakeup()]
+        [hello, self.next_confirmation(now), due_order, reboot, self.spool.next_wakeup(), self.streams_wakeup(), self.uploads.next_wakeup()]
             .into_iter()
             .flatten()
             .min()
@@ -282,12 +300,14 @@ impl Core {
             }
             self.see_to_reboots(now);
             self.start_waiting(now);
+            self.tell_health(now);
         }
         if self.connection.is_some() {
             for payload in self.spool.due(now) {
                 self.publish(UpKind::Report, payload);
             }
-            if self.spool.is_unanswered() {
+            self.send_streams(now);
+            if self.is_unanswered() {
                 self.say_hello_out_of_turn(Cause::Unanswered, now);
             }
         }
@@ -328,6 +348,7 @@ impl Core {
     fn connected(&mut self, nonce: [u8; 32], now: u64) {
         self.connection = Some(Connection { nonce, hello_at: now, hello_pause_ms: MINIMUM_HELLO_PAUSE_MS, is_welcomed: false });
         self.spool.connected();
+        self.streams_of_connection();
         self.uploads.set_connected(true);
         self.say_hello();
     }
@@ -335,6 +356,7 @@ impl Core {
     fn disconnected(&mut self) {
         self.connection = None;
         self.spool.disconnected();
+        self.streams_of_connection();
         self.uploads.set_connected(false);
     }
 
@@ -355,6 +377,7 @@ impl Core {
             floor_ms: self.time.floor_ms(),
             held: held.into_iter().map(|(_, id)| id).collect(),
             control: self.spool.state(),
+            droppable: self.streams.state(),
             facts: self.facts.clone(),
             refused: self.refused.iter().map(|(reason, count)| (*reason, *count)).collect(),
         };
@@ -539,6 +562,9 @@ impl Core {
         if !self.can_record() {
             return Ok(());
         }
+        if receipt.stream != Stream::Control {
+            return self.stream_receipt(&receipt, now);
+        }
         match self.spool.receipt(&receipt, now) {
             Receipted::Nothing => Ok(()),
             Receipted::Unasked => Err(RejectReason::Unasked),
@@ -565,6 +591,7 @@ impl Core {
         let hello_at = connection.hello_at;
         self.time.learn(welcome.time_ms, hello_at);
         self.spool.set_pace(welcome.resend_minimum_ms, welcome.resend_maximum_ms);
+        self.streams_welcomed(&welcome, now);
         self.outputs.push_back(Output::SpreadReconnect { seconds: welcome.reconnect_spread_s });
         self.regain_memory(now);
         for payload in std::mem::take(&mut self.awaiting_time) {

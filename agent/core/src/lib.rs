@@ -18,11 +18,12 @@ mod orders;
 mod record;
 mod room;
 mod spool;
+mod streams;
 mod trusted_time;
 mod upload;
 
 pub use crate::core::reboot::{MAXIMUM_REBOOTS, RebootRule};
-pub use crate::core::{Core, Recovery, Settings};
+pub use crate::core::{Core, Recovery, Settings, Telemetry};
 pub use interface::{Input, JobEnd, Output, RebootAsked, UpMessage};
 pub use memory::{Floor, Memory};
 pub use orders::MAXIMUM_ORDERS;

@@ -23,7 +23,8 @@ pub struct Floor {
     pub sequence: u64,
 }
 
-/// How far a chain can have gone on since the floor was written, in reports: the floor is written at least once an hour.
+/// How far a chain can have gone on since the floor was written or the bridge committed it, in reports: the floor is written at least once
+/// an hour.
 const REPORTS_SINCE_FLOOR: u64 = 1 << 20;
 
 /// Sequences that a chain that begins anew has for each millisecond: far more than reports can be made, so that the chain of a later loss
@@ -47,7 +48,8 @@ impl Memory {
         self.lost.is_some() || (self.barrier_ms > 0 && earliest_ms <= self.barrier_ms)
     }
 
-    /// The sequence after which a chain begins anew at trusted time `time_ms`: above every one that was used before.
+    /// The sequence after which a chain begins anew at trusted time `time_ms`: above every one that was used before. `last_known` is the
+    /// last one that the node, or the bridge's welcome, knows to have been used.
     pub(crate) fn first_sequence(last_known: u64, time_ms: u64) -> u64 {
         time_ms.saturating_mul(SEQUENCES_PER_MS).max(last_known.saturating_add(REPORTS_SINCE_FLOOR))
     }

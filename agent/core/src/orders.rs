@@ -128,6 +128,11 @@ impl Orders {
         self.known.values().filter(|order| matches!(order.phase, Phase::Running { .. })).count()
     }
 
+    /// How many wait for their turn or their time.
+    pub(crate) fn waiting(&self) -> usize {
+        self.known.values().filter(|order| matches!(order.phase, Phase::Waiting(_))).count()
+    }
+
     /// The next order that may start at trusted time `time_ms`, oldest first; one of a lane waits for the one before it.
     pub(crate) fn next_to_start(&self, time_ms: u64) -> Option<OrderId> {
         let is_running = |order: &Order| matches!(order.phase, Phase::Running { .. } | Phase::Rebooting(_));

@@ -4,7 +4,7 @@
 
 use flotilla_protocol::capability::command::StepResult;
 use flotilla_protocol::id::{BootId, OrderId};
-use flotilla_protocol::report::{LossCause, OutputStream};
+use flotilla_protocol::report::{LossCause, OutputStream, Stream};
 use flotilla_protocol::status::{Outcome, RejectReason};
 use serde::{Deserialize, Serialize};
 
@@ -43,7 +43,8 @@ pub enum Record {
         /// The signed rejection or result.
         report: Vec<u8>,
     },
-    /// Snapshot: a report without a receipt. Else: what was said of an order that has ended is said again.
+    /// Snapshot: a report without a receipt. Else: what was said of an order that has ended is said again; or a report that may be dropped,
+    /// the gap that stands for some of those, or the first of a chain of those that begins anew.
     Report {
         /// The signed report.
         report: Vec<u8>,
@@ -165,6 +166,24 @@ pub enum Record {
         /// How that stands by now.
         tries: RebootTries,
     },
+    /// Snapshot: where the chain of a stream stands whose reports may be dropped.
+    StreamChain {
+        /// Which.
+        stream: Stream,
+        /// The last sequence before the oldest report that is held.
+        sequence: u64,
+        /// Hash of the body of that report.
+        head: [u8; 32],
+        /// The last receipted sequence.
+        receipted: u64,
+    },
+    /// As `Receipted`, of a stream whose reports may be dropped.
+    StreamReceipted {
+        /// Which.
+        stream: Stream,
+        /// The sequence.
+        up_to: u64,
+    },
 }
 
 /// A reboot that a step of an order has asked for.
@@ -258,7 +277,7 @@ impl Record {
     /// Whether losing the record in a power cut costs only a repetition, so that no output needs to wait for it.
     #[must_use]
     pub fn is_lazy(&self) -> bool {
-        matches!(self, Self::Receipted { .. } | Self::Forgotten { .. })
+        matches!(self, Self::Receipted { .. } | Self::Forgotten { .. } | Self::StreamReceipted { .. })
     }
 
     /// The record as bytes, with a version byte in front.

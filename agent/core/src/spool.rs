@@ -1,6 +1,8 @@
-//! The chain of control reports and those that have no receipt yet.
+//! The chain of reports of a stream, and those that have no receipt yet.
 //!
-//! Control is never dropped: when the spool is full, new orders are refused instead ([`Spool::is_full`]).
+//! Control is never dropped: when its spool is full, new orders are refused instead ([`Spool::is_full`]). Of another stream the oldest
+//! reports may be dropped; a signed gap stands in the chain in their place ([`Spool::make_gap`]), and is held, sent and receipted as they
+//! were.
 
 use crate::record::RecordError;
 use ed25519_dalek::SigningKey;
@@ -8,13 +10,13 @@ use flotilla_protocol::capability::ReportPayload;
 use flotilla_protocol::envelope::{Domain, Envelope, seal};
 use flotilla_protocol::hello;
 use flotilla_protocol::id::{BootId, NodeId, OrderId};
-use flotilla_protocol::report::{ReceiptBody, ReportBody, Stream};
+use flotilla_protocol::report::{Gap, ReceiptBody, ReportBody, Stream};
 use flotilla_protocol::status::Admission;
 use flotilla_protocol::wire::{decode, encode};
 use std::collections::VecDeque;
 
 /// Reports on their way without a receipt, at most: what a bridge answers in one commit.
-const WINDOW: u64 = 64;
+const WINDOW: usize = 64;
 
 /// Bytes of reports without a receipt at which no more orders are taken: a node of 64 MB of memory bears it.
 const FULL_BYTES: usize = 8 * 1024 * 1024;
@@ -27,12 +29,17 @@ const UNANSWERED: u32 = 2;
 
 #[derive(Debug)]
 struct Held {
+    /// The sequence; of a gap that of the first report that it stands for.
+    first: u64,
     sequence: u64,
+    /// Hash of the report before `first`.
     previous: [u8; 32],
+    /// What the next report names as the one before.
     hash: [u8; 32],
     boot: BootId,
     order: Option<OrderId>,
     is_result: bool,
+    is_gap: bool,
     bytes: Vec<u8>,
 }
 
@@ -41,11 +48,14 @@ struct Held {
 pub(crate) struct Spool {
     node: NodeId,
     boot: BootId,
+    stream: Stream,
     sequence: u64,
     head: [u8; 32],
     receipted: u64,
     held: VecDeque<Held>,
     held_bytes: usize,
+    /// Reports that gaps took the place of, since the start.
+    dropped: u64,
     /// The highest sequence sent on this connection; `None` while there is none.
     sent_up_to: Option<u64>,
     pace_ms: (u32, u32),
@@ -67,15 +77,17 @@ pub(crate) enum Receipted {
 }
 
 impl Spool {
-    pub(crate) fn new(node: NodeId, boot: BootId) -> Self {
+    pub(crate) fn new(node: NodeId, boot: BootId, stream: Stream) -> Self {
         Self {
             node,
             boot,
+            stream,
             sequence: 0,
             head: [0; 32],
             receipted: 0,
             held: VecDeque::new(),
             held_bytes: 0,
+            dropped: 0,
             sent_up_to: None,
             pace_ms: DEFAULT_PAUSE_MS,
             pause_ms: DEFAULT_PAUSE_MS.0,
@@ -87,16 +99,30 @@ impl Spool {
     /// Makes the next report of the chain and returns its signed bytes, which [`Spool::replay`] takes once they are recorded.
     pub(crate) fn make(&self, key: &SigningKey, time_ms: Option<u64>, payload: &ReportPayload) -> Vec<u8> {
         let sequence = self.sequence + 1;
-        let body = ReportBody {
-            node: self.node,
-            stream: Stream::Control,
-            boot: self.boot,
-            sequence,
-            previous: self.head,
-            oldest_held: self.held.front().map_or(sequence, |held| held.sequence),
-            time_ms,
-            payload: payload.encode(),
-        };
+        let oldest_held = self.held.front().map_or(sequence, |held| held.first);
+        self.seal(key, time_ms, payload, sequence, self.head, oldest_held)
+    }
+
+    /// Makes the gap that stands for everything up to the oldest report that was not dropped before, and for that report too. Nothing where
+    /// nothing is held, or nothing but a gap. [`Spool::replay`] takes it once it is recorded.
+    pub(crate) fn make_gap(&self, key: &SigningKey, time_ms: Option<u64>) -> Option<Vec<u8>> {
+        let oldest = self.held.front()?;
+        let last = self.held.iter().find(|held| !held.is_gap)?;
+        let gap = ReportPayload::Gap(Gap { from: oldest.first, head: last.hash });
+        Some(self.seal(key, time_ms, &gap, last.sequence, oldest.previous, oldest.first))
+    }
+
+    fn seal(
+        &self,
+        key: &SigningKey,
+        time_ms: Option<u64>,
+        payload: &ReportPayload,
+        sequence: u64,
+        previous: [u8; 32],
+        oldest_held: u64,
+    ) -> Vec<u8> {
+        let (node, stream, boot) = (self.node, self.stream, self.boot);
+        let body = ReportBody { node, stream, boot, sequence, previous, oldest_held, time_ms, payload: payload.encode() };
         seal(Domain::Report, &encode(&body), &[key])
     }
 
@@ -108,21 +134,52 @@ impl Spool {
         if body.node != self.node {
             return Err(RecordError::AnotherNode);
         }
+        let payload = ReportPayload::decode(&body.payload);
+        if let (Ok(ReportPayload::Gap(gap)), true) = (&payload, self.stream.is_droppable()) {
+            return self.replay_gap(&body, *gap, bytes);
+        }
+        // Control begins anew with a record of its own, which says more.
+        let begins_anew = self.sequence == 0 && body.previous == [0; 32] && matches!(payload, Ok(ReportPayload::MemoryLost(_)));
+        if begins_anew && self.stream.is_droppable() {
+            self.begin_anew(body.sequence.saturating_sub(1));
+        }
         if body.sequence != self.sequence + 1 || body.previous != self.head {
             return Err(RecordError::BrokenChain);
         }
-        let (order, is_result) = match ReportPayload::decode(&body.payload) {
+        let (order, is_result) = match payload {
             Ok(ReportPayload::Admission(Admission::Accepted { order } | Admission::Rejected { order, .. })) => (Some(order), false),
             Ok(ReportPayload::CommandProgress(progress)) => (Some(progress.order), false),
             Ok(ReportPayload::CommandRebooting(rebooting)) => (Some(rebooting.order), false),
             Ok(ReportPayload::CommandResult(result)) => (Some(result.order), true),
-            Ok(ReportPayload::Gap(_) | ReportPayload::MemoryLost(_) | ReportPayload::Unsupported(_)) | Err(_) => (None, false),
+            Ok(ReportPayload::Gap(_) | ReportPayload::MemoryLost(_) | ReportPayload::NodeHealth(_) | ReportPayload::Unsupported(_))
+            | Err(_) => (None, false),
         };
         self.sequence = body.sequence;
         self.head = hash;
         self.held_bytes += bytes.len();
-        let previous = body.previous;
-        self.held.push_back(Held { sequence: body.sequence, previous, hash, boot: body.boot, order, is_result, bytes });
+        let (first, sequence, previous, boot) = (body.sequence, body.sequence, body.previous, body.boot);
+        self.held.push_back(Held { first, sequence, previous, hash, boot, order, is_result, is_gap: false, bytes });
+        Ok(())
+    }
+
+    /// A gap takes the place of what it stands for. In a snapshot that is not there any more, and the chain goes on with the gap.
+    fn replay_gap(&mut self, body: &ReportBody, gap: Gap, bytes: Vec<u8>) -> Result<(), RecordError> {
+        let (sequence, before) = self.beginning();
+        let last = self.held.iter().find(|held| held.sequence == body.sequence);
+        let fits = last.map_or_else(|| self.held.is_empty() && body.sequence > self.sequence, |last| last.hash == gap.head);
+        if !fits || gap.from != sequence + 1 || body.previous != before {
+            return Err(RecordError::BrokenChain);
+        }
+        while let Some(dropped) = self.held.pop_front_if(|held| held.sequence <= body.sequence) {
+            self.held_bytes -= dropped.bytes.len();
+            self.dropped += u64::from(!dropped.is_gap);
+        }
+        if body.sequence > self.sequence {
+            (self.sequence, self.head) = (body.sequence, gap.head);
+        }
+        self.held_bytes += bytes.len();
+        let (first, sequence, previous, hash, boot) = (gap.from, body.sequence, body.previous, gap.head, body.boot);
+        self.held.push_front(Held { first, sequence, previous, hash, boot, order: None, is_result: false, is_gap: true, bytes });
         Ok(())
     }
 
@@ -136,6 +193,31 @@ impl Spool {
     /// How many reports are held, and their bytes.
     pub(crate) fn held(&self) -> (usize, usize) {
         (self.held.len(), self.held_bytes)
+    }
+
+    /// How many reports gaps took the place of, since the start.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Whether something other than a gap is held.
+    pub(crate) fn has_droppable(&self) -> bool {
+        self.held.iter().any(|held| !held.is_gap)
+    }
+
+    /// From here on what is dropped counts.
+    pub(crate) fn start_counting(&mut self) {
+        self.dropped = 0;
+    }
+
+    /// Whether reports are sent.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.sent_up_to.is_some()
+    }
+
+    /// Whether everything that may be on its way is: what has not been sent on this connection waits for receipts.
+    pub(crate) fn has_sent_all(&self) -> bool {
+        self.sent_up_to.is_some_and(|sent_up_to| self.held.back().is_none_or(|held| held.sequence <= sent_up_to))
     }
 
     /// The last sequence of the chain.
@@ -156,7 +238,7 @@ impl Spool {
 
     /// The sequence before the oldest held report, and the hash of that report.
     fn beginning(&self) -> (u64, [u8; 32]) {
-        self.held.front().map_or((self.sequence, self.head), |held| (held.sequence - 1, held.previous))
+        self.held.front().map_or((self.sequence, self.head), |held| (held.first - 1, held.previous))
     }
 
     /// Forgets everything up to `up_to`, as the journal says, and returns the orders whose results were among it.
@@ -172,10 +254,14 @@ impl Spool {
 
     /// Judges a receipt whose signature is verified.
     pub(crate) fn receipt(&mut self, receipt: &ReceiptBody, now: u64) -> Receipted {
-        if receipt.up_to <= self.receipted {
+        // A receipt for what was dropped meanwhile frees nothing; the gap gets its own.
+        let dropped = self.held.front().filter(|held| held.is_gap).map_or(0, |gap| gap.sequence - 1);
+        if receipt.up_to <= self.receipted.max(dropped) {
             return Receipted::Nothing;
         }
-        let fits = |held: &Held| held.sequence == receipt.up_to && held.hash == receipt.head && held.boot == receipt.boot;
+        // The last report that a gap stands for may have come before the gap, and may be of another boot than it.
+        let is_of_boot = |held: &Held| held.is_gap || held.boot == receipt.boot;
+        let fits = |held: &Held| held.sequence == receipt.up_to && held.hash == receipt.head && is_of_boot(held);
         if !self.held.iter().any(fits) {
             return Receipted::Unasked;
         }
@@ -242,8 +328,7 @@ impl Spool {
             self.resend_at = None;
             self.resends = self.resends.saturating_add(1);
         }
-        let window_end = self.receipted + WINDOW;
-        let due: Vec<&Held> = self.held.iter().filter(|held| held.sequence > sent_up_to && held.sequence <= window_end).collect();
+        let due: Vec<&Held> = self.held.iter().take(WINDOW).filter(|held| held.sequence > sent_up_to).collect();
         if let Some(last) = due.last() {
             sent_up_to = last.sequence;
         }

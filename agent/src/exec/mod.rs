@@ -13,7 +13,7 @@ mod storage;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use flotilla_agent_core::{Core, Input, Output, Record, RecordError, Recovery, Settings as CoreSettings};
+use flotilla_agent_core::{Core, Input, Output, Record, RecordError, Recovery, Settings as CoreSettings, Telemetry};
 use flotilla_protocol::id::{FleetId, OrderId};
 use flotilla_protocol::report::{LossCause, MAXIMUM_CHUNK_BYTES};
 use flotilla_protocol::status::RejectReason;
@@ -73,11 +73,11 @@ pub enum ExecError {
     },
 }
 
-/// Runs exec until it is told to stop.
+/// Runs exec until it is told to stop. `restarts` is how often its supervisor has started it again, where it has one.
 ///
 /// # Errors
 /// See [`ExecError`]. Nothing that was promised is lost then: the journal has it.
-pub async fn run(settings: Settings) -> Result<(), ExecError> {
+pub async fn run(settings: Settings, restarts: Option<u32>) -> Result<(), ExecError> {
     let state = ExecState::load(&settings)?;
     if let Some(file) = &settings.reboots.boot_id_file {
         clock::use_boot_id_of(file.clone());
@@ -105,6 +105,11 @@ pub async fn run(settings: Settings) -> Result<(), ExecError> {
         tracing::error!(cause = cause.as_str(), "the journal is lost and is moved aside; orders of before are refused from now on");
     }
     recovery.remember(&floor, loss);
+    let recovery = recovery.with_telemetry(Telemetry {
+        interval_ms: settings.health_interval_s.saturating_mul(1000),
+        spool_bytes: usize::try_from(settings.telemetry_spool_bytes).unwrap_or(usize::MAX),
+        restarts,
+    });
     let (ended, ends) = mpsc::channel(settings.maximum_jobs.max(1) * 2);
     let (refused, refusals_to_reboot) = mpsc::channel(1);
     let rebooter = Rebooter::new(settings.reboots.command.clone(), &settings.tools.search_path, refused);

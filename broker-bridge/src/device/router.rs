@@ -3,9 +3,12 @@
 //! Nothing is decoded before the node's signature over it was verified, except a claim, which names the key that signed it. The
 //! order of checks: the node is known and not removed → envelope → signature → decode → the body names the topic's node.
 
+mod chains;
+
 use crate::capability::run_command::ingest as run_command;
 use crate::fleet::activation::claim::{self, Enrolment};
-use crate::fleet::node::chain::{Greeting, Head, Link, greet, judge};
+use crate::fleet::node::chain::Head;
+use crate::fleet::node::health;
 use crate::fleet::node::recent::Recent;
 use crate::fleet::node::store::{self as node_store, KnownNode};
 use crate::fleet::{Fleet, audit};
@@ -107,6 +110,15 @@ pub struct BatchNotes {
     /// Something was written down about a node.
     noted: bool,
     commands: run_command::Notes,
+}
+
+/// A report that has found its place in its chain.
+struct Taken<'r> {
+    report: &'r ReportBody,
+    /// SHA-256 of its body.
+    hash: &'r [u8; 32],
+    /// How many reports its node had dropped before it, and says so in it.
+    dropped: u64,
 }
 
 /// A message that is set aside: why.
@@ -286,6 +298,7 @@ impl Router {
             resend_minimum_ms: pace.minimum_ms,
             resend_maximum_ms: pace.maximum_ms,
             reconnect_spread_s: self.reconnect_spread_s(write, now_ms).await?,
+            chains: self.chains(write, notes, node).await?,
         };
         let topic = Topic::Down { fleet: self.fleet.settings.fleet, node, kind: DownKind::Welcome };
         notes.replies.push(Outbound { topic, payload: self.fleet.signer.welcome(&welcome) });
@@ -294,124 +307,16 @@ impl Router {
         Ok(Ok(()))
     }
 
-    /// Goes on with a node's chain where the node says that it stands, if this database is an older one.
-    async fn greet(&self, write: &mut Write<'_>, notes: &mut BatchNotes, hello: &HelloBody, now_ms: u64) -> Result<(), StoreError> {
-        let (node, stream) = (hello.node, Stream::Control);
-        let head = self.head(write, notes, node, stream).await?;
-        match greet(&head, &hello.control, hello.boot) {
-            Greeting::Fits => Ok(()),
-            Greeting::Fork => {
-                let detail = format!("a hello contradicts report {}, the last that was committed", head.sequence);
-                self.note(write, notes, node, "fork", &detail, now_ms).await
-            }
-            Greeting::Lost { head, missed } => {
-                let oldest = hello.control.oldest;
-                let detail = format!(
-                    "{missed} reports before {oldest}, for which the node has receipts, are not in this database: it is an older copy"
-                );
-                self.note(write, notes, node, "gap", &detail, now_ms).await?;
-                self.node(write, notes, node).await?.heads.insert(stream, head);
-                // So that the head is saved, with what follows.
-                notes.receipts.insert((node, stream));
-                Ok(())
-            }
-        }
-    }
-
-    /// The head of a chain, read once a batch.
-    async fn head(&self, write: &mut Write<'_>, notes: &mut BatchNotes, node: NodeId, stream: Stream) -> Result<Head, StoreError> {
-        if let Some(head) = self.node(write, notes, node).await?.heads.get(&stream) {
-            return Ok(*head);
-        }
-        let head = node_store::head(write.connection(), node, stream).await?;
-        self.node(write, notes, node).await?.heads.insert(stream, head);
-        Ok(head)
-    }
-
-    async fn report(&self, write: &mut Write<'_>, notes: &mut BatchNotes, node: NodeId, body: &[u8]) -> Result<Verdict, StoreError> {
-        let report: ReportBody = match body_of(body, node, |report: &ReportBody| report.node) {
-            Ok(report) => report,
-            Err(reason) => return Ok(Err(reason)),
-        };
-        let now_ms = self.fleet.clock.now_ms();
-        let hash = flotilla_protocol::sha256(&[body]);
-        let head = self.head(write, notes, node, report.stream).await?;
-        match judge(&head, &report, &hash) {
-            Link::Ahead => {
-                tracing::debug!(%node, sequence = report.sequence, head = head.sequence, "a report came before its turn");
-                return Ok(Ok(()));
-            }
-            Link::Duplicate if !self.recent(write, notes, node, report.stream).await?.contradicts(report.sequence, &hash) => {
-                notes.receipts.insert((node, report.stream));
-                return Ok(Ok(()));
-            }
-            Link::Duplicate | Link::Fork => {
-                let detail = format!("report {} contradicts what was committed up to {}", report.sequence, head.sequence);
-                self.quarantine(write, notes, node, &detail, now_ms).await?;
-                return Ok(Ok(()));
-            }
-            Link::Gap { missed } => {
-                let detail = format!("{missed} reports before {} are lost", report.sequence);
-                self.note(write, notes, node, "gap", &detail, now_ms).await?;
-            }
-            // The report itself says what happened.
-            Link::Next | Link::Anew => {}
-        }
-        // The chain goes on whatever the report says: what cannot be used is set aside and receipted.
-        let verdict = self.payload(write, notes, node, &report, &hash, now_ms).await?;
-        self.recent(write, notes, node, report.stream).await?.add(report.sequence, &hash);
-        self.node(write, notes, node).await?.heads.insert(report.stream, Head::after(&report, hash));
-        notes.receipts.insert((node, report.stream));
-        Ok(verdict)
-    }
-
-    /// The last reports of a chain, read once a batch.
-    async fn recent<'n>(
-        &self,
-        write: &mut Write<'_>,
-        notes: &'n mut BatchNotes,
-        node: NodeId,
-        stream: Stream,
-    ) -> Result<&'n mut Recent, StoreError> {
-        match self.node(write, notes, node).await?.recent.entry(stream) {
-            Entry::Occupied(entry) => Ok(entry.into_mut()),
-            Entry::Vacant(entry) => Ok(entry.insert(node_store::recent(write.connection(), node, stream).await?)),
-        }
-    }
-
-    /// Two devices speak under one identity, or one was put back to an older state. Nothing of it is taken up from here on and nothing is
-    /// sent to it, until somebody removes the node and registers each device anew.
-    async fn quarantine(
-        &self,
-        write: &mut Write<'_>,
-        notes: &mut BatchNotes,
-        node: NodeId,
-        detail: &str,
-        now_ms: u64,
-    ) -> Result<(), StoreError> {
-        if let Some(known) = &mut self.node(write, notes, node).await?.known {
-            known.quarantined = true;
-        }
-        if node_store::quarantine(write, node, now_ms).await? {
-            run_command::node_offline(write, node).await?;
-            write.record(audit::quarantined(node, detail, now_ms));
-            let detail = format!("{detail}; nothing of it is taken up any more. Stop its copies, deregister it, and register each anew");
-            tracing::error!(%node, detail, "a node is quarantined: two devices have its identity, or it was put back to an older state");
-            self.note(write, notes, node, "fork", &detail, now_ms).await?;
-        }
-        Ok(())
-    }
-
     /// THE LIST of who takes up what nodes report.
     async fn payload(
         &self,
         write: &mut Write<'_>,
         notes: &mut BatchNotes,
         node: NodeId,
-        report: &ReportBody,
-        hash: &[u8; 32],
+        taken: &Taken<'_>,
         now_ms: u64,
     ) -> Result<Verdict, StoreError> {
+        let Taken { report, hash, dropped } = *taken;
         let payload = match ReportPayload::decode(&report.payload) {
             Ok(payload) => payload,
             Err(error) => return Ok(Err(format!("report {}: {error}", report.sequence))),
@@ -425,8 +330,19 @@ impl Router {
             ReportPayload::CommandProgress(progress) => run_command::progress(write, commands, node, &progress, now_ms).await?,
             ReportPayload::CommandRebooting(rebooting) => run_command::rebooting(write, commands, node, &rebooting, now_ms).await?,
             ReportPayload::CommandResult(result) => run_command::result(write, commands, node, &result, now_ms).await?,
-            ReportPayload::Gap(gap) => {
-                self.note(write, notes, node, "dropped", &format!("the node dropped {} reports", gap.dropped), now_ms).await?;
+            ReportPayload::Gap(gap) if dropped > 0 => {
+                let (name, last) = (report.stream.as_str(), report.sequence);
+                let detail =
+                    format!("the node dropped {dropped} reports of {name} up to {last}, of {} to {last}: it had no room", gap.from);
+                self.note(write, notes, node, "dropped", &detail, now_ms).await?;
+                health::count(write, node, report.stream, dropped, 0).await?;
+            }
+            ReportPayload::Gap(_) => return Ok(Err(format!("report {}: a gap where nothing may be dropped", report.sequence))),
+            ReportPayload::NodeHealth(health) => health::keep(write, node, &health, report.time_ms, now_ms).await?,
+            // Of control it says what became of orders; of another stream only that its chain begins anew.
+            ReportPayload::MemoryLost(_) if report.stream.is_droppable() => {
+                let detail = format!("its reports of {} begin anew at {}", report.stream.as_str(), report.sequence);
+                self.note(write, notes, node, "stream-anew", &detail, now_ms).await?;
             }
             ReportPayload::MemoryLost(loss) => {
                 run_command::memory_lost(write, commands, node, loss.barrier_ms, now_ms).await?;

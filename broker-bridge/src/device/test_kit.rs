@@ -22,7 +22,7 @@ use flotilla_protocol::capability::ReportPayload;
 use flotilla_protocol::envelope::{Domain, Envelope, seal};
 use flotilla_protocol::hello::{Facts, Held, HelloBody};
 use flotilla_protocol::id::{BootId, NodeId, OrderId};
-use flotilla_protocol::report::{OutputBody, OutputStream, ReceiptBody, ReportBody, Stream};
+use flotilla_protocol::report::{Gap, OutputBody, OutputStream, ReceiptBody, ReportBody, Stream};
 use flotilla_protocol::topic::{DownKind, Topic, UpKind};
 use flotilla_protocol::wire::{decode, encode};
 use std::sync::Arc;
@@ -181,18 +181,29 @@ impl Kit {
 pub(crate) struct SimulatedNode {
     pub(crate) id: NodeId,
     pub(crate) key: SigningKey,
+    pub(crate) stream: Stream,
     pub(crate) sequence: u64,
     pub(crate) previous: [u8; 32],
     pub(crate) oldest_held: u64,
     /// What its hellos say of the chain.
     pub(crate) control: Held,
+    pub(crate) droppable: Vec<(Stream, Held)>,
 }
 
 impl SimulatedNode {
     pub(crate) fn new(seed: u8) -> Self {
         let key = SigningKey::from_bytes(&[seed; 32]);
         let id = NodeId::of_key(&key.verifying_key().to_bytes());
-        Self { id, key, sequence: 0, previous: [0; 32], oldest_held: 1, control: Held { oldest: 1, before: [0; 32], next: 1 } }
+        Self {
+            id,
+            key,
+            stream: Stream::Control,
+            sequence: 0,
+            previous: [0; 32],
+            oldest_held: 1,
+            control: Held { oldest: 1, before: [0; 32], next: 1 },
+            droppable: Vec::new(),
+        }
     }
 
     fn topic(&self, kind: UpKind) -> Topic {
@@ -210,6 +221,7 @@ impl SimulatedNode {
             floor_ms: 0,
             held: held.to_vec(),
             control: self.control,
+            droppable: self.droppable.clone(),
             facts: Facts { agent_version: "0.1.0".into(), platform_name: "Debian".into(), ..Facts::default() },
             refused: Vec::new(),
         };
@@ -225,7 +237,7 @@ impl SimulatedNode {
         self.sequence += 1;
         let body = encode(&ReportBody {
             node: self.id,
-            stream: Stream::Control,
+            stream: self.stream,
             boot: BootId([1; 16]),
             sequence: self.sequence,
             previous: self.previous,
@@ -235,6 +247,17 @@ impl SimulatedNode {
         });
         self.previous = flotilla_protocol::sha256(&[&body]);
         (self.topic(UpKind::Report), seal(Domain::Report, &body, &[&self.key]))
+    }
+
+    /// The next `count` reports are dropped: the gap in their place.
+    pub(crate) fn gap(&mut self, count: u64) -> (Topic, Vec<u8>) {
+        let (from, before) = (self.sequence + 1, self.previous);
+        (0..count).for_each(|_| drop(self.report(&ReportPayload::Unsupported(999))));
+        let (head, oldest_held) = (std::mem::replace(&mut self.previous, before), std::mem::replace(&mut self.oldest_held, from));
+        self.sequence -= 1;
+        let gap = self.report(&ReportPayload::Gap(Gap { from, head }));
+        (self.previous, self.oldest_held) = (head, oldest_held);
+        gap
     }
 
     pub(crate) fn output(&self, order: OrderId, stream: OutputStream, offset: u64, bytes: &[u8]) -> (Topic, Vec<u8>) {

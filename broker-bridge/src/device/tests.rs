@@ -14,7 +14,7 @@ use flotilla_protocol::envelope::{Domain, Envelope, seal};
 use flotilla_protocol::hello::Held;
 use flotilla_protocol::hello::WelcomeBody;
 use flotilla_protocol::id::{ClaimId, FleetId, NodeId, OrderId};
-use flotilla_protocol::report::Gap;
+use flotilla_protocol::report::{LossCause, MemoryLost};
 use flotilla_protocol::status::Admission;
 use flotilla_protocol::topic::{DownKind, Topic, UpKind};
 use flotilla_protocol::trust::{Role, Trust};
@@ -22,6 +22,10 @@ use flotilla_protocol::wire::{Payload, decode};
 
 fn any_report() -> ReportPayload {
     ReportPayload::Admission(Admission::Accepted { order: OrderId([1; 16]) })
+}
+
+fn another_report() -> ReportPayload {
+    ReportPayload::Admission(Admission::Accepted { order: OrderId([2; 16]) })
 }
 
 #[tokio::test]
@@ -79,12 +83,11 @@ async fn a_gap_is_noted_and_accepted_and_a_fork_is_noted_and_not_applied() {
     assert_eq!(kit.count("SELECT COUNT(*) FROM node_event WHERE kind = 'gap'").await, 1);
     // A clone of the node goes its own way from the first report on.
     clone.oldest_held = 1;
-    let gap = ReportPayload::Gap(Gap { dropped: 1 });
-    drop(clone.report(&gap));
-    kit.take([clone.report(&gap)]).await;
+    drop(clone.report(&another_report()));
+    kit.take([clone.report(&another_report())]).await;
     assert!(kit.receipts(node.id).is_empty());
     assert_eq!(kit.count("SELECT COUNT(*) FROM node_event WHERE kind = 'fork'").await, 1);
-    let next_of_clone = clone.report(&gap);
+    let next_of_clone = clone.report(&another_report());
     kit.take([next_of_clone]).await;
     assert_eq!(kit.count("SELECT COUNT(*) FROM node_event WHERE kind = 'fork'").await, 1, "said once");
     assert_eq!(kit.count("SELECT sequence FROM node_stream").await, 3);
@@ -162,8 +165,8 @@ async fn a_node_cannot_crowd_out_what_is_written_down_of_others() {
     kit.take((0..500).map(|_| garbage(node.id))).await;
     kit.take([garbage(other.id)]).await;
     assert_eq!(kit.count("SELECT COUNT(*) FROM dead_letter").await, 61);
-    let gap = ReportPayload::Gap(Gap { dropped: 1 });
-    let reports: Vec<_> = (0..100).map(|_| node.report(&gap)).collect();
+    let lost = ReportPayload::MemoryLost(MemoryLost { cause: LossCause::Damaged, barrier_ms: 1 });
+    let reports: Vec<_> = (0..100).map(|_| node.report(&lost)).collect();
     kit.take(reports).await;
     assert_eq!(kit.receipts(node.id), [100], "what is not written down is taken up all the same");
     assert_eq!(kit.count("SELECT COUNT(*) FROM node_event").await, 60);
@@ -299,7 +302,7 @@ async fn a_copy_of_a_node_is_seen_however_far_the_other_one_is_ahead() {
         kit.published();
         let quarantined = "SELECT COUNT(*) FROM node WHERE quarantined_ms IS NOT NULL AND online = 0";
         assert_eq!(kit.count(quarantined).await, 0);
-        kit.take([copy.report(&ReportPayload::Gap(Gap { dropped: 1 }))]).await;
+        kit.take([copy.report(&another_report())]).await;
         assert_eq!(kit.count(quarantined).await, 1, "{before} before, {ahead} ahead");
         assert_eq!(kit.count("SELECT COUNT(*) FROM node_event WHERE kind = 'fork'").await, 1);
         // Neither is heard or answered any more, whatever it says, and neither counts as connected.

@@ -33,7 +33,11 @@ const DIFFERENCES: &[(&str, &str)] = &[
          there. Two members are not in the model: `StandardOutputBytes` and `StandardErrorBytes`, the number of bytes behind the links.",
     ),
     ("GetAuditHead", "What the bridge has signed of its audit log: the newest entry, and the last that was removed as old."),
-    ("GetConnectionStatus", "A target that nobody knows is `notconnected`, as at AWS."),
+    (
+        "GetConnectionStatus",
+        "A target that nobody knows is `notconnected`, as at AWS. `Health` is not in the model: what the node last said of how it is, when it \
+         came (`received_ms`), and how many of its reports it dropped and how many are missing; absent before it has said anything.",
+    ),
     ("GetGroup", "Only the newer address, `POST /get-group`."),
     (
         "ListCommandInvocations",

@@ -46,6 +46,13 @@ enum NodesCommand {
         #[arg(value_name = "ID")]
         node: String,
     },
+    /// Say how a node is, as it last said itself: every hour unless its settings say otherwise.
+    #[command(after_help = "Example:\n  flotilla nodes health mi-0123456789abcdef0")]
+    Health {
+        /// Id of the node.
+        #[arg(value_name = "ID")]
+        node: String,
+    },
     /// Give a node another role, which the fleet keeps and shows.
     #[command(after_help = "Example:\n  flotilla nodes role mi-0123456789abcdef0 kiosk")]
     Role {
@@ -118,6 +125,18 @@ pub(crate) fn run(connection: &Connection, output: Output, arguments: &NodesArgu
             match output.format {
                 Format::Json => output.print_json(&answer)?,
                 Format::Table | Format::Text => output.print(&format!("{}\n", answer.status.unwrap_or_default()))?,
+            }
+        }
+        Some(NodesCommand::Health { node }) => {
+            let answer = connection.client.call(&GetConnectionStatusRequest { target: node.clone() })?;
+            let health = answer.health.unwrap_or_default();
+            match (output.format, health.as_object()) {
+                (Format::Json, _) => output.print_json(&health)?,
+                (Format::Table | Format::Text, Some(members)) => {
+                    let lines: Vec<String> = members.iter().map(|(name, value)| format!("{name} {value}\n")).collect();
+                    output.print(&lines.concat())?;
+                }
+                (Format::Table | Format::Text, None) => output.print(&format!("{node} has not said anything yet\n"))?,
             }
         }
         Some(NodesCommand::Role { node, role }) => {

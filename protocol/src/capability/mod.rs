@@ -4,6 +4,7 @@
 //! needs, name the class that may sign it, and add golden messages under `golden/`. Kinds are never used twice.
 
 pub mod command;
+pub mod health;
 
 use crate::trust::Class;
 use crate::wire::{DecodeError, Payload, decode, encode};
@@ -58,12 +59,14 @@ payload_list! {
         CommandProgress(CommandProgress) = 2,
         /// A command has ended: the one signed outcome.
         CommandResult(CommandResult) = 3,
-        /// Reports were dropped because the spool was full.
+        /// Reports of a stream were dropped because there was no room for them.
         Gap(crate::report::Gap) = 4,
         /// The node has lost its memory, and the chain begins anew.
         MemoryLost(crate::report::MemoryLost) = 5,
         /// A command waits for a reboot that one of its steps asked for.
         CommandRebooting(CommandRebooting) = 6,
+        /// How the node is.
+        NodeHealth(health::NodeHealth) = 7,
     }
 }
 

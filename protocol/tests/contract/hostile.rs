@@ -260,6 +260,9 @@ fn cases() -> Vec<(&'static str, &'static str, &'static str, Vec<u8>)> {
         ("oversized/valid-for-31-days", "order", "BeyondLimit(\"the validity of an order\")", {
             order_signed(&[&operator], |order| order.not_after_ms = order.not_before_ms + 31 * 24 * 3600 * 1000)
         }),
+        ("oversized/too-many-streams", "hello", "BeyondLimit(\"the number of streams in a hello\")", {
+            hello_with(|hello| hello.droppable = vec![hello.droppable[0]; 17])
+        }),
         ("oversized/too-many-held-orders", "hello", "BeyondLimit(\"the number of held orders in a hello\")", {
             hello_with(|hello| hello.held = vec![messages::order_id(); 1025])
         }),

@@ -4,6 +4,7 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use flotilla_protocol::capability::command::{
     Captured, CommandOrder, CommandProgress, CommandRebooting, CommandResult, Parameter, StepResult,
 };
+use flotilla_protocol::capability::health::{NodeHealth, SpoolState};
 use flotilla_protocol::capability::{OrderPayload, ReportPayload};
 use flotilla_protocol::delivery::Delivery;
 use flotilla_protocol::document::docker::{DockerAction, RunDockerAction};
@@ -259,7 +260,10 @@ pub(crate) fn cancel() -> CancelBody {
 pub(crate) fn report(sequence: u64, payload: &ReportPayload) -> ReportBody {
     ReportBody {
         node: node(),
-        stream: Stream::Control,
+        stream: match payload {
+            ReportPayload::Gap(_) | ReportPayload::NodeHealth(_) => Stream::Telemetry,
+            _ => Stream::Control,
+        },
         boot: boot(),
         sequence,
         previous: if sequence == 1 { [0; 32] } else { [9; 32] },
@@ -310,6 +314,7 @@ pub(crate) fn hello() -> HelloBody {
         floor_ms: NOW_MS - 1,
         held: vec![order_id()],
         control: Held { oldest: 5, before: [6; 32], next: 7 },
+        droppable: vec![(Stream::Telemetry, Held { oldest: 2, before: [8; 32], next: 4 })],
         facts: facts(),
         refused: vec![(RejectReason::Retained, 2), (RejectReason::Signature, 1)],
     }
@@ -324,6 +329,7 @@ pub(crate) fn welcome() -> WelcomeBody {
         resend_minimum_ms: 5_000,
         resend_maximum_ms: 600_000,
         reconnect_spread_s: 60,
+        chains: vec![(Stream::Control, 4), (Stream::Telemetry, 1)],
     }
 }
 
@@ -378,6 +384,23 @@ pub(crate) fn tenure() -> TenureBody {
     TenureBody { generation: 1_800_000_000_000, instance: [12; 16] }
 }
 
+fn health() -> NodeHealth {
+    NodeHealth {
+        uptime_s: 86_400,
+        agent_uptime_s: 900,
+        restarts: Some(1),
+        jobs_running: 1,
+        jobs_waiting: 2,
+        storage_failures: 0,
+        journal_room_bytes: Some(1_048_576),
+        spool: vec![
+            SpoolState { stream: Stream::Control, reports: 2, bytes: 600, dropped: 0 },
+            SpoolState { stream: Stream::Telemetry, reports: 3, bytes: 900, dropped: 7 },
+        ],
+        refused: vec![(RejectReason::Retained, 2)],
+    }
+}
+
 /// What reports say, by the name of their golden message.
 pub(crate) fn payloads() -> [(&'static str, ReportPayload); 7] {
     [
@@ -385,8 +408,9 @@ pub(crate) fn payloads() -> [(&'static str, ReportPayload); 7] {
         ("command/rejected", ReportPayload::Admission(Admission::Rejected { order: order_id(), reason: RejectReason::Expired })),
         ("command/progress", ReportPayload::CommandProgress(CommandProgress { order: order_id() })),
         ("command/result", ReportPayload::CommandResult(result())),
-        ("report/gap", ReportPayload::Gap(Gap { dropped: 12 })),
+        ("report/gap", ReportPayload::Gap(Gap { from: 2, head: [8; 32] })),
         ("report/memory-lost", ReportPayload::MemoryLost(MemoryLost { cause: LossCause::Damaged, barrier_ms: NOW_MS })),
         ("command/rebooting", ReportPayload::CommandRebooting(CommandRebooting { order: order_id(), step: 1, count: 2 })),
+        ("report/node-health", ReportPayload::NodeHealth(health())),
     ]
 }

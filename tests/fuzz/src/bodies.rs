@@ -1,6 +1,7 @@
 //! Every body that there is: the first byte says which.
 
 use flotilla_protocol::capability::command::{CommandOrder, CommandProgress, CommandRebooting, CommandResult};
+use flotilla_protocol::capability::health::NodeHealth;
 use flotilla_protocol::capability::{OrderPayload, ReportPayload};
 use flotilla_protocol::document::{Action, Plan, Refuse, RunShellScript, Step};
 use flotilla_protocol::enrolment::{ClaimBody, ClaimReplyBody, ClaimRequest};
@@ -56,6 +57,7 @@ pub(crate) fn body(bytes: &[u8]) {
             Gap,
             Admission,
             CommandRebooting,
+            NodeHealth,
         ]
     );
 }

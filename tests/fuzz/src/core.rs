@@ -7,7 +7,7 @@ use flotilla_protocol::envelope::{Domain, Envelope, seal};
 use flotilla_protocol::hello::{HelloBody, WelcomeBody};
 use flotilla_protocol::id::OrderId;
 use flotilla_protocol::order::OrderBody;
-use flotilla_protocol::report::OutputStream;
+use flotilla_protocol::report::{OutputStream, Stream};
 use flotilla_protocol::status::Outcome;
 use flotilla_protocol::target::leaf;
 use flotilla_protocol::topic::{DownKind, Topic, UpKind};
@@ -99,6 +99,7 @@ fn give_order(bytes: &[u8]) -> usize {
         resend_minimum_ms: 5_000,
         resend_maximum_ms: 600_000,
         reconnect_spread_s: 60,
+        chains: vec![(Stream::Control, 0), (Stream::Telemetry, 0)],
     };
     node.down(DownKind::Welcome, &seal(Domain::Welcome, &encode(&welcome), &[&fleet::signer(Domain::Welcome)]));
     order.fleet = fleet::trust().fleet();

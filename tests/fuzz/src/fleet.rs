@@ -1,7 +1,7 @@
 //! A fleet of fixed keys, so that bytes can be signed and reach what lies behind the signatures.
 
 use ed25519_dalek::SigningKey;
-use flotilla_agent_core::{Recovery, Settings};
+use flotilla_agent_core::{Recovery, Settings, Telemetry};
 use flotilla_protocol::envelope::{Domain, seal};
 use flotilla_protocol::hello::Facts;
 use flotilla_protocol::id::{BootId, NodeId};
@@ -77,4 +77,5 @@ pub(crate) fn recovery() -> Recovery {
         maximum_jobs: 2,
         first_floor_ms: NOW_MS - 1000,
     })
+    .with_telemetry(Telemetry { interval_ms: 60_000, spool_bytes: 1500, restarts: None })
 }

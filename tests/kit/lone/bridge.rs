@@ -157,6 +157,7 @@ impl PlayedBridge {
             resend_minimum_ms: RESEND_MS.0,
             resend_maximum_ms: RESEND_MS.1,
             reconnect_spread_s: 0,
+            chains: Vec::new(),
         };
         self.hello = Some(hello);
         let mut down = vec![self.down(DownKind::Welcome, self.identity.signed_by_bridge(Domain::Welcome, &encode(&body)))];
@@ -212,7 +213,11 @@ impl PlayedBridge {
                 let (order, outcome) = (result.order, result.outcome);
                 (order, Fact::SaidEnded(outcome), Some(InvocationState::of_outcome(outcome)), Some(result))
             }
-            ReportPayload::CommandRebooting(_) | ReportPayload::Gap(_) | ReportPayload::MemoryLost(_) | ReportPayload::Unsupported(_) => return,
+            ReportPayload::CommandRebooting(_)
+            | ReportPayload::Gap(_)
+            | ReportPayload::MemoryLost(_)
+            | ReportPayload::NodeHealth(_)
+            | ReportPayload::Unsupported(_) => return,
         };
         let known = self.orders.entry(order).or_default();
         known.is_answered = true;

@@ -84,7 +84,7 @@ impl Core {
                 self.spool.replay(report)?;
                 self.orders.insert_ended(order, not_after_ms, false, end);
             }
-            Record::Report { report } => self.spool.replay(report)?,
+            Record::Report { report } => self.spool_of(&report)?.replay(report)?,
             Record::Receipted { up_to } => {
                 self.spool.forget(up_to);
             }
@@ -116,6 +116,12 @@ impl Core {
                 self.spool.replay(report)?;
             }
             Record::Barrier { barrier_ms } => self.memory.barrier_ms = self.memory.barrier_ms.max(barrier_ms),
+            Record::StreamChain { stream, sequence, head, receipted } => {
+                self.streams.get_mut(stream).ok_or(RecordError::Malformed)?.restore(sequence, head, receipted);
+            }
+            Record::StreamReceipted { stream, up_to } => {
+                self.streams.get_mut(stream).ok_or(RecordError::Malformed)?.forget(up_to);
+            }
             Record::Trust { version, epoch } => self.least_trust = self.least_trust.max((version, epoch)),
         }
         Ok(())
@@ -192,6 +198,11 @@ impl Core {
             records.push(Record::Upload { order, step, stream, kept_bytes });
         }
         records.extend(reports.into_iter().map(|report| Record::Report { report }));
+        for (stream, spool) in self.streams.iter().filter(|(_, spool)| spool.sequence() > 0) {
+            let (sequence, head, receipted, reports) = spool.snapshot();
+            records.push(Record::StreamChain { stream, sequence, head, receipted });
+            records.extend(reports.into_iter().map(|report| Record::Report { report }));
+        }
         records
     }
 }

@@ -7,7 +7,7 @@ use crate::orders::{Order, Phase};
 use crate::record::Record;
 use crate::room;
 use flotilla_protocol::capability::ReportPayload;
-use flotilla_protocol::report::MemoryLost;
+use flotilla_protocol::report::{MemoryLost, Stream};
 
 impl Core {
     /// What must never go back: the shell keeps it in two copies beside the journal, and writes them before it begins a new journal and
@@ -31,7 +31,9 @@ impl Core {
             Phase::Ended { .. } => 0,
         };
         let open: u64 = self.orders.known.values().map(of).sum();
-        open + room::of_the_rest(self.orders.known.len() + self.orders.lanes.len(), self.spool.held(), self.uploads.count())
+        let ((control, control_bytes), (others, other_bytes)) = (self.spool.held(), self.streams.held());
+        let reports = (control + others, control_bytes + other_bytes);
+        open + room::of_the_rest(self.orders.known.len() + self.orders.lanes.len(), reports, self.uploads.count())
     }
 
     /// As [`Core::snapshot`], in the place of every [`Output::Persist`] that was not taken yet: the snapshot holds what they say.
@@ -53,6 +55,7 @@ impl Core {
     pub(super) fn storage(&mut self, journal_bytes: Option<u64>, now: u64) {
         let was_writable = self.can_record();
         self.journal_bytes = journal_bytes;
+        self.tellings.storage_failures = self.tellings.storage_failures.saturating_add(u32::from(was_writable && !self.can_record()));
         if was_writable || !self.can_record() {
             return;
         }
@@ -76,7 +79,8 @@ impl Core {
         }
         // Trusted time may have run ahead of the bridge's by as long as a welcome may take, now and before the loss.
         let barrier_ms = time_ms.saturating_add(WELCOME_VALID_MS);
-        let sequence = Memory::first_sequence(last_known, time_ms);
+        // The floor may be gone too, and the chain may have run ahead of the time: then only the bridge knows how far it went.
+        let sequence = Memory::first_sequence(last_known.max(self.bridge_has(Stream::Control)), time_ms);
         self.spool.begin_anew(sequence);
         let report = self.spool.make(&self.identity, Some(time_ms), &ReportPayload::MemoryLost(MemoryLost { cause, barrier_ms }));
         self.record(Record::MemoryRegained { barrier_ms, sequence, report });

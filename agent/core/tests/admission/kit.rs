@@ -1,7 +1,7 @@
 //! A node in memory whose every message is made by hand: the bridge and the operators of these tests say what they should not.
 
 use ed25519_dalek::SigningKey;
-use flotilla_agent_core::{Core, Floor, Input, JobEnd, Output, Record, Recovery, Settings};
+use flotilla_agent_core::{Core, Floor, Input, JobEnd, Output, Record, Recovery, Settings, Telemetry};
 use flotilla_protocol::capability::command::CommandOrder;
 use flotilla_protocol::capability::{OrderPayload, ReportPayload};
 use flotilla_protocol::delivery::Delivery;
@@ -139,6 +139,8 @@ pub(crate) struct Node {
     pub(crate) now: u64,
     trust: Trust,
     connections: u8,
+    /// The streams that welcomes name.
+    pub(crate) chains: Vec<(Stream, u64)>,
 }
 
 fn recovery(trust: &Trust) -> Recovery {
@@ -160,7 +162,15 @@ impl Node {
     }
 
     pub(crate) fn trusting(trust: Trust) -> Self {
-        Self { core: recovery(&trust).finish(), now: 1000, trust, connections: 0 }
+        Self { core: recovery(&trust).finish(), now: 1000, trust, connections: 0, chains: Vec::new() }
+    }
+
+    /// A node that tells how it is every minute, more or less, where welcomes name these streams; it is not connected yet.
+    pub(crate) fn telling(chains: &[(Stream, u64)]) -> Self {
+        let trust = trust(u64::MAX);
+        let telemetry = Telemetry { interval_ms: 60_000, spool_bytes: 1500, restarts: Some(3) };
+        let core = recovery(&trust).with_telemetry(telemetry).finish();
+        Self { core, now: 1000, trust, connections: 0, chains: chains.to_vec() }
     }
 
     /// A node that knows the time.
@@ -182,7 +192,8 @@ impl Node {
             recovery.replay(record.clone()).unwrap();
         }
         recovery.remember(floor, lost);
-        Self { core: recovery.finish(), now: self.now, trust: self.trust.clone(), connections: self.connections }
+        let (trust, chains) = (self.trust.clone(), self.chains.clone());
+        Self { core: recovery.finish(), now: self.now, trust, connections: self.connections, chains }
     }
 
     /// Whether these records can be read back.
@@ -204,7 +215,8 @@ impl Node {
     pub(crate) fn welcome_by(&mut self, signer: u8, nonce: [u8; 32], time_ms: u64) -> Heard {
         let (resend_minimum_ms, resend_maximum_ms) = (5_000, 10_000);
         let (node, bundles) = (node(), Vec::new());
-        let welcome = WelcomeBody { node, nonce, time_ms, bundles, resend_minimum_ms, resend_maximum_ms, reconnect_spread_s: 0 };
+        let chains = self.chains.clone();
+        let welcome = WelcomeBody { node, nonce, time_ms, bundles, resend_minimum_ms, resend_maximum_ms, reconnect_spread_s: 0, chains };
         self.say(DownKind::Welcome, &seal(Domain::Welcome, &encode(&welcome), &[&key(signer)]))
     }
 
@@ -214,7 +226,11 @@ impl Node {
 
     /// A receipt for the chain up to a report.
     pub(crate) fn receipt(&mut self, up_to: u64, head: [u8; 32]) -> Heard {
-        let receipt = ReceiptBody { node: node(), stream: Stream::Control, boot: BootId([1; 16]), up_to, head };
+        self.receipt_of(Stream::Control, up_to, head)
+    }
+
+    pub(crate) fn receipt_of(&mut self, stream: Stream, up_to: u64, head: [u8; 32]) -> Heard {
+        let receipt = ReceiptBody { node: node(), stream, boot: BootId([1; 16]), up_to, head };
         self.say(DownKind::Receipt, &seal(Domain::Receipt, &encode(&receipt), &[&key(BRIDGE)]))
     }
 

@@ -2,6 +2,8 @@
 
 #[cfg(test)]
 mod kit;
+#[cfg(test)]
+mod streams;
 
 use flotilla_agent_core::{Floor, Input, Record};
 use flotilla_protocol::capability::OrderPayload;

@@ -84,10 +84,19 @@ fn key(seed: u8) -> SigningKey {
 fn trust() -> Trust {
     static TRUST: OnceLock<Trust> = OnceLock::new();
     let make = || {
-        let keys = (1..=4).map(|seed| TrustKey { public_key: key(seed).verifying_key().to_bytes().into(), person: format!("{seed}") }).collect();
+        let keys =
+            (1..=4).map(|seed| TrustKey { public_key: key(seed).verifying_key().to_bytes().into(), person: format!("{seed}") }).collect();
         let role = |role, index| RoleEntry { role, threshold: 1, keys: vec![index] };
         let roles = vec![role(Role::Root, 0), role(Role::Operator(Class::Command), 1), role(Role::Bridge, 2), role(Role::Freshness, 3)];
-        let body = encode(&TrustBundle { version: 1, previous: [0; 32], expires_ms: u64::MAX, epoch: 0, minimum_agent_version: [0; 3], keys, roles });
+        let body = encode(&TrustBundle {
+            version: 1,
+            previous: [0; 32],
+            expires_ms: u64::MAX,
+            epoch: 0,
+            minimum_agent_version: [0; 3],
+            keys,
+            roles,
+        });
         Trust::from_pinned(&flotilla_protocol::sha256(&[&body]), [seal(Domain::Trust, &body, &[&key(1)]).as_slice()]).unwrap()
     };
     TRUST.get_or_init(make).clone()

@@ -152,11 +152,11 @@ fn an_order_that_is_over_is_answered_again_when_nothing_is_held() {
 
 #[test]
 fn a_node_says_hello_again_from_time_to_time_and_when_an_order_lies_in_the_future() {
-    let mut world = World::new();
+    let mut world = World::without_telemetry();
     world.act(Action::Connect);
     (0..24 * 120).for_each(|_| world.act(Action::PassSeconds(30)));
     assert!((20..=32).contains(&world.hellos), "{} hellos in a day", world.hellos);
-    let mut world = World::new();
+    let mut world = World::without_telemetry();
     world.behind_ms = 7_200_000;
     world.act(Action::Connect);
     world.behind_ms = 0;
@@ -181,6 +181,64 @@ fn a_wrong_clock_after_a_loss_of_memory_draws_no_barrier_years_ahead() {
     world.act(Action::PassAnHour);
     assert!(world.has_regained_memory());
     world.settle();
+    world.check_nothing_is_left();
+}
+
+#[test]
+fn a_chain_that_begins_anew_is_above_the_one_before_however_soon_memory_is_lost_again() {
+    let mut world = World::new();
+    for action in [
+        Action::LoseMemory(false),
+        Action::Connect,
+        Action::LoseMemory(true),
+        Action::Connect,
+        // The floor had moved the chain ahead of the time, and nothing on the node says so any more.
+        Action::LoseMemory(false),
+        Action::Deliver(0),
+    ] {
+        world.act(action);
+    }
+    world.settle();
+    world.check_everything_ended();
+    world.check_nothing_is_left();
+}
+
+#[test]
+fn what_has_no_room_is_dropped_oldest_first_and_said_in_one_signed_gap() {
+    let mut world = World::new();
+    world.act(Action::Connect);
+    world.act(Action::Receipt);
+    assert_eq!(world.telemetry(), (1, 0, 0), "the first at once");
+    world.act(Action::Disconnect);
+    // A crash in between, and a new boot, change nothing of it.
+    for stop in [Action::PassSeconds(1), Action::KillAfterOutputs(0), Action::CutPowerAfterOutputs(0, 0)] {
+        (0..30).for_each(|_| world.act(Action::PassSeconds(30)));
+        world.act(stop);
+        world.act(Action::PassSeconds(1));
+        world.act(Action::Connect);
+        world.act(Action::Disconnect);
+    }
+    world.act(Action::Connect);
+    let (received, dropped, gaps) = world.telemetry();
+    assert!(received >= 3 && dropped >= 5 && gaps >= 1, "{received} received, {dropped} dropped, {gaps} gaps");
+    world.settle();
+    world.check_nothing_is_left();
+}
+
+#[test]
+fn what_has_no_room_is_dropped_and_control_is_whole() {
+    let mut world = World::new();
+    for action in [Action::Connect, Action::Receipt, Action::Deliver(0), Action::Deliver(1), Action::Disconnect] {
+        world.act(action);
+    }
+    [Action::FinishJob(0), Action::FinishJob(1)].into_iter().for_each(|action| world.act(action));
+    (0..30).for_each(|_| world.act(Action::PassSeconds(30)));
+    world.act(Action::Connect);
+    let (_, dropped, gaps) = world.telemetry();
+    assert!(dropped >= 5 && gaps == 1, "{dropped} dropped in {gaps} gaps");
+    assert!(world.has_result(0) && world.has_result(1), "control is never dropped");
+    world.settle();
+    world.check_everything_ended();
     world.check_nothing_is_left();
 }
 

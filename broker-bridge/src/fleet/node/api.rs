@@ -2,7 +2,7 @@
 
 use super::description::{self, Description, known};
 use super::filter::{Filter, Operator, Words};
-use super::{parse_node_id, properties, store, token_scope};
+use super::{health, parse_node_id, properties, store, token_scope};
 use crate::fleet::Fleet;
 use crate::platform::http::{Access, ApiError, Caller, Registry};
 use crate::platform::page::page_size;
@@ -87,7 +87,8 @@ pub(crate) async fn get_connection_status(
         .await?;
     // As at AWS, a target that nobody knows is not connected.
     let status = if online == Some(1) { "connected" } else { "notconnected" };
-    Ok(GetConnectionStatusResponse { target: Some(request.target), status: Some(status.to_owned()) })
+    let health = health::read(fleet.store.reader(), &request.target).await?;
+    Ok(GetConnectionStatusResponse { target: Some(request.target), status: Some(status.to_owned()), health })
 }
 
 pub(crate) async fn deregister_managed_instance(
@@ -105,6 +106,7 @@ pub(crate) async fn deregister_managed_instance(
         .bind(node.to_string())
         .execute(write.connection())
         .await?;
+    sqlx::query("DELETE FROM node_health WHERE node_id = $1").bind(node.to_string()).execute(write.connection()).await?;
     write.commit().await?;
     tracing::info!(%node, user = caller.user, "a node was deregistered");
     // Its open invocations end with the next round of dispatch; the nudge makes that now.

@@ -20,10 +20,40 @@ impl Head {
     /// The head of a chain that has not begun.
     pub const NONE: Self = Self { sequence: 0, hash: [0; 32], boot: BootId([0; 16]) };
 
-    /// The head after a report with this hash.
+    /// The head after a report with this place.
     #[must_use]
-    pub fn after(report: &ReportBody, hash: [u8; 32]) -> Self {
-        Self { sequence: report.sequence, hash, boot: report.boot }
+    pub fn after(report: &ReportBody, place: &Place) -> Self {
+        Self { sequence: report.sequence, hash: place.hash, boot: report.boot }
+    }
+}
+
+/// The place that a report has in its chain. It ends with the report's own sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The report's sequence; of a gap the sequence of the first report that was dropped.
+    pub first: u64,
+    /// What the next report names as the one before: the hash of this report's body, or of the last that was dropped.
+    pub hash: [u8; 32],
+    /// Whether it stands for reports that were dropped.
+    pub is_gap: bool,
+}
+
+impl Place {
+    /// The place of a report whose body has this hash. A gap stands for others where reports may be dropped, and nowhere else.
+    #[must_use]
+    pub fn of(report: &ReportBody, hash: [u8; 32]) -> Self {
+        match ReportPayload::decode(&report.payload) {
+            Ok(ReportPayload::Gap(gap)) if report.stream.is_droppable() && gap.from <= report.sequence => {
+                Self { first: gap.from, hash: gap.head, is_gap: true }
+            }
+            _ => Self { first: report.sequence, hash, is_gap: false },
+        }
+    }
+
+    /// How many reports a gap stands for that are not committed under this head; 0 where it is no gap.
+    #[must_use]
+    pub fn dropped(&self, head: &Head, report: &ReportBody) -> u64 {
+        if self.is_gap { report.sequence.saturating_sub(head.sequence.max(self.first.saturating_sub(1))) } else { 0 }
     }
 }
 
@@ -47,30 +77,30 @@ pub enum Link {
     Ahead,
 }
 
-/// Judges a report whose body has this hash.
+/// Judges a report by its place.
 #[must_use]
-pub fn judge(head: &Head, report: &ReportBody, hash: &[u8; 32]) -> Link {
+pub fn judge(head: &Head, report: &ReportBody, place: &Place) -> Link {
     let next = head.sequence.saturating_add(1);
-    match report.sequence {
-        sequence if sequence == next => {
+    if report.sequence < head.sequence {
+        // Only the head's hash is kept, so an older one is taken for what it says it is; it is not applied either way.
+        return Link::Duplicate;
+    }
+    if report.sequence == head.sequence {
+        return if place.hash == head.hash { Link::Duplicate } else { Link::Fork };
+    }
+    match place.first {
+        first if first == next => {
             if report.previous == head.hash {
                 Link::Next
             } else {
                 Link::Fork
             }
         }
-        sequence if sequence == head.sequence => {
-            if *hash == head.hash {
-                Link::Duplicate
-            } else {
-                Link::Fork
-            }
-        }
-        // Only the head's hash is kept, so an older one is taken for what it says it is; it is not applied either way.
-        sequence if sequence < head.sequence => Link::Duplicate,
-        sequence if report.oldest_held == sequence && begins_anew(report) => Link::Anew,
+        // A gap, of which a part came before the node dropped it.
+        first if first < next => Link::Next,
+        first if report.oldest_held == first && begins_anew(report) => Link::Anew,
         // It was the only one that the node held, so nothing is passed over. Otherwise the node's next hello says where to go on.
-        sequence if report.oldest_held == sequence => Link::Gap { missed: sequence - next },
+        first if report.oldest_held == first => Link::Gap { missed: first - next },
         _ => Link::Ahead,
     }
 }
@@ -118,7 +148,7 @@ fn begins_anew(report: &ReportBody) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flotilla_protocol::report::{LossCause, MemoryLost, Stream};
+    use flotilla_protocol::report::{Gap, LossCause, MemoryLost, Stream};
     use flotilla_protocol::wire::Payload;
 
     fn report(sequence: u64, previous: u8, oldest_held: u64) -> ReportBody {
@@ -132,6 +162,45 @@ mod tests {
             time_ms: None,
             payload: Payload { kind: 1, body: Vec::new() },
         }
+    }
+
+    fn judged(head: &Head, report: &ReportBody, hash: u8) -> Link {
+        judge(head, report, &Place::of(report, [hash; 32]))
+    }
+
+    #[test]
+    fn a_gap_takes_the_place_of_what_was_dropped() {
+        let gap = |stream, from, to, previous, head: u8, oldest_held| ReportBody {
+            stream,
+            payload: ReportPayload::Gap(Gap { from, head: [head; 32] }).encode(),
+            ..report(to, previous, oldest_held)
+        };
+        let telemetry = |from, to, previous, head| gap(Stream::Telemetry, from, to, previous, head, from);
+        let head = Head { sequence: 5, hash: [5; 32], boot: BootId([1; 16]) };
+        for (report, link, dropped) in [
+            (telemetry(6, 9, 5, 9), Link::Next, 4),
+            (telemetry(6, 9, 4, 9), Link::Fork, 4),
+            // Some of it had come, and the node had no receipt.
+            (telemetry(3, 9, 2, 9), Link::Next, 4),
+            (telemetry(2, 5, 1, 5), Link::Duplicate, 0),
+            (telemetry(2, 5, 1, 7), Link::Fork, 0),
+            (telemetry(2, 4, 1, 7), Link::Duplicate, 0),
+            // What the node says that it dropped is not what is missing.
+            (telemetry(8, 9, 7, 9), Link::Gap { missed: 2 }, 2),
+            (gap(Stream::Telemetry, 8, 9, 7, 9, 6), Link::Ahead, 2),
+            // Control is never dropped: there it is a report like any other.
+            (gap(Stream::Control, 3, 9, 5, 9, 6), Link::Ahead, 0),
+            (gap(Stream::Control, 6, 6, 5, 9, 6), Link::Next, 0),
+            (gap(Stream::Telemetry, 9, 6, 5, 9, 6), Link::Next, 0),
+        ] {
+            let place = Place::of(&report, [77; 32]);
+            assert_eq!((judge(&head, &report, &place), place.dropped(&head, &report)), (link, dropped), "{report:?}");
+        }
+        // The chain goes on with what was made after the last that was dropped.
+        let report_after = report(10, 9, 6);
+        let gap = telemetry(6, 9, 5, 9);
+        let head = Head::after(&gap, &Place::of(&gap, [77; 32]));
+        assert_eq!(judged(&head, &report_after, 10), Link::Next);
     }
 
     #[test]
@@ -149,7 +218,7 @@ mod tests {
             (report(8, 7, 7), 8, Link::Ahead),
         ];
         for (report, hash, expected) in cases {
-            assert_eq!(judge(&head, &report, &[hash; 32]), expected, "{report:?}");
+            assert_eq!(judged(&head, &report, hash), expected, "{report:?}");
         }
         let lost = ReportPayload::MemoryLost(MemoryLost { cause: LossCause::Damaged, barrier_ms: 1 }).encode();
         let anew = |sequence, previous, oldest_held| ReportBody { payload: lost.clone(), ..report(sequence, previous, oldest_held) };
@@ -159,11 +228,11 @@ mod tests {
             (anew(900, 1, 900), 1, Link::Gap { missed: 894 }),
             (anew(3, 0, 3), 1, Link::Duplicate),
         ] {
-            assert_eq!(judge(&head, &report, &[hash; 32]), expected, "{report:?}");
+            assert_eq!(judged(&head, &report, hash), expected, "{report:?}");
         }
-        assert_eq!(judge(&Head::NONE, &anew(900, 0, 900), &[1; 32]), Link::Anew);
-        assert_eq!(judge(&Head::NONE, &report(1, 0, 1), &[1; 32]), Link::Next);
-        assert_eq!(judge(&Head::NONE, &report(1, 7, 1), &[1; 32]), Link::Fork);
+        assert_eq!(judged(&Head::NONE, &anew(900, 0, 900), 1), Link::Anew);
+        assert_eq!(judged(&Head::NONE, &report(1, 0, 1), 1), Link::Next);
+        assert_eq!(judged(&Head::NONE, &report(1, 7, 1), 1), Link::Fork);
     }
 
     #[test]
@@ -185,7 +254,7 @@ mod tests {
         assert_eq!(greet(&Head::NONE, &held(4, 7), boot), lost(3, 7, 3));
         // After it the chain is judged as strictly as ever.
         let Greeting::Lost { head, .. } = greet(&head, &held(9, 8), boot) else { panic!("it is lost") };
-        assert_eq!(judge(&head, &report(9, 8, 6), &[9; 32]), Link::Next);
-        assert_eq!(judge(&head, &report(9, 7, 9), &[9; 32]), Link::Fork);
+        assert_eq!(judged(&head, &report(9, 8, 6), 9), Link::Next);
+        assert_eq!(judged(&head, &report(9, 7, 9), 9), Link::Fork);
     }
 }

@@ -9,6 +9,7 @@ pub mod api;
 pub mod chain;
 mod description;
 mod filter;
+pub mod health;
 mod properties;
 pub mod recent;
 pub mod store;

@@ -240,9 +240,7 @@ pub async fn set_role(write: &mut Write<'_>, node: NodeId, iam_role: &str) -> Re
 }
 
 fn stream_column(stream: Stream) -> i64 {
-    match stream {
-        Stream::Control => 0,
-    }
+    i64::from(stream.number())
 }
 
 /// Reads the head of a chain.
