@@ -3,7 +3,7 @@
 use crate::clock;
 use std::time::Duration;
 
-/// A generator (xorshift64*); good enough to choose moments.
+/// A generator (splitmix64); good enough to choose moments.
 #[derive(Debug, Clone)]
 pub struct Random {
     seed: u64,
@@ -24,7 +24,16 @@ impl Random {
     /// From this seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { seed, state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1 }
+        Self::part(seed, 0)
+    }
+
+    /// One of many generators of a seed. Every part of a simulated world has one of its own, so that taking an action away from a history
+    /// changes as little as possible of the rest.
+    #[must_use]
+    pub fn part(seed: u64, part: u64) -> Self {
+        let mut random = Self { seed, state: seed ^ part.wrapping_mul(0xd134_2543_de82_ef95) };
+        random.number();
+        random
     }
 
     /// The seed that it began with.
@@ -33,12 +42,38 @@ impl Random {
         self.seed
     }
 
+    /// Any number.
+    pub fn number(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
     /// A number from 0 to `end`, without `end`.
     pub fn below(&mut self, end: u64) -> u64 {
-        self.state ^= self.state >> 12;
-        self.state ^= self.state << 25;
-        self.state ^= self.state >> 27;
-        self.state.wrapping_mul(0x2545_f491_4f6c_dd1d) % end.max(1)
+        self.number() % end.max(1)
+    }
+
+    /// A number from `from` to `to`, without `to`.
+    pub fn between(&mut self, from: u64, to: u64) -> u64 {
+        from + self.below(to.saturating_sub(from))
+    }
+
+    /// A place in a list of this length.
+    pub fn index(&mut self, length: usize) -> usize {
+        usize::try_from(self.below(u64::try_from(length).unwrap_or(u64::MAX))).unwrap_or(0)
+    }
+
+    /// Yes, in so many of a hundred cases.
+    pub fn percent(&mut self, of_hundred: u64) -> bool {
+        self.below(100) < of_hundred
+    }
+
+    /// Random bytes.
+    pub fn bytes<const N: usize>(&mut self) -> [u8; N] {
+        [(); N].map(|()| self.number().to_le_bytes()[0])
     }
 
     /// One of a list.
@@ -46,8 +81,7 @@ impl Random {
     /// # Panics
     /// When the list is empty.
     pub fn one_of<'a, T>(&mut self, list: &'a [T]) -> &'a T {
-        let index = usize::try_from(self.below(u64::try_from(list.len()).unwrap_or(u64::MAX))).unwrap_or(0);
-        list.get(index).expect("there is something to choose from")
+        list.get(self.index(list.len())).expect("there is something to choose from")
     }
 
     /// A time up to `longest`.
@@ -65,5 +99,14 @@ mod tests {
         let mut random = Random::new(1);
         let numbers: std::collections::BTreeSet<u64> = (0..100).map(|_| random.below(1000)).collect();
         assert!(numbers.len() > 50 && numbers.iter().all(|number| *number < 1000), "{numbers:?}");
+    }
+
+    #[test]
+    fn parts_of_a_seed_differ_and_each_is_always_the_same() {
+        let numbers = |part| -> [u8; 16] { Random::part(7, part).bytes() };
+        assert_eq!(numbers(1), numbers(1));
+        assert_ne!(numbers(1), numbers(2));
+        assert_ne!(numbers(1), Random::part(8, 1).bytes());
+        assert_eq!(Random::part(7, 1).seed(), 7);
     }
 }

@@ -1,13 +1,13 @@
 //! What operators do, and what goes wrong, when its time has come.
 
 use crate::bridge::Kill;
-use crate::dice::Dice;
 use crate::disk::DiskTrouble;
 use crate::fault::Fault;
 use crate::node::Stop;
 use crate::plan::{Action, BridgeClock, Hostile};
 use crate::world::{Event, Sent, Undo, World};
 use flotilla_protocol::topic::{Topic, UpKind};
+use flotilla_tests::random::Random;
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -102,6 +102,7 @@ impl World {
             Action::Hostile { how, pick, node } => self.attack(how, pick, node),
             Action::Poison { node, seed } => self.poison(node, seed),
             Action::AnothersReport { pick, node } => self.anothers_report(pick, node),
+            Action::Copy { node, off_ms } => self.copy_device(node, off_ms),
         }
     }
 
@@ -123,6 +124,7 @@ impl World {
             }
             Undo::BridgeDisk => self.bridge.disk_is_well(),
             Undo::Clock => {
+                self.clock_fault = None;
                 let real_ms = self.real_ms();
                 self.bridge.set_clock_error(real_ms, None, &mut self.dice);
             }
@@ -132,11 +134,11 @@ impl World {
     // Operators
 
     fn send(&mut self, seed: u64) {
-        let mut dice = Dice::new(seed, 4);
-        let count = if dice.percent(15) { self.nodes.len().min(50) } else { 1 + dice.index(4) };
+        let mut dice = Random::part(seed, 4);
+        let count = if dice.percent(15) { self.scale.nodes.min(50) } else { 1 + dice.index(4) };
         let mut targets = BTreeSet::new();
         while targets.len() < count {
-            targets.insert(self.nodes[dice.index(self.nodes.len())].name.clone());
+            targets.insert(self.nodes[dice.index(self.scale.nodes)].name.clone());
         }
         let step_s = [5, 60, 600, 3_600][dice.index(4)];
         let mut request = json!({
@@ -183,6 +185,11 @@ impl World {
         if !self.clock_was_wrong {
             return;
         }
+        // To a device that was copied no cancel goes out. They do what the bridge tells them: they remove it.
+        if let Some(name) = self.quarantined_name() {
+            let (_, done) = self.bridge.call("DeregisterManagedInstance", &json!({ "InstanceId": name }));
+            self.bridge_did(done);
+        }
         self.bridge.look(&mut self.history);
         for sent in self.sent.clone() {
             let open = |row: &flotilla_tests::invariants::InvocationRow| !row.now.state.is_terminal();
@@ -222,7 +229,8 @@ impl World {
     }
 
     fn wrong_clock(&mut self, clock: BridgeClock, for_ms: u64) {
-        self.faults.add(match clock {
+        // It counts when the bridge has worked under it.
+        self.clock_fault = Some(match clock {
             BridgeClock::Ahead => Fault::ClockAhead,
             BridgeClock::Behind => Fault::ClockBehind,
             BridgeClock::At1970 => Fault::ClockAt1970,
@@ -243,7 +251,7 @@ impl World {
                 self.faults.add(Fault::Restored);
                 self.history.restore();
                 for node in &self.nodes {
-                    let of_node = self.history.nodes.get_mut(&node.name).unwrap();
+                    let of_node = self.history.nodes.get_mut(&node.history).unwrap();
                     let there = node.ended_at.iter().filter(|(_, sequence)| **sequence <= node.receipts_up_to);
                     of_node.handed_in.extend(there.map(|(order, _)| order.to_string()));
                 }
@@ -292,7 +300,7 @@ impl World {
             Hostile::Misdirected => {}
             Hostile::BitFlip => {
                 self.faults.add(Fault::BitFlipped);
-                let bit = Dice::new(u64::try_from(pick).unwrap(), 5).index(payload.len() * 8);
+                let bit = Random::part(u64::try_from(pick).unwrap(), 5).index(payload.len() * 8);
                 payload[bit / 8] ^= 1 << (bit % 8);
                 self.hostile(own, &topic, false, &payload);
             }
@@ -304,7 +312,7 @@ impl World {
             return;
         }
         self.faults.add(Fault::Poison);
-        let mut dice = Dice::new(seed, 6);
+        let mut dice = Random::part(seed, 6);
         let payload: Vec<u8> = (0..dice.below(200)).map(|_| dice.bytes::<1>()[0]).collect();
         let topic = Topic::Up { fleet: self.fleet, node: self.nodes[node].id, kind: UpKind::Report };
         let life = self.bridge_life;

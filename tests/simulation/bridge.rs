@@ -1,7 +1,6 @@
 //! The bridge: its real ingest, dispatch, retention, signer and operations on a real SQLite database, with time and randomness handed
 //! in and without a broker. Each call runs to its end before the world goes on, so one seed gives one run.
 
-use crate::dice::Dice;
 use crate::plan::BridgeClock;
 use bytes::Bytes;
 use flotilla_broker_bridge::capability::run_command::{reconcile, retention};
@@ -31,6 +30,7 @@ use flotilla_protocol::id::NodeId;
 use flotilla_protocol::trust::{Class, Role, RoleEntry, Trust, TrustBundle, TrustKey};
 use flotilla_protocol::wire::encode;
 use flotilla_tests::invariants::{History, database};
+use flotilla_tests::random::Random;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -142,7 +142,7 @@ impl Bridge {
         }
         let signer = Arc::new(Signer::load(folder.path(), now_ms).unwrap());
         let mut bridge = Self {
-            runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(),
+            runtime: tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap(),
             folder,
             registry: registry(),
             signer,
@@ -422,6 +422,24 @@ impl Bridge {
         }
     }
 
+    /// Planted: whoever was quarantined is believed again.
+    pub(crate) fn forget_quarantines(&self) {
+        let Some(alive) = &self.alive else { return };
+        self.runtime.block_on(async {
+            let mut write = alive.fleet.store.write().await.unwrap();
+            sqlx::query("UPDATE node SET quarantined_ms = NULL").execute(write.connection()).await.unwrap();
+            write.commit().await.unwrap();
+        });
+    }
+
+    /// Whether nothing of this node is taken up any more; nothing while the bridge is down.
+    pub(crate) fn is_quarantined(&self, node: &str) -> Option<bool> {
+        let alive = self.alive.as_ref()?;
+        let sql = "SELECT COUNT(*) FROM node WHERE node_id = $1 AND quarantined_ms IS NOT NULL";
+        let count: i64 = self.runtime.block_on(sqlx::query_scalar(sql).bind(node).fetch_one(alive.fleet.store.reader())).unwrap();
+        Some(count > 0)
+    }
+
     /// Every chunk of standard output.
     pub(crate) fn chunks(&self) -> Vec<Chunk> {
         let Some(alive) = &self.alive else { return Vec::new() };
@@ -434,7 +452,7 @@ impl Bridge {
         self.clock.set(u64::try_from(i64::try_from(real_ms).unwrap() + self.clock_error_ms).unwrap_or(0));
     }
 
-    pub(crate) fn set_clock_error(&mut self, real_ms: u64, clock: Option<BridgeClock>, dice: &mut Dice) {
+    pub(crate) fn set_clock_error(&mut self, real_ms: u64, clock: Option<BridgeClock>, dice: &mut Random) {
         let hour = 3_600_000;
         let signed = |ms: u64| i64::try_from(ms).unwrap();
         self.clock_error_ms = match clock {

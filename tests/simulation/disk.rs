@@ -19,7 +19,7 @@ pub(crate) enum DiskTrouble {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DiskError;
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Disk {
     /// Survives everything.
     durable: Vec<Vec<u8>>,

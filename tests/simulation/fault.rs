@@ -38,13 +38,19 @@ faults! {
     ClockBehind = "bridge's clock behind",
     ClockAt1970 = "bridge's clock at 1970",
     ClockInTenYears = "bridge's clock in ten years",
+    ClockJumped = "bridge's clock jumped while a job ran",
+    BootWithoutTime = "device with open orders booted without the time",
     Restored = "database restored from an old copy",
+    Copied = "device copied with its state",
     Retained = "retained copy of a message",
     Misdirected = "message of another node",
     BitFlipped = "message with a bit flipped",
     Poison = "poison message to the bridge",
     AnothersReport = "report under another node's topic",
 }
+
+/// The wrong clocks of F14: each is counted once the bridge has worked under it.
+pub(crate) const WRONG_CLOCKS: [Fault; 4] = [Fault::ClockAhead, Fault::ClockBehind, Fault::ClockAt1970, Fault::ClockInTenYears];
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Faults(BTreeMap<Fault, u64>);
@@ -62,6 +68,11 @@ impl Faults {
         for (fault, count) in &other.0 {
             *self.0.entry(*fault).or_insert(0) += count;
         }
+    }
+
+    /// The trials of F14.
+    pub(crate) fn wrong_clocks(&self) -> u64 {
+        WRONG_CLOCKS.iter().map(|fault| self.of(*fault)).sum()
     }
 
     pub(crate) fn total(&self) -> u64 {

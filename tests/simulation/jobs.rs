@@ -1,11 +1,11 @@
 //! The jobs of a node: processes of their own, which live on when the agent dies and end when the power does.
 
-use crate::dice::Dice;
 use flotilla_agent_core::JobEnd;
 use flotilla_protocol::capability::command::{Captured, CommandOrder, RESULT_STDOUT_BYTES, StepResult};
 use flotilla_protocol::document::{Action, Step};
 use flotilla_protocol::id::OrderId;
 use flotilla_protocol::status::{Outcome, StepStatus};
+use flotilla_tests::random::Random;
 use std::collections::BTreeMap;
 
 /// Longest time until the processes of a cancelled job are dead, in milliseconds.
@@ -22,7 +22,7 @@ pub(crate) enum Phase {
     Lost,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Job {
     pub(crate) phase: Phase,
     pub(crate) steps: Vec<String>,
@@ -39,7 +39,7 @@ pub(crate) struct Job {
     pub(crate) timer: u32,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Jobs {
     pub(crate) jobs: BTreeMap<OrderId, Job>,
 }
@@ -61,7 +61,7 @@ fn time_out_ms(step: &Step) -> u64 {
 }
 
 impl Job {
-    pub(crate) fn begin(command: &CommandOrder, now_ms: u64, dice: &mut Dice) -> Self {
+    pub(crate) fn begin(command: &CommandOrder, now_ms: u64, dice: &mut Random) -> Self {
         let limit_ms: u64 = command.plan.steps.iter().map(time_out_ms).sum();
         let longest_ms = [500, 5_000, 60_000, 900_000, 4_000_000][dice.index(5)];
         let wanted_ms = dice.between(20, longest_ms);
@@ -96,7 +96,7 @@ impl Job {
     }
 
     /// Somebody asks it to stop; returns whether its timer must be set anew.
-    pub(crate) fn cancel(&mut self, now_ms: u64, dice: &mut Dice) -> bool {
+    pub(crate) fn cancel(&mut self, now_ms: u64, dice: &mut Random) -> bool {
         let Phase::Running { ends_ms, .. } = self.phase else { return false };
         let stops_ms = now_ms + dice.below(LONGEST_STOP_MS);
         if stops_ms >= ends_ms {

@@ -1,19 +1,19 @@
 //! The network between nodes, broker and bridge: it loses, repeats, delays and mixes up; and a broker that keeps what it has seen.
 
-use crate::dice::Dice;
 use crate::fault::Fault;
 use crate::world::{Event, World};
 use flotilla_protocol::envelope::{Domain, Envelope};
 use flotilla_protocol::report::ReceiptBody;
 use flotilla_protocol::topic::{DownKind, Topic};
 use flotilla_protocol::wire::decode;
+use flotilla_tests::random::Random;
 
 /// Messages that a hostile broker keeps.
 const KEPT: usize = 400;
 
 #[derive(Debug)]
 pub(crate) struct Network {
-    dice: Dice,
+    dice: Random,
     /// Of a hundred messages so many are lost, repeated, delayed.
     loss: u64,
     duplicates: u64,
@@ -24,7 +24,7 @@ pub(crate) struct Network {
 
 impl Network {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { dice: Dice::new(seed, 3), loss: 0, duplicates: 0, delays: 0, kept: Vec::new() }
+        Self { dice: Random::part(seed, 3), loss: 0, duplicates: 0, delays: 0, kept: Vec::new() }
     }
 
     pub(crate) fn spoil(&mut self, loss: u64, duplicates: u64, delays: u64) {

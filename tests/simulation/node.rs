@@ -1,6 +1,5 @@
 //! A node: the real core, and the shell around it as exec has it, on a simulated disk, link and set of jobs.
 
-use crate::dice::Dice;
 use crate::disk::Disk;
 use crate::jobs::Jobs;
 use ed25519_dalek::SigningKey;
@@ -8,7 +7,8 @@ use flotilla_agent_core::{Core, Recovery, Settings};
 use flotilla_protocol::hello::Facts;
 use flotilla_protocol::id::{BootId, NodeId, OrderId};
 use flotilla_protocol::trust::Trust;
-use std::collections::BTreeMap;
+use flotilla_tests::random::Random;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Jobs at a time.
 const MAXIMUM_JOBS: usize = 2;
@@ -33,10 +33,12 @@ pub(crate) enum Stop {
 pub(crate) struct Node {
     pub(crate) id: NodeId,
     pub(crate) name: String,
+    /// Under which name its history is written: its own, or a copy's.
+    pub(crate) history: String,
     key: SigningKey,
     trust: Trust,
     first_floor_ms: u64,
-    pub(crate) dice: Dice,
+    pub(crate) dice: Random,
     /// While the agent runs.
     pub(crate) core: Option<Core>,
     /// Counts the agent's processes: what was meant for one is nothing to the next.
@@ -64,6 +66,8 @@ pub(crate) struct Node {
     pub(crate) behind_ms: u64,
     /// The last sequence that left the node.
     pub(crate) said_up_to: u64,
+    /// Orders that it has accepted for good and not ended.
+    pub(crate) open: BTreeSet<OrderId>,
     /// The sequence of the report with each order's outcome.
     pub(crate) ended_at: BTreeMap<OrderId, u64>,
     /// The last sequence for which the bridge has signed a receipt, whether it came or not.
@@ -79,10 +83,11 @@ impl Node {
         Self {
             id,
             name: id.to_string(),
+            history: id.to_string(),
             key,
             trust,
             first_floor_ms,
-            dice: Dice::new(seed, 1_000 + u64::try_from(number).unwrap()),
+            dice: Random::part(seed, 1_000 + u64::try_from(number).unwrap()),
             core: None,
             life: 0,
             boot: 1,
@@ -101,9 +106,31 @@ impl Node {
             wake_at_ms: None,
             behind_ms: 0,
             said_up_to: 0,
+            open: BTreeSet::new(),
             ended_at: BTreeMap::new(),
             receipts_up_to: 0,
             results: BTreeMap::new(),
+        }
+    }
+
+    /// A device with the same key and the same disk, which is still off and has another boot id.
+    pub(crate) fn copy_of(node: &Self, seed: u64) -> Self {
+        Self {
+            id: node.id,
+            name: node.name.clone(),
+            history: format!("{}, copied", node.name),
+            key: node.key.clone(),
+            dice: Random::part(seed, 8),
+            boot: 1_000_000,
+            is_on: false,
+            disk: node.disk.clone(),
+            jobs: node.jobs.clone(),
+            said_up_to: node.said_up_to,
+            open: node.open.clone(),
+            ended_at: node.ended_at.clone(),
+            receipts_up_to: node.receipts_up_to,
+            results: node.results.clone(),
+            ..Self::new(0, seed, node.trust.clone(), node.first_floor_ms)
         }
     }
 

@@ -1,10 +1,10 @@
 //! A history before it happens: what operators do and what goes wrong, each at its time. A seed makes one, and a failing one is
 //! shrunk by leaving actions out.
 
-use crate::dice::Dice;
+use flotilla_tests::random::Random;
 
 /// How large a world is.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Scale {
     pub(crate) nodes: usize,
     pub(crate) hours: u64,
@@ -15,8 +15,27 @@ pub(crate) struct Scale {
 impl Scale {
     /// Small and crowded: many faults meet.
     pub(crate) const SHORT: Self = Self { nodes: 8, hours: 2, sends: 24, faults: 150 };
+    /// Between the two.
+    pub(crate) const MIDDLE: Self = Self { nodes: 20, hours: 8, sends: 70, faults: 500 };
     /// The fleet of F12.
     pub(crate) const LONG: Self = Self { nodes: 50, hours: 24, sends: 180, faults: 2_000 };
+
+    /// The size that a seed has by itself: of 200 seeds one is long, nine are of the middle, and 190 are short.
+    pub(crate) fn of(seed: u64) -> Self {
+        match seed {
+            seed if seed.is_multiple_of(200) => Self::LONG,
+            seed if seed.is_multiple_of(20) => Self::MIDDLE,
+            _ => Self::SHORT,
+        }
+    }
+
+    /// By its name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        [("short", Self::SHORT), ("middle", Self::MIDDLE), ("long", Self::LONG)]
+            .into_iter()
+            .find(|(own, _)| *own == name)
+            .map(|(_, scale)| scale)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,19 +142,24 @@ pub(crate) enum Action {
         pick: usize,
         node: usize,
     },
+    /// The device is copied with all that it knows, and both run on.
+    Copy {
+        node: usize,
+        off_ms: u64,
+    },
 }
 
 pub(crate) type Plan = Vec<(u64, Action)>;
 
 /// The history of a seed.
 pub(crate) fn plan(seed: u64, scale: Scale) -> Plan {
-    let mut dice = Dice::new(seed, 1);
+    let mut dice = Random::part(seed, 1);
     let end_ms = scale.hours * 3_600_000;
     // Some histories know neither of these, so that what holds without them is checked strictly.
     let (with_clock, with_restore) = (dice.percent(35), dice.percent(25));
     let mut plan = Plan::new();
     for _ in 0..scale.sends {
-        plan.push((dice.below(end_ms), Action::Send { seed: dice.next() }));
+        plan.push((dice.below(end_ms), Action::Send { seed: dice.number() }));
     }
     for _ in 0..scale.sends / 3 {
         let node = dice.percent(60).then(|| dice.index(scale.nodes));
@@ -151,14 +175,19 @@ pub(crate) fn plan(seed: u64, scale: Scale) -> Plan {
         plan.push((end_ms / 4, Action::Backup));
         plan.push((end_ms / 2, Action::Restore { off_ms: 5_000 }));
     }
+    // One history in eight has a device that is copied. Drawn from a generator of its own: the others stay what they were.
+    let mut dice = Random::part(seed, 7);
+    if dice.below(8) == 0 {
+        plan.push((dice.below(end_ms), Action::Copy { node: dice.index(scale.nodes), off_ms: dice.between(1_000, 120_000) }));
+    }
     plan.sort_by_key(|(at_ms, _)| *at_ms);
     plan
 }
 
-fn fault(dice: &mut Dice, nodes: usize, with_clock: bool, with_restore: bool) -> Option<Action> {
+fn fault(dice: &mut Random, nodes: usize, with_clock: bool, with_restore: bool) -> Option<Action> {
     let node = dice.index(nodes);
     let after_outputs = u32::try_from(dice.below(12)).unwrap();
-    let minutes = |dice: &mut Dice, most: u64| dice.between(1_000, most * 60_000);
+    let minutes = |dice: &mut Random, most: u64| dice.between(1_000, most * 60_000);
     Some(match dice.below(100) {
         0..=15 => Action::Kill { node, after_outputs },
         16..=29 => Action::CutPower { node, after_outputs, kept: dice.index(5), off_ms: minutes(dice, 20) },
@@ -192,7 +221,7 @@ fn fault(dice: &mut Dice, nodes: usize, with_clock: bool, with_restore: bool) ->
             let how = [Hostile::Retained, Hostile::Misdirected, Hostile::BitFlip][dice.index(3)];
             Action::Hostile { how, pick: dice.index(10_000), node }
         }
-        96..=97 => Action::Poison { node, seed: dice.next() },
+        96..=97 => Action::Poison { node, seed: dice.number() },
         98..=99 => Action::AnothersReport { pick: dice.index(10_000), node },
         _ => return None,
     })

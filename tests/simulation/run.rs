@@ -5,12 +5,14 @@ use crate::plan::{Plan, Scale};
 use crate::world::{Planted, World};
 use flotilla_tests::clock;
 use flotilla_tests::invariants::{Fact, check};
+use flotilla_tests::tally::{Broken, Kind};
+use flotilla_tests::verdict;
 use std::time::{Duration, Instant};
 
 /// What came of a world.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Outcome {
-    pub(crate) broken: Vec<String>,
+    pub(crate) broken: Vec<Broken>,
     pub(crate) hash: u64,
     pub(crate) lines: u64,
     pub(crate) tail: String,
@@ -22,12 +24,14 @@ pub(crate) struct Outcome {
     /// Outcomes that nodes have signed.
     pub(crate) ended: u64,
     pub(crate) virtual_hours: u64,
+    /// Whether a device was copied and the bridge has noticed.
+    pub(crate) copy_seen: bool,
 }
 
 impl Outcome {
     /// The numbers of the invariants that broke, or the first words of what else did.
     pub(crate) fn kinds(&self) -> Vec<String> {
-        let mut kinds: Vec<String> = self.broken.iter().filter_map(|broken| broken.split(' ').next()).map(str::to_owned).collect();
+        let mut kinds: Vec<String> = self.broken.iter().filter_map(|broken| broken.why.split(' ').next()).map(str::to_owned).collect();
         kinds.sort();
         kinds.dedup();
         kinds
@@ -37,8 +41,9 @@ impl Outcome {
 pub(crate) fn run(seed: u64, scale: Scale, plan: &Plan, planted: Planted) -> Outcome {
     let mut world = World::new(seed, scale, plan, planted);
     world.run();
-    let mut broken = std::mem::take(&mut world.broken);
-    broken.extend(check(&world.history).iter().map(ToString::to_string));
+    let mut broken: Vec<Broken> = std::mem::take(&mut world.broken).into_iter().map(|why| Broken::new(Kind::Lost, why)).collect();
+    broken.extend(world.finish_twins().into_iter().map(verdict::broken));
+    broken.extend(check(&world.history).into_iter().map(verdict::broken));
     let ended = world.history.nodes.values().flat_map(|node| &node.entries).filter(|entry| matches!(entry.fact, Fact::Ended(_)));
     Outcome {
         broken,
@@ -52,6 +57,7 @@ pub(crate) fn run(seed: u64, scale: Scale, plan: &Plan, planted: Planted) -> Out
         put_back: world.put_back,
         ended: u64::try_from(ended.count()).unwrap(),
         virtual_hours: world.now_ms / 3_600_000,
+        copy_seen: world.quarantined_name().is_some(),
     }
 }
 

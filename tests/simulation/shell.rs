@@ -1,6 +1,7 @@
 //! The shell around a node's core, as exec has it: records before what follows from them, jobs, the link; and how it ends between any
 //! two outputs.
 
+use crate::copy::TWIN_PATIENCE;
 use crate::disk::DiskError;
 use crate::fault::Fault;
 use crate::jobs::{Job, Phase};
@@ -91,7 +92,7 @@ impl World {
         let receipt = Envelope::parse(payload, Domain::Receipt).ok().and_then(|envelope| decode::<ReceiptBody>(envelope.body()).ok());
         if let Some(receipt) = receipt {
             let Self { nodes, history, .. } = self;
-            let of_node = history.nodes.get_mut(&nodes[node].name).unwrap();
+            let of_node = history.nodes.get_mut(&nodes[node].history).unwrap();
             of_node.receipted_up_to = of_node.receipted_up_to.max(receipt.up_to);
         }
     }
@@ -196,12 +197,14 @@ impl World {
             match record {
                 Record::Accepted { body, .. } => {
                     if let Ok(order) = decode::<OrderBody>(&body) {
+                        self.nodes[node].open.insert(order.id);
                         self.fact(node, order.id.to_string(), Fact::Accepted);
                     }
                 }
                 Record::Starting { order, .. } => self.fact(node, order.to_string(), Fact::Starting),
                 Record::Refused { order, .. } => self.fact(node, order.to_string(), Fact::Refused),
                 Record::Ended { order, report } => {
+                    self.nodes[node].open.remove(&order);
                     let Some(result) = result_of(&report) else { continue };
                     self.nodes[node].ended_at.extend(said(&report).map(|(sequence, _)| (order, sequence)));
                     if let Some((step, last)) = result.steps.iter().enumerate().next_back() {
@@ -243,6 +246,7 @@ impl World {
             && sequence > self.nodes[node].said_up_to
         {
             self.nodes[node].said_up_to = sequence;
+            self.twin_says(node, sequence, &message.payload);
             let fact = match payload {
                 ReportPayload::Admission(Admission::Accepted { order }) => Some((order, Fact::SaidAccepted)),
                 ReportPayload::Admission(Admission::Rejected { order, .. }) => Some((order, Fact::SaidRejected)),
@@ -485,6 +489,10 @@ impl World {
         if !std::mem::replace(&mut here.is_on, true) {
             here.next_boot(now_ms);
             let life = here.life;
+            // Whatever clock the device has, nobody looks at it: until the first welcome of this boot it has no time.
+            if !here.open.is_empty() {
+                self.faults.add(Fault::BootWithoutTime);
+            }
             self.start_agent(node, life);
         }
     }
@@ -500,7 +508,12 @@ impl World {
             let pause_ms = self.nodes[node].dice.between(2_000, 20_000);
             return self.after(pause_ms, Event::Connect { node, life });
         }
+        // A client id has one session: whoever comes takes it over.
+        if let Some(twin) = self.twin_of(node) {
+            self.disconnect(twin);
+        }
         let here = &mut self.nodes[node];
+        self.index.insert(here.id, node);
         here.connected = true;
         here.broker_says_online = true;
         here.link += 1;
@@ -518,6 +531,8 @@ impl World {
         let (link, will_ms, life, again_ms) = (here.link, here.dice.between(50, 30_000), here.life, here.dice.between(500, 10_000));
         self.after(will_ms, Event::Will { node, link });
         if self.nodes[node].core.is_some() {
+            // Two that take the session from each other for hours: that they do so every few minutes shows as much as every few seconds.
+            let again_ms = if self.twin_of(node).is_some() { again_ms * TWIN_PATIENCE } else { again_ms };
             self.after(again_ms, Event::Connect { node, life });
             self.handle(node, Input::Disconnected);
         }
@@ -525,7 +540,8 @@ impl World {
 
     /// The broker has noticed that a connection is gone, unless there is another by now.
     pub(crate) fn will(&mut self, node: usize, link: u32) {
-        if self.nodes[node].link == link && !self.nodes[node].connected {
+        let has_the_session = self.index.get(&self.nodes[node].id) == Some(&node);
+        if self.nodes[node].link == link && !self.nodes[node].connected && has_the_session {
             self.nodes[node].broker_says_online = false;
             self.tell_presence(node, false);
         }

@@ -1,8 +1,9 @@
 //! The world: virtual time, one queue of events, the nodes, the network between, and the bridge.
 
 use crate::bridge::{Bridge, Done};
-use crate::dice::Dice;
+use crate::copy::Twins;
 use crate::fault::{Fault, Faults};
+use crate::jobs::Job;
 use crate::network::Network;
 use crate::node::Node;
 use crate::plan::{Action, Plan, Scale};
@@ -11,6 +12,7 @@ use flotilla_broker_bridge::platform::mqtt::{Arrival, Inbound};
 use flotilla_protocol::id::{FleetId, NodeId, OrderId};
 use flotilla_protocol::topic::Topic;
 use flotilla_tests::invariants::{Fact, History, Knowledge};
+use flotilla_tests::random::Random;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// 1 December 2026 by the sun, when every world begins.
@@ -21,8 +23,11 @@ const SETTLE_MS: u64 = 5 * 3_600_000;
 const CANCELLED_MS: u64 = 2 * 3_600_000;
 /// How often what must not change is looked at.
 const LOOK_MS: u64 = 30 * 60_000;
-/// Dispatch looks at the clock at least this often.
+/// Dispatch looks at the clock at least this often, as in the bridge.
 const LONGEST_PAUSE_MS: u64 = 60_000;
+/// While the world comes to rest it looks ten times less often: every clock is right, so what is due must be known beforehand. That asks
+/// more of dispatch than the bridge does, and takes a quarter of the time of a short history.
+const LONGEST_PAUSE_AT_REST_MS: u64 = 600_000;
 
 /// A mistake that is built in on purpose: the simulator must find it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +43,8 @@ pub(crate) enum Planted {
     ForgetsEndedOrders,
     /// The bridge's answers go out before its commit.
     AnswerBeforeCommit,
+    /// The bridge forgets whom it has quarantined.
+    BelievesCopies,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +97,7 @@ pub(crate) struct World {
     queued: u64,
     pub(crate) scale: Scale,
     pub(crate) planted: Planted,
-    pub(crate) dice: Dice,
+    pub(crate) dice: Random,
     pub(crate) nodes: Vec<Node>,
     pub(crate) index: BTreeMap<NodeId, usize>,
     pub(crate) fleet: FleetId,
@@ -109,9 +116,13 @@ pub(crate) struct World {
     pub(crate) starts: u64,
     /// Starts that were recorded and never began, so that their orders waited again.
     pub(crate) put_back: u64,
+    /// Two devices with one identity.
+    pub(crate) twins: Option<Twins>,
     /// What broke that no history shows.
     pub(crate) broken: Vec<String>,
     pub(crate) clock_was_wrong: bool,
+    /// The wrong clock that the bridge has not looked at yet.
+    pub(crate) clock_fault: Option<Fault>,
     settling: bool,
 }
 
@@ -127,7 +138,7 @@ impl World {
             queued: 0,
             scale,
             planted,
-            dice: Dice::new(seed, 2),
+            dice: Random::part(seed, 2),
             index: nodes.iter().enumerate().map(|(index, node)| (node.id, index)).collect(),
             nodes,
             fleet: trust.fleet(),
@@ -145,8 +156,10 @@ impl World {
             history: History::default(),
             starts: 0,
             put_back: 0,
+            twins: None,
             broken: Vec::new(),
             clock_was_wrong: false,
+            clock_fault: None,
             settling: false,
         };
         world.begin(plan);
@@ -196,7 +209,7 @@ impl World {
         }
         let now_ms = self.now_ms;
         let Self { nodes, history, .. } = self;
-        history.nodes.get_mut(&nodes[node].name).unwrap().add(now_ms, order, fact);
+        history.nodes.get_mut(&nodes[node].history).unwrap().add(now_ms, order, fact);
     }
 
     /// Lets everything happen; returns false when something broke that stops the world.
@@ -272,19 +285,30 @@ impl World {
 
     fn dispatch(&mut self) {
         self.round_at_ms = None;
+        if self.bridge.is_alive()
+            && let Some(fault) = self.clock_fault.take()
+        {
+            self.faults.add(fault);
+            if self.nodes.iter().any(|node| node.jobs.jobs.values().any(Job::is_running)) {
+                self.faults.add(Fault::ClockJumped);
+            }
+        }
         let (done, next_ms) = self.bridge.round(self.now_ms);
         self.bridge_did(done);
         if self.bridge.is_alive() {
             let bridge_ms = self.bridge.clock.now_ms();
-            let pause_ms = next_ms.map_or(LONGEST_PAUSE_MS, |next_ms| next_ms.saturating_sub(bridge_ms)).clamp(2, LONGEST_PAUSE_MS);
+            let longest_ms = if self.settling { LONGEST_PAUSE_AT_REST_MS } else { LONGEST_PAUSE_MS };
+            let pause_ms = next_ms.map_or(longest_ms, |next_ms| next_ms.saturating_sub(bridge_ms)).clamp(2, longest_ms);
             self.queue_round(pause_ms);
         }
     }
 
     pub(crate) fn bridge_did(&mut self, done: Done) {
         for (topic, payload) in done.publishes {
+            self.check_silence(&topic);
             self.goes_down(topic, payload);
         }
+        self.look_at_twins();
         if done.nudged {
             self.queue_round(0);
         }
@@ -322,8 +346,10 @@ impl World {
     pub(crate) fn bridge_connects(&mut self) {
         self.bridge.set_connected(true);
         for node in 0..self.nodes.len() {
-            let online = self.nodes[node].broker_says_online;
-            self.tell_presence(node, online);
+            if self.index.get(&self.nodes[node].id) == Some(&node) {
+                let online = self.nodes[node].broker_says_online;
+                self.tell_presence(node, online);
+            }
         }
         self.queue_take();
     }
@@ -397,7 +423,10 @@ impl World {
     }
 
     fn check_output(&mut self) {
-        for node in &self.nodes {
+        for (place, node) in self.nodes.iter().enumerate() {
+            if self.twin_of(place).is_some() {
+                continue;
+            }
             for (order, (step, kept)) in &node.results {
                 let Some(command) = self.history.commands.get_mut(&order.to_string()) else { continue };
                 let step = i64::try_from(*step).unwrap();
