@@ -46,13 +46,15 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "node_quarantine",
         sql: include_str!("fleet/node/schema/202611220310_node_quarantine.sql"),
     },
+    Migration { version: 202_611_220_320, name: "node_presence", sql: include_str!("fleet/node/schema/202611220320_node_presence.sql") },
+    Migration { version: 202_611_220_321, name: "node_version", sql: include_str!("fleet/node/schema/202611220321_node_version.sql") },
     Migration {
-        version: 202_611_220_320,
+        version: 202_611_220_330,
         name: "rebooting",
-        sql: include_str!("capability/run_command/schema/202611220320_rebooting.sql"),
+        sql: include_str!("capability/run_command/schema/202611220330_rebooting.sql"),
     },
-    Migration { version: 202_611_220_500, name: "audit", sql: include_str!("platform/audit/schema/202611220500_audit.sql") },
     Migration { version: 202_611_220_400, name: "node_health", sql: include_str!("fleet/node/schema/202611220400_node_health.sql") },
+    Migration { version: 202_611_220_500, name: "audit", sql: include_str!("platform/audit/schema/202611220500_audit.sql") },
 ];
 
 #[cfg(test)]

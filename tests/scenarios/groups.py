@@ -63,7 +63,7 @@ ssm.get_waiter("command_executed").wait(CommandId=command, InstanceId=first, Wai
 invocations = ssm.list_command_invocations(CommandId=command)["CommandInvocations"]
 assert [(entry["InstanceId"], entry["Status"]) for entry in invocations] == [(first, "Success")], invocations
 unknown = {"Key": "resource-groups:Name", "Values": ["nobody"]}
-refused("InvalidTarget", ssm.send_command, DocumentName="AWS-RunShellScript", Targets=[unknown], Parameters={"commands": ["true"]})
+refused("InvalidParameters", ssm.send_command, DocumentName="AWS-RunShellScript", Targets=[unknown], Parameters={"commands": ["true"]})
 assert groups.delete_group(Group="north")["Group"]["Name"] == "north"
 refused("NotFoundException", groups.list_group_resources, Group="north")
 

@@ -4,7 +4,8 @@ Requests are generated from the model's input shapes: the smallest that can be r
 pattern, a word of an enumeration, a range, a member that must be there) one that breaks it. They go out as botocore signs and writes
 them, past its own checks of the input, and the answers are read here: a success may hold only members of the output shape, of their
 types; an error must be one that the model lists for the operation, or one of the few general ones; nothing has a status of 500 or more.
-Besides, every built operation is called once with a request that it must take, so that its output is judged too.
+Besides, every built operation is called with requests that are well formed and mean nothing: an id, a name, a key or a version of nobody, and
+a page token that another operation has made. And once with a request that it must take, so that its output is judged too.
 Called by sweep.rs; the built operations of SSM and the id of a node that is online are the arguments.
 """
 
@@ -212,6 +213,66 @@ CONTENT = {"schemaVersion": "2.2", "mainSteps": [{"action": "aws:runShellScript"
 QUERY = {"Type": "TAG_FILTERS_1_0", "Query": '{"ResourceTypeFilters":["AWS::SSM::ManagedInstance"],"TagFilters":[{"Key":"sweep"}]}'}
 
 
+NOBODY = {"InstanceId": "mi-00000000000000000"}
+NO_RESOURCE = [{"ResourceType": "ManagedInstance", "ResourceId": NOBODY["InstanceId"]}, {"ResourceType": "Document", "ResourceId": "nobody"}]
+NO_RESOURCE += [{"ResourceType": "Parameter", "ResourceId": "nobody"}]
+NO_VERSION = [{"Name": "nobody"}, {"Name": "AWS-RunShellScript", "DocumentVersion": "77"}]
+SHELL = {"DocumentName": "AWS-RunShellScript", "Parameters": {"commands": ["true"]}}
+
+
+def chosen(key, *values):
+    return {**SHELL, "Targets": [{"Key": key, "Values": list(values)}]}
+
+
+def meaningless():
+    """By operation, requests that are well formed and must be refused."""
+    filters = [{"Key": "nothing", "Values": ["x"]}]
+    query = {"ResourceTypeFilters": ["AWS::SSM::ManagedInstance"], "TagFilters": [{"Key": ""}]}
+    wrong_query = {"ResourceQuery": {"Type": "TAG_FILTERS_1_0", "Query": json.dumps(query)}}
+    shell = json.dumps({**CONTENT, "mainSteps": [{**CONTENT["mainSteps"][0], "action": "aws:nothing"}]})
+    content = {"Name": "Nothing", "DocumentFormat": "JSON", "DocumentType": "Command"}
+    sent = [{**SHELL, "InstanceIds": [NOBODY["InstanceId"]]}, {**SHELL, "InstanceIds": [NODE, NODE]}, chosen("nothing", "x"), chosen("tag:", "x")]
+    sent += [chosen("resource-groups:Name", "nobody"), chosen("InstanceIds", NOBODY["InstanceId"]), {**chosen("tag:a"), "Targets": [{"Key": "tag:a"}]}]
+    sent += [{**SHELL, "InstanceIds": [NODE], "DocumentVersion": "77"}, {**SHELL, "InstanceIds": [NODE], "DocumentHash": "0" * 64}]
+    sent += [{**SHELL, "InstanceIds": [NODE], "DocumentName": "nobody"}, {**SHELL, "InstanceIds": [NODE], "Parameters": {"nothing": ["x"]}}]
+    sent += [{**SHELL, "InstanceIds": [NODE], "ServiceRoleArn": "arn:aws:iam::000000000000:role/r", "NotificationConfig":
+              {"NotificationArn": "arn:aws:sns:local-1:000000000000:nobody", "NotificationEvents": ["All"], "NotificationType": "Command"}}]
+    return {
+        "AddTagsToResource": [{**resource, "Tags": [{"Key": "a", "Value": ""}]} for resource in NO_RESOURCE],
+        "CancelCommand": [{"CommandId": UUID}, {"CommandId": UUID, "InstanceIds": [NODE]}],
+        "CreateActivation": [{"IamRole": "sweep", "ExpirationDate": 1}],
+        "CreateDocument": [{**content, "Content": "{}"}, {**content, "Content": "no JSON"}, {**content, "Content": shell}],
+        "DeleteActivation": [{"ActivationId": UUID}],
+        "DeleteDocument": NO_VERSION + [{"Name": "AWS-RunShellScript"}, {"Name": "AWS-RunShellScript", "VersionName": "nothing"}],
+        "DeregisterManagedInstance": [NOBODY],
+        "DescribeActivations": [{"Filters": [{"FilterKey": "ActivationIds", "FilterValues": []}], "NextToken": "foreign"}],
+        "DescribeDocument": NO_VERSION,
+        "DescribeInstanceInformation": [{"Filters": filters}, {"Filters": [{"Key": "PingStatus", "Values": ["Nothing"]}]}],
+        "DescribeInstanceProperties": [{"FiltersWithOperator": filters}],
+        "GetCommandInvocation": [{"CommandId": UUID, "InstanceId": NODE}],
+        "GetDocument": NO_VERSION,
+        "ListCommandInvocations": [{"CommandId": UUID, "NextToken": "foreign"}],
+        "ListCommands": [{"CommandId": UUID, "NextToken": "foreign"}],
+        "ListDocumentVersions": [{"Name": "nobody"}],
+        "ListDocuments": [{"Filters": filters}],
+        "ListTagsForResource": NO_RESOURCE,
+        "RemoveTagsFromResource": [{**resource, "TagKeys": ["a"]} for resource in NO_RESOURCE],
+        "SendCommand": sent,
+        "UpdateDocument": [{"Name": "nobody", "Content": json.dumps(CONTENT)}, {"Name": "AWS-RunShellScript", "Content": json.dumps(CONTENT)}],
+        "UpdateDocumentDefaultVersion": [{**body, "DocumentVersion": "77"} for body in NO_VERSION],
+        "UpdateManagedInstanceRole": [{**NOBODY, "IamRole": "sweep"}],
+        "CreateGroup": [{"Name": "nothing", **wrong_query}],
+        "DeleteGroup": [{"Group": "nobody"}],
+        "GetGroup": [{"Group": "nobody"}],
+        "GetGroupQuery": [{"Group": "nobody"}],
+        "ListGroupResources": [{"Group": "nobody"}],
+        "ListGroups": [{"Filters": [{"Name": "resource-type", "Values": ["AWS::Nothing::Nothing"]}], "NextToken": "foreign"}],
+        "SearchResources": [wrong_query],
+        # Of a node that there is not the model has it that it is not connected.
+        "GetConnectionStatus": [],
+    }
+
+
 def real(ssm, groups):
     """Calls every built operation with a request that it must take; returns what is wrong with the outputs, and the operations."""
     found, called = [], []
@@ -276,6 +337,7 @@ def real(ssm, groups):
 
 
 wrong = []
+meaning_nothing = meaningless()
 for service, names in (("ssm", None), ("resource-groups", GROUPS)):
     model = session.get_service_model(service)
     operations = [model.operation_model(name) for name in names or model.operation_names]
@@ -287,10 +349,16 @@ for service, names in (("ssm", None), ("resource-groups", GROUPS)):
         # What is not built answers alike to everything.
         cases = list(broken(shape)) if shape else []
         requests += [(what, body, True) for what, body in (cases if built else cases[:3])]
+        if built:
+            of_nothing = list(meaning_nothing.pop(operation.name))
+            if shape and "NextToken" in shape.members:
+                of_nothing.append({**smallest(shape), "NextToken": "foreign"})
+            requests += [("well formed, and meaning nothing: %s" % body, body, True) for body in of_nothing]
         for what, body, must_fail in requests:
             found = judge(model, operation, body, must_fail and built)
             wrong += ["%s %s, %s: %s" % (service, operation.name, what, line) for line in found]
     print("%s: %d operations" % (service, len(operations)))
+assert not meaning_nothing, "no operations, or not built: %s" % sorted(meaning_nothing)
 found, called = real(session.get_service_model("ssm"), session.get_service_model("resource-groups"))
 wrong += found + ["%s: add a request that it must take to real()" % name for name in sorted((BUILT | set(GROUPS)) - called)]
 print("%d answers: %d outputs, %d errors" % (judge.outputs + judge.errors, judge.outputs, judge.errors))

@@ -40,6 +40,9 @@ use flotilla_protocol::version;
 use flotilla_protocol::wire::{Check, MAXIMUM_MESSAGE_BYTES, decode, encode};
 use std::collections::{BTreeMap, VecDeque};
 
+/// Furthest ahead that an order may end of which the node knows nothing but a cancel, in milliseconds: the validity of an order that begins
+/// at most as late again.
+const LONGEST_TOMBSTONE_MS: u64 = 2 * MAXIMUM_VALIDITY_MS;
 /// Deliveries that wait for trusted time, at most; the bridge sends those beyond it again.
 const MAXIMUM_AWAITING_TIME: usize = 16;
 
@@ -533,7 +536,11 @@ impl Core {
             }
             Some(Phase::Ended { .. }) => self.answer_again(order, now),
             None if cancel.not_after_ms <= self.time.floor_ms() => return Err(RejectReason::Expired),
-            None if is_full => return Err(RejectReason::Busy),
+            // A tombstone lasts as long as it says. Where there is no trusted time yet, the share below is the only bound.
+            None if self.time.at(now).is_some_and(|time_ms| cancel.not_after_ms > time_ms.saturating_add(LONGEST_TOMBSTONE_MS)) => {
+                return Err(RejectReason::Malformed);
+            }
+            None if is_full || self.orders.is_full_of_tombstones() => return Err(RejectReason::Busy),
             // A job of before the loss may still run. Its outcome is said once reports can be made again: the bridge asks again.
             None if self.memory.lost.is_some() => {
                 self.outputs.push_back(Output::CancelJob { order });

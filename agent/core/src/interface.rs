@@ -72,7 +72,7 @@ pub enum Input<'a> {
         stream: OutputStream,
         /// Where the bytes begin.
         offset: u64,
-        /// The bytes; none when they cannot be read any more.
+        /// The bytes; empty when there are no more, which gives the rest of the stream up.
         bytes: Vec<u8>,
     },
     /// Time has passed.
@@ -152,7 +152,7 @@ pub enum Output {
         /// Which.
         order: OrderId,
     },
-    /// Read kept output and answer with [`Input::OutputRead`].
+    /// Read kept output and answer with [`Input::OutputRead`]. Without an answer, where a read fails, it is asked for again after a pause.
     ReadOutput {
         /// Which job.
         order: OrderId,

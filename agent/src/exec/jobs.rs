@@ -27,6 +27,8 @@ const LOOK: Duration = Duration::from_millis(200);
 const LONGEST_LOOK: Duration = Duration::from_secs(10);
 /// Piece in which output of a lost job is read to hash it.
 const READ_BYTES: usize = 64 * 1024;
+/// How often a read of it that fails is tried again, [`LOOK`] apart, for each stream.
+const READ_TRIES: u32 = 50;
 
 /// It is known what became of a job.
 #[derive(Debug)]
@@ -163,13 +165,17 @@ impl Jobs {
         drop(tokio::task::spawn_blocking(move || warn_of(order, folder.remove())));
     }
 
-    /// At most `maximum` bytes of a step's output; none when it cannot be read.
+    /// At most `maximum` bytes of a step's output; an empty answer says that there are no more, and nothing that they cannot be read now (no
+    /// descriptors, a disk error), which says nothing about the bytes.
     #[must_use]
-    pub fn read_output(&self, order: OrderId, step: u16, stream: OutputStream, offset: u64, maximum: usize) -> Vec<u8> {
-        self.of(order).read_output(step, stream, offset, maximum).unwrap_or_else(|error| {
-            tracing::warn!(%order, %error, "output cannot be read");
-            Vec::new()
-        })
+    pub fn read_output(&self, order: OrderId, step: u16, stream: OutputStream, offset: u64, maximum: usize) -> Option<Vec<u8>> {
+        match self.of(order).read_output(step, stream, offset, maximum) {
+            Ok(bytes) => Some(bytes),
+            Err(error) => {
+                tracing::warn!(%order, step, error = %with_causes(&error), "output cannot be read; it is tried again");
+                None
+            }
+        }
     }
 
     /// Whether any job runs.
@@ -276,8 +282,8 @@ async fn end_of(folder: &JobFolder, names: &[String]) -> Fate {
     loop {
         match folder.state() {
             Ok(JobState::Running { .. }) => pause = LOOK,
-            Ok(JobState::Ended(report)) => return Fate::Over(with_output(folder, report)),
-            Ok(JobState::RebootAsked(asked)) => return Fate::RebootAsked(reboot_asked(folder, asked)),
+            Ok(JobState::Ended(report)) => return Fate::Over(with_output(folder.clone(), report).await),
+            Ok(JobState::RebootAsked(asked)) => return reboot_asked(folder.clone(), asked).await,
             // The folder could not be made, on a full disk for example: nothing can be linked in it, and nobody else makes it.
             Ok(JobState::NotStarted) if matches!(folder.path().try_exists(), Ok(false)) => {
                 return not_started("the job's folder cannot be made, and nothing was started");
@@ -327,13 +333,30 @@ fn not_started(explanation: &str) -> Fate {
 }
 
 /// What the core is to know of a job that asks for a reboot. Its output is on disk with the rest.
-fn reboot_asked(folder: &JobFolder, asked: spec::RebootAsked) -> RebootAsked {
+async fn reboot_asked(folder: JobFolder, asked: spec::RebootAsked) -> Fate {
     let spec::RebootAsked { step, explanation, steps, .. } = asked;
-    let steps = (0..).zip(steps).map(|(index, step)| step_result(folder, index, step)).collect();
-    RebootAsked { step, resume: Resume::SameStep, explanation, steps }
+    let read = move || (0..).zip(steps).map(|(index, step)| step_result(&folder, index, step)).collect();
+    match tokio::task::spawn_blocking(read).await {
+        Ok(steps) => Fate::RebootAsked(RebootAsked { step, resume: Resume::SameStep, explanation, steps }),
+        Err(error) => {
+            tracing::warn!(%error, "what a job left that asks for a reboot cannot be read");
+            let explanation = "a step asked for a reboot, and what the steps did and wrote could not be read".to_owned();
+            Fate::Over(JobEnd { outcome: Outcome::Failed, explanation, steps: Vec::new() })
+        }
+    }
 }
 
-fn with_output(folder: &JobFolder, report: JobReport) -> JobEnd {
+/// The end that a job has told, with the output that goes with it. On a slow disk this takes long and is done aside: cancels and other jobs'
+/// ends do not wait for it.
+async fn with_output(folder: JobFolder, report: JobReport) -> JobEnd {
+    let outcome = report.outcome;
+    tokio::task::spawn_blocking(move || with_synced_output(&folder, report)).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the output of a job cannot be read");
+        JobEnd { outcome, explanation: "what the steps did and wrote could not be read".to_owned(), steps: Vec::new() }
+    })
+}
+
+fn with_synced_output(folder: &JobFolder, report: JobReport) -> JobEnd {
     // What the result cannot carry is read from the files later, and must outlast a power cut as the result does.
     let kept = |of: fn(&JobStep) -> &CapturedFile| report.steps.iter().map(|step| of(step).kept_bytes).fold(0, u64::saturating_add);
     let fits = |bytes: u64, room: usize| usize::try_from(bytes).is_ok_and(|bytes| bytes <= room);
@@ -401,9 +424,86 @@ fn steps_as_they_are(folder: &JobFolder, names: &[String]) -> Vec<StepResult> {
 fn file_as_it_is(folder: &JobFolder, step: u16, stream: OutputStream) -> CapturedFile {
     let mut hasher = Sha256::new();
     let mut length = 0;
-    while let Some(bytes) = folder.read_output(step, stream, length, READ_BYTES).ok().filter(|bytes| !bytes.is_empty()) {
-        hasher.update(&bytes);
-        length += u64::try_from(bytes.len()).unwrap_or(0);
+    let mut tries = 0;
+    loop {
+        match folder.read_output(step, stream, length, READ_BYTES) {
+            Ok(bytes) if bytes.is_empty() => break,
+            Ok(bytes) => {
+                hasher.update(&bytes);
+                length += u64::try_from(bytes.len()).unwrap_or(0);
+            }
+            // What is not counted here is never handed in.
+            Err(error) if tries < READ_TRIES => {
+                tries += 1;
+                tracing::warn!(step, error = %with_causes(&error), "output of a lost job cannot be read; it is tried again");
+                std::thread::sleep(LOOK);
+            }
+            Err(error) => {
+                tracing::error!(step, error = %with_causes(&error), "the rest of a lost job's output cannot be read and is left out");
+                break;
+            }
+        }
     }
     CapturedFile { written_bytes: length, kept_bytes: length, sha256: hasher.finalize().into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    const ORDER: OrderId = OrderId([1; 16]);
+
+    /// All jobs, and the path of one job's output, which is not there.
+    fn jobs(place: &tempfile::TempDir) -> (Jobs, PathBuf) {
+        let (ended, _) = mpsc::channel(1);
+        let jobs = Jobs::new(place.path().to_owned(), 1 << 20, None, BootId([1; 16]), ended);
+        let path = jobs.of(ORDER).output(0, OutputStream::Stdout);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        (jobs, path)
+    }
+
+    #[test]
+    fn a_read_that_fails_does_not_say_that_there_is_no_more() {
+        let place = tempfile::tempdir().unwrap();
+        let (jobs, path) = jobs(&place);
+        let read = |offset| jobs.read_output(ORDER, 0, OutputStream::Stdout, offset, 16);
+        assert_eq!(read(0), Some(Vec::new()), "there is none");
+        // It opens and cannot be read, as a file on a failing disk.
+        fs::create_dir(&path).unwrap();
+        assert_eq!(read(0), None);
+        fs::remove_dir(&path).unwrap();
+        fs::File::create_new(&path).and_then(|mut file| std::io::Write::write_all(&mut file, b"output")).unwrap();
+        assert_eq!((read(0), read(4), read(6)), (Some(b"output".to_vec()), Some(b"ut".to_vec()), Some(Vec::new())));
+    }
+
+    /// A pipe without a writer cannot be opened: a disk that takes its time.
+    #[tokio::test]
+    async fn exec_goes_on_while_a_job_s_output_is_synced() {
+        let place = tempfile::tempdir().unwrap();
+        let (jobs, path) = jobs(&place);
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        fs::File::create_new(jobs.of(ORDER).output(0, OutputStream::Stderr)).unwrap();
+        let is_released = Arc::new(AtomicBool::new(false));
+        let releases = Arc::clone(&is_released);
+        // Whoever opens it for both finds nobody to wait for, and lets in who waits.
+        let disk = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_secs(1));
+            releases.store(true, Ordering::SeqCst);
+            fs::OpenOptions::new().read(true).write(true).open(&path).unwrap()
+        });
+        let stdout = CapturedFile { written_bytes: 1 << 20, kept_bytes: 1 << 20, sha256: [0; 32] };
+        let step = JobStep { stdout, ..JobStep::not_run("step") };
+        let report = JobReport { outcome: Outcome::Succeeded, explanation: String::new(), steps: vec![step] };
+        let end = tokio::spawn(with_output(jobs.of(ORDER), report));
+        for _ in 0..10 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(!is_released.load(Ordering::SeqCst), "exec stood still");
+        let open = disk.join().unwrap();
+        assert_eq!(end.await.unwrap().steps.len(), 1);
+        drop(open);
+    }
 }

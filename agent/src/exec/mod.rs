@@ -307,8 +307,10 @@ impl Shell {
             }
             Output::ForgetJob { order } => self.jobs.forget(order),
             Output::ReadOutput { order, step, stream, offset } => {
-                let bytes = self.jobs.read_output(order, step, stream, offset, MAXIMUM_CHUNK_BYTES);
-                self.core.handle(Input::OutputRead { order, step, stream, offset, bytes }, clock::boottime_ms());
+                // Without an answer the core asks again after a pause.
+                if let Some(bytes) = self.jobs.read_output(order, step, stream, offset, MAXIMUM_CHUNK_BYTES) {
+                    self.core.handle(Input::OutputRead { order, step, stream, offset, bytes }, clock::boottime_ms());
+                }
             }
             Output::Refused { reason } => self.log_refusal(reason),
             Output::SpreadReconnect { seconds } => self.say(&FromExec::Configure { reconnect_spread_s: seconds }),

@@ -34,6 +34,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 const RECONNECTIONS_PER_S: u64 = 100;
 /// Longest spread, in seconds: beyond it a node that could be back is missed.
 const LONGEST_SPREAD_S: u64 = 900;
+/// Hellos of one node in a minute that are answered. A node says each again until it is welcomed, five seconds apart and then more.
+const HELLOS_OF_A_NODE: u32 = 20;
+/// Hellos of one node in a minute to which it is asked what it holds no more: with each up to 32 orders go out.
+const QUESTIONED_HELLOS_OF_A_NODE: u32 = 4;
+/// Nodes that are welcomed in one minute.
+const NODES_WELCOMED: usize = 1 << 20;
 /// Dead letters, and notes of gaps and forks, of one node in a minute. The rest is only counted.
 const KEPT_OF_A_NODE: u32 = 60;
 /// Nodes of which something is written down in one minute.
@@ -48,6 +54,8 @@ pub struct Router {
     enrolment: Enrolment,
     /// When the nodes were last counted, and how many there were.
     counted: Mutex<(u64, u64)>,
+    hellos: Allowance<NodeId>,
+    questions: Allowance<NodeId>,
     letters: Allowance<NodeId>,
     events: Allowance<NodeId>,
 }
@@ -57,7 +65,16 @@ impl Router {
     #[must_use]
     pub fn new(fleet: Arc<Fleet>, enrolment: Enrolment) -> Self {
         let allowance = || Allowance::new(KEPT_OF_A_NODE, NODES_WRITTEN_DOWN);
-        Self { fleet, enrolment, counted: Mutex::new((0, 0)), letters: allowance(), events: allowance() }
+        let hellos = |per_minute| Allowance::new(per_minute, NODES_WELCOMED);
+        Self {
+            fleet,
+            enrolment,
+            counted: Mutex::new((0, 0)),
+            hellos: hellos(HELLOS_OF_A_NODE),
+            questions: hellos(QUESTIONED_HELLOS_OF_A_NODE),
+            letters: allowance(),
+            events: allowance(),
+        }
     }
 
     /// Writes down what a person should know of a node, unless there was too much of that.
@@ -142,9 +159,16 @@ impl Handler for Router {
         Ok(verdict)
     }
 
-    async fn broker_lost(&self, write: &mut Write<'_>, _notes: &mut BatchNotes) -> Result<(), StoreError> {
-        node_store::set_all_offline(write).await?;
+    async fn broker_lost(&self, write: &mut Write<'_>, notes: &mut BatchNotes) -> Result<(), StoreError> {
+        node_store::set_all_unknown(write).await?;
+        for known in notes.nodes.values_mut().filter_map(|node| node.known.as_mut()) {
+            known.online = false;
+        }
         run_command::all_offline(write).await
+    }
+
+    async fn broker_found(&self, write: &mut Write<'_>, notes: &mut BatchNotes) -> Result<(), StoreError> {
+        run_command::broker_found(write, &mut notes.commands, self.fleet.clock.now_ms()).await
     }
 
     async fn finish(&self, write: &mut Write<'_>, notes: &mut BatchNotes) -> Result<(), StoreError> {
@@ -210,17 +234,28 @@ impl Router {
             b"" => return Ok(Ok(())),
             _ => return Ok(Err("neither 1 nor 0".to_owned())),
         };
-        if self.node(write, notes, node).await?.known.as_ref().is_none_or(|known| known.deregistered || known.quarantined) {
-            return Ok(Ok(()));
-        }
+        let known = self.node(write, notes, node).await?.known.as_mut();
+        let Some(known) = known.filter(|known| !known.deregistered && !known.quarantined) else { return Ok(Ok(())) };
+        let was_online = std::mem::replace(&mut known.online, online);
+        self.set_online(write, notes, node, online, was_online).await?;
+        Ok(Ok(()))
+    }
+
+    async fn set_online(
+        &self,
+        write: &mut Write<'_>,
+        notes: &mut BatchNotes,
+        node: NodeId,
+        online: bool,
+        was_online: bool,
+    ) -> Result<(), StoreError> {
         let now_ms = self.fleet.clock.now_ms();
         node_store::set_online(write, node, online, now_ms).await?;
         if online {
-            run_command::node_online(write, &mut notes.commands, node, now_ms).await?;
+            run_command::node_online(write, &mut notes.commands, node, !was_online, now_ms).await
         } else {
-            run_command::node_offline(write, node).await?;
+            run_command::node_offline(write, node).await
         }
-        Ok(Ok(()))
     }
 
     async fn up(
@@ -241,7 +276,7 @@ impl Router {
             Err(error) => return Ok(Err(error.to_string())),
         };
         let node_notes = self.node(write, notes, node).await?;
-        let Some(known) = &node_notes.known else { return Ok(Err("a node that is not known".to_owned())) };
+        let Some(known) = &mut node_notes.known else { return Ok(Err("a node that is not known".to_owned())) };
         // A removed node is ignored without a trace: it may go on sending for ever.
         if known.deregistered {
             return Ok(Ok(()));
@@ -254,6 +289,10 @@ impl Router {
             return Ok(Ok(()));
         }
         node_notes.heard = true;
+        // What it has signed is a better word of it than the broker's, which can be lost, or be about a connection before this one.
+        if !std::mem::replace(&mut known.online, true) {
+            self.set_online(write, notes, node, true, false).await?;
+        }
         match kind {
             UpKind::Hello => self.hello(write, notes, node, envelope.body()).await,
             UpKind::Report => self.report(write, notes, node, envelope.body()).await,
@@ -278,6 +317,10 @@ impl Router {
             Err(reason) => return Ok(Err(reason)),
         };
         let now_ms = self.fleet.clock.now_ms();
+        // One node must not fill the way out for all of them. What it says in a hello that is passed over, it says in the next.
+        if !self.hellos.takes(node, now_ms) {
+            return Ok(Ok(()));
+        }
         if let Some((_, count)) = hello.refused.iter().find(|(reason, _)| *reason == RejectReason::Storage) {
             tracing::warn!(%node, count, "a node refuses orders because its disk takes no records or has no room");
         }
@@ -303,7 +346,9 @@ impl Router {
         let topic = Topic::Down { fleet: self.fleet.settings.fleet, node, kind: DownKind::Welcome };
         notes.replies.push(Outbound { topic, payload: self.fleet.signer.welcome(&welcome) });
         // After the welcome, so that the node has the time by which it may judge.
-        notes.replies.extend(questions);
+        if !questions.is_empty() && self.questions.takes(node, now_ms) {
+            notes.replies.extend(questions);
+        }
         Ok(Ok(()))
     }
 

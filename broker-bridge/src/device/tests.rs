@@ -1,6 +1,8 @@
 //! Ingest through topics, with simulated nodes.
 
 use super::test_kit::{Kit, SimulatedNode};
+use crate::capability::run_command::reconcile::round;
+use crate::capability::run_command::tests::{request, send};
 use crate::fleet::activation::claim::tests::sealed_claim;
 use crate::fleet::node::store as node_store;
 use crate::platform::audit::Filter;
@@ -44,9 +46,64 @@ async fn a_hello_is_welcomed_and_makes_a_node_online() {
     kit.take([online(b"1")]).await;
     assert_eq!(kit.count("SELECT online FROM node").await, 1);
     kit.take_arrivals(&[Arrival::Disconnected]).await;
-    assert_eq!(kit.count("SELECT online FROM node").await, 0);
+    assert_eq!(kit.count("SELECT COUNT(*) FROM node WHERE online = 1").await, 0);
     kit.take([online(b"yes")]).await;
     assert_eq!(kit.count("SELECT COUNT(*) FROM dead_letter").await, 1);
+}
+
+/// A broker's word that a node is gone can be about a connection before this one, and its word that it is there can be lost.
+#[tokio::test]
+async fn a_node_that_is_heard_is_online_whatever_the_broker_says() {
+    let kit = Kit::new().await;
+    let mut node = kit.online_node(20).await;
+    let gone = (Topic::Online { fleet: FleetId([0; 8]), node: node.id }, b"0".to_vec());
+    kit.take([gone.clone()]).await;
+    send(&kit, request(&[&node])).await.unwrap();
+    let (online, waits) = ("SELECT COUNT(*) FROM node WHERE online = 1", "SELECT COUNT(*) FROM invocation WHERE next_send_ms IS NULL");
+    assert_eq!((kit.count(online).await, kit.count(waits).await), (0, 1));
+    kit.take([node.report(&any_report())]).await;
+    assert_eq!((kit.count(online).await, kit.count(waits).await), (1, 0), "what waits for it is due");
+    // The late word and what is signed after it, in one batch and in two.
+    kit.take([gone.clone(), node.report(&any_report())]).await;
+    assert_eq!((kit.count(online).await, kit.count(waits).await), (1, 0));
+    kit.take([node.report(&any_report()), gone]).await;
+    assert_eq!((kit.count(online).await, kit.count(waits).await), (0, 1), "the last word counts");
+    let output = node.output(OrderId([1; 16]), flotilla_protocol::report::OutputStream::Stdout, 0, b"x");
+    kit.take([output]).await;
+    assert_eq!((kit.count(online).await, kit.count(waits).await), (1, 0));
+    // Another node's signature, or none, says nothing.
+    let stranger = SimulatedNode { id: node.id, ..SimulatedNode::new(21) }.report(&any_report());
+    kit.take([(Topic::Online { fleet: FleetId([0; 8]), node: node.id }, b"0".to_vec()), stranger]).await;
+    assert_eq!((kit.count(online).await, kit.count(waits).await), (0, 1));
+}
+
+/// The bridge loses the broker and finds it again. Nothing is said of the node, which has nothing to say itself: it was there before.
+#[tokio::test]
+async fn a_node_of_which_the_broker_says_nothing_is_sent_what_waits() {
+    let mut kit = Kit::new().await;
+    let (node, gone) = (kit.online_node(20).await, kit.online_node(21).await);
+    send(&kit, request(&[&node, &gone])).await.unwrap();
+    kit.published();
+    kit.fleet.publisher.pretend_connected(None);
+    kit.take_arrivals(&[Arrival::Disconnected]).await;
+    round(&kit.fleet).await.unwrap();
+    assert_eq!(kit.count("SELECT COUNT(*) FROM node WHERE online = 1").await, 0);
+    kit.clock.advance(std::time::Duration::from_secs(60));
+    let now_ms = kit.fleet.clock.now_ms();
+    kit.fleet.publisher.pretend_connected(Some(now_ms));
+    kit.take_arrivals(&[Arrival::Connected]).await;
+    kit.take([(Topic::Online { fleet: FleetId([0; 8]), node: gone.id }, b"0".to_vec())]).await;
+    assert_eq!(round(&kit.fleet).await.unwrap().next_due_ms, Some(now_ms + 30_000), "the broker may still say that it is gone");
+    assert!(kit.published().is_empty());
+    kit.clock.advance(std::time::Duration::from_secs(30));
+    round(&kit.fleet).await.unwrap();
+    let sent: Vec<Topic> = kit.published().into_iter().map(|(topic, _)| topic).collect();
+    assert!(matches!(sent.as_slice(), [Topic::Down { node: to, kind: DownKind::Order, .. }] if *to == node.id), "{sent:?}");
+    // Not for ever: a node that is there says hello within 75 minutes.
+    kit.clock.advance(std::time::Duration::from_secs(90 * 60));
+    assert_eq!(kit.count("SELECT COUNT(*) FROM node WHERE online = 2").await, 1);
+    while round(&kit.fleet).await.unwrap().more {}
+    assert_eq!(kit.count("SELECT COUNT(*) FROM node WHERE online = 2").await, 0);
 }
 
 #[tokio::test]
@@ -173,6 +230,32 @@ async fn a_node_cannot_crowd_out_what_is_written_down_of_others() {
     kit.clock.advance(std::time::Duration::from_secs(60));
     kit.take([garbage(node.id)]).await;
     assert_eq!(kit.count("SELECT COUNT(*) FROM dead_letter").await, 62);
+}
+
+/// A stolen device says hello as fast as it can, and holds nothing of what it has taken.
+#[tokio::test]
+async fn a_node_cannot_have_the_bridge_send_without_end() {
+    let mut kit = Kit::new().await;
+    let (mut node, other) = (kit.online_node(20).await, kit.node(21).await);
+    for _ in 0..40 {
+        let order = send(&kit, request(&[&node])).await.unwrap();
+        kit.take([node.report(&ReportPayload::Admission(Admission::Accepted { order }))]).await;
+    }
+    kit.clock.advance(std::time::Duration::from_secs(60));
+    kit.published();
+    for _ in 0..100 {
+        kit.take([node.hello(&[])]).await;
+    }
+    kit.take([other.hello(&[])]).await;
+    let published = kit.published();
+    let of = |wanted: DownKind, of: NodeId| {
+        published.iter().filter(|(topic, _)| matches!(topic, Topic::Down { node, kind, .. } if (*kind, *node) == (wanted, of))).count()
+    };
+    assert_eq!((of(DownKind::Welcome, node.id), of(DownKind::Order, node.id)), (20, 4 * 32));
+    assert_eq!(of(DownKind::Welcome, other.id), 1);
+    kit.clock.advance(std::time::Duration::from_secs(60));
+    kit.take([node.hello(&[])]).await;
+    assert_eq!(kit.published().len(), 1 + 32);
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 //! So many a minute for each sender: what is written down about a node's mistakes must not fill the disk, nor crowd out what is
-//! written down about others.
+//! written down about others; and what it asks for must not crowd out what others are sent.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -36,7 +36,7 @@ impl<Sender: Ord> Allowance<Sender> {
         let minute = now_ms / MINUTE_MS;
         if counts.minute != minute {
             if counts.refused > 0 {
-                tracing::warn!(refused = counts.refused, "there was more to write down in a minute than is written down");
+                tracing::warn!(refused = counts.refused, "senders had more to say in a minute than is taken up of each");
             }
             *counts = Counts { minute, of_sender: BTreeMap::new(), refused: 0 };
         }

@@ -121,6 +121,8 @@ async fn a_version_is_deleted_alone_unless_it_is_the_default() {
     let bridge = bridge().await;
     assert_eq!(bridge.refused("DeleteDocument", json!({"Name": "greet", "DocumentVersion": "1"})).await, "InvalidDocumentOperation");
     assert_eq!(bridge.refused("DeleteDocument", json!({"Name": "greet", "DocumentVersion": "$DEFAULT"})).await, "InvalidDocumentOperation");
+    // The model lists no error for a version here.
+    assert_eq!(bridge.refused("DeleteDocument", json!({"Name": "greet", "DocumentVersion": "9"})).await, "InvalidDocument");
     bridge.ok("DeleteDocument", json!({"Name": "greet", "VersionName": "second"})).await;
     bridge.ok("DeleteDocument", json!({"Name": "greet", "DocumentVersion": "$LATEST"})).await;
     assert_eq!(text_of(&bridge, "DocumentVersion", "$LATEST").await.0, "1");
@@ -199,4 +201,32 @@ async fn a_document_that_a_step_runs_is_read_when_the_command_is_sent() {
             Some(error) => assert_eq!(bridge.refused("SendCommand", request).await, error, "{name}"),
         }
     }
+}
+
+/// Another bridge, whose rules were others, has taken it.
+#[tokio::test]
+async fn a_document_that_cannot_be_read_any_more_can_be_looked_at_mended_and_deleted() {
+    let bridge = bridge().await;
+    let node = bridge.node(1).await;
+    let mut write = bridge.fleet.store.write().await.unwrap();
+    sqlx::query("UPDATE document_version SET content = 'schemaVersion: \"9.9\"'").execute(write.connection()).await.unwrap();
+    write.commit().await.unwrap();
+    let name = json!({"Name": "greet"});
+    let read = bridge.ok("GetDocument", name.clone()).await;
+    assert_eq!(read["Content"], "schemaVersion: \"9.9\"");
+    let command = json!({"DocumentName": "greet", "InstanceIds": [node]});
+    for (operation, request) in [("DescribeDocument", &name), ("SendCommand", &command)] {
+        let answer = bridge.call(&bridge.admin, operation, request.clone()).await;
+        assert_eq!((answer.status, answer.error()), (400, "InvalidDocument"), "{operation}: {:?}", answer.body);
+        assert!(answer.message().contains("9.9"), "{}", answer.message());
+    }
+    bridge.ok("ListDocuments", json!({})).await;
+    bridge.ok("ListDocumentVersions", name.clone()).await;
+    let tag = json!({"ResourceType": "Document", "ResourceId": "greet", "Tags": [{"Key": "broken", "Value": ""}]});
+    bridge.ok("AddTagsToResource", tag).await;
+    bridge.ok("UpdateDocument", update("four")).await;
+    bridge.ok("UpdateDocumentDefaultVersion", json!({"Name": "greet", "DocumentVersion": "4"})).await;
+    bridge.ok("SendCommand", command).await;
+    bridge.ok("DeleteDocument", json!({"Name": "greet", "DocumentVersion": "2"})).await;
+    bridge.ok("DeleteDocument", name).await;
 }

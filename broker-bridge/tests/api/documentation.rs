@@ -59,7 +59,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
          `arn:aws:sns:<region>:000000000000:<name>`; another is `InvalidNotificationConfig`. Without `NotificationEvents` all are meant, \
          without `NotificationType` the command. `ServiceRoleArn` is kept and shown, and means nothing. Target keys: `InstanceIds` (`*` is every \
          node), `tag:<key>`, `tag-key`, `resource-groups:Name`, `resource-groups:ResourceTypeFilters`; a group that does not exist is \
-         `InvalidTarget`. The targets are frozen when the command is sent. Safe to repeat: see above.",
+         `InvalidParameters`. The targets are frozen when the command is sent. Safe to repeat: see above.",
     ),
     ("UpdateManagedInstanceRole", "The role is kept and shown as `IamRole`, and means nothing."),
 ];

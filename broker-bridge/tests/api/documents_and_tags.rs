@@ -217,8 +217,27 @@ async fn targets_are_resolved_by_id_and_tag() {
     assert_eq!(resolve(&vec![nodes[0].clone(); 51], &[]).await, error("ValidationException"));
     assert_eq!(resolve(&[], &[]).await, error("ValidationException"));
     assert_eq!(resolve(&nodes[..1], &[choice("InstanceIds", &["*"])]).await, error("ValidationException"));
-    assert_eq!(resolve(&[], &vec![choice("InstanceIds", &["*"]); 6]).await, error("InvalidTarget"));
+    assert_eq!(resolve(&[], &vec![choice("InstanceIds", &["*"]); 6]).await, error("InvalidParameters"));
     for wrong in [choice("resource-groups:Name", &["x"]), choice("tag:", &["x"]), choice("", &["x"]), choice("tag:site", &[])] {
-        assert_eq!(resolve(&[], std::slice::from_ref(&wrong)).await, error("InvalidTarget"), "{wrong:?}");
+        assert_eq!(resolve(&[], std::slice::from_ref(&wrong)).await, error("InvalidParameters"), "{wrong:?}");
     }
+}
+
+/// Nobody can have the bridge take a whole fleet into memory that is too large for a command.
+#[tokio::test]
+async fn a_choice_that_matches_too_many_nodes_is_refused_before_they_are_loaded() {
+    let bridge = Bridge::start().await;
+    let first = bridge.node(1).await;
+    let copies = "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 100000) \
+        INSERT INTO node (node_id, identity_key, sealing_key, tls_key, activation_id, iam_role, registered_ms, last_seen_ms, agent_version, \
+        platform_name, platform_version, architecture, computer_name, ip_address) \
+        SELECT 'mi-' || n, identity_key, sealing_key, tls_key, '', '', 0, 0, '', '', '', '', '', '' FROM node, number";
+    let mut write = bridge.fleet.store.write().await.unwrap();
+    sqlx::query(copies).execute(write.connection()).await.unwrap();
+    write.commit().await.unwrap();
+    let every = [choice("InstanceIds", &["*"])];
+    let refused = target::resolve(&bridge.fleet, None, Some(&every)).await.unwrap_err();
+    assert_eq!(refused.kind, "InvalidParameters");
+    assert!(refused.message.contains("more than 100000 nodes"), "{}", refused.message);
+    assert_eq!(target::resolve(&bridge.fleet, Some(&[first]), None).await.unwrap().len(), 1);
 }

@@ -215,7 +215,7 @@ async fn a_group_is_a_target() {
     let types = |kind: &str| choice("resource-groups:ResourceTypeFilters", &[kind]);
     assert_eq!(resolve(&[first.clone(), types("AWS::SSM::ManagedInstance")]).await, sorted(&nodes[..2]));
     assert_eq!(resolve(&[first, types("AWS::EC2::Instance")]).await, Ok(Vec::new()));
-    assert_eq!(resolve(&[choice("resource-groups:Name", &["third"])]).await, Err("InvalidTarget".to_owned()));
+    assert_eq!(resolve(&[choice("resource-groups:Name", &["third"])]).await, Err("InvalidParameters".to_owned()));
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use flotilla_agent_core::{Floor, Input, Record};
 use flotilla_protocol::capability::OrderPayload;
 use flotilla_protocol::delivery::Delivery;
 use flotilla_protocol::envelope::{Domain, seal};
-use flotilla_protocol::id::{FleetId, NodeId};
+use flotilla_protocol::id::{FleetId, NodeId, OrderId};
 use flotilla_protocol::order::{CancelBody, OrderBody, Targets};
 use flotilla_protocol::report::LossCause;
 use flotilla_protocol::status::{Outcome, RejectReason};
@@ -248,6 +248,33 @@ fn a_cancel_that_comes_before_its_order_stops_it() {
         let heard = node.deliver(&order(1));
         assert_eq!((heard.answers(), heard.refused, heard.started), (vec![], vec![RejectReason::Replay], vec![]));
     }
+}
+
+/// The bridge's key alone signs cancels: it must not be able to shut the node for good.
+#[test]
+fn cancels_of_orders_that_never_come_leave_room_for_orders() {
+    let mut node = Node::welcomed();
+    let unknown = |number: u16, not_after_ms| {
+        let mut id = [0xee; 16];
+        id[..2].copy_from_slice(&number.to_be_bytes());
+        CancelBody { order: OrderId(id), not_after_ms, ..cancel(1) }
+    };
+    let far = START_MS + 60 * 24 * HOUR_MS;
+    assert_eq!(say_cancel(&mut node, &unknown(0, u64::MAX), BRIDGE).refused, [RejectReason::Malformed]);
+    assert_eq!(say_cancel(&mut node, &unknown(0, far + HOUR_MS), BRIDGE).refused, [RejectReason::Malformed]);
+    let mut taken = 0;
+    for number in 0..1100 {
+        let heard = say_cancel(&mut node, &unknown(number, far), BRIDGE);
+        taken += heard.outcomes().len();
+        // The results are delivered, and need no room any more.
+        if let Some((report, hash)) = heard.reports.last() {
+            node.receipt(report.sequence, *hash);
+        }
+    }
+    assert_eq!(taken, 1024);
+    assert_eq!(say_cancel(&mut node, &unknown(1100, far), BRIDGE).refused, [RejectReason::Busy]);
+    assert_eq!(node.deliver(&order(1)).started, [order_id(1)], "orders are taken all the same");
+    assert_eq!(say_cancel(&mut node, &cancel(1), BRIDGE).cancelled, [order_id(1)], "and cancelled");
 }
 
 #[test]

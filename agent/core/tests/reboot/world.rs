@@ -433,6 +433,7 @@ impl World {
                         resend_maximum_ms: 600_000,
                         reconnect_spread_s: 0,
                         bundles: Vec::new(),
+                        chains: Vec::new(),
                     };
                     self.to_node.push((DownKind::Welcome, seal(Domain::Welcome, &encode(&welcome), &[&key(4)])));
                 }

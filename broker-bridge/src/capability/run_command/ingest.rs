@@ -17,6 +17,9 @@ use flotilla_protocol::wire::encode;
 /// Most bytes of one step's stream that are kept; then the node is told that no more is wanted.
 pub const MAXIMUM_OUTPUT_BYTES: u64 = 1024 * 1024;
 
+/// Up to so many bytes small chunks are kept as one: no more than a large one, which a download reads whole.
+const JOINED_BYTES: usize = 16 * 1024;
+
 /// What a batch of messages has done to commands and not yet written.
 #[derive(Debug, Default)]
 pub struct Notes {
@@ -141,7 +144,9 @@ async fn happen(
 pub async fn output(write: &mut Write<'_>, chunk: &OutputBody) -> Result<Result<OutputReceiptBody, String>, StoreError> {
     let OutputBody { node, order, step, stream, offset, bytes } = chunk;
     let receipt = |up_to| OutputReceiptBody { node: *node, order: *order, step: *step, stream: *stream, up_to };
-    let Some((steps, known)) = known_up_to(write, *node, *order, *step, *stream).await? else { return Ok(Ok(receipt(u64::MAX))) };
+    let Some(Known { steps, up_to: known, last }) = known_up_to(write, *node, *order, *step, *stream).await? else {
+        return Ok(Ok(receipt(u64::MAX)));
+    };
     if usize::from(*step) >= steps {
         return Ok(Err(format!("output of step {step} of a command that has {steps}")));
     }
@@ -155,31 +160,49 @@ pub async fn output(write: &mut Write<'_>, chunk: &OutputBody) -> Result<Result<
     let room = usize::try_from(MAXIMUM_OUTPUT_BYTES - known).unwrap_or(usize::MAX);
     let fresh = fresh.get(..room).unwrap_or(fresh);
     let end = known + u64::try_from(fresh.len()).unwrap_or(0);
+    // Small chunks are put together: what a node may store is bounded in bytes, and each row costs many more than one.
+    let (offset, bytes) = match last {
+        Some((offset, mut bytes)) if bytes.len() + fresh.len() <= JOINED_BYTES => {
+            bytes.extend_from_slice(fresh);
+            (offset, bytes)
+        }
+        _ => (known, fresh.to_vec()),
+    };
     sqlx::query(
         "INSERT INTO command_output (command_id, node_id, step, stream, chunk_offset, end_offset, bytes) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (command_id, node_id, step, stream, chunk_offset) DO NOTHING",
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (command_id, node_id, step, stream, chunk_offset) \
+         DO UPDATE SET end_offset = excluded.end_offset, bytes = excluded.bytes",
     )
     .bind(order.to_string())
     .bind(node.to_string())
     .bind(i64::from(*step))
     .bind(stream_column(*stream))
-    .bind(crate::platform::time::to_column(known))
+    .bind(crate::platform::time::to_column(offset))
     .bind(crate::platform::time::to_column(end))
-    .bind(fresh)
+    .bind(bytes)
     .execute(write.connection())
     .await?;
     Ok(Ok(receipt(if end >= MAXIMUM_OUTPUT_BYTES { u64::MAX } else { end })))
 }
 
-/// How many steps the command has, and how much of the stream is here, be it in chunks or at the head of the result; nothing for
-/// an invocation that is not known.
+/// What is here of a stream.
+struct Known {
+    /// How many steps the command has.
+    steps: usize,
+    /// Up to where the stream is here, be it in chunks or at the head of the result.
+    up_to: u64,
+    /// Where the last chunk begins and what it holds, if the stream goes on behind it and it is small.
+    last: Option<(u64, Vec<u8>)>,
+}
+
+/// What is here of a stream; nothing for an invocation that is not known.
 async fn known_up_to(
     write: &mut Write<'_>,
     node: NodeId,
     order: OrderId,
     step: u16,
     stream: OutputStream,
-) -> Result<Option<(usize, u64)>, StoreError> {
+) -> Result<Option<Known>, StoreError> {
     let (order, node) = (order.to_string(), node.to_string());
     let invocation: Option<(String, Option<Vec<u8>>)> = sqlx::query_as(
         "SELECT steps, result FROM invocation JOIN command ON command.command_id = invocation.command_id \
@@ -191,14 +214,15 @@ async fn known_up_to(
     .await?;
     let Some((steps, result)) = invocation else { return Ok(None) };
     let steps = serde_json::from_str::<Vec<serde::de::IgnoredAny>>(&steps).map_or(0, |steps| steps.len());
-    let stored: Option<i64> = sqlx::query_scalar(
-        "SELECT end_offset FROM command_output WHERE command_id = $1 AND node_id = $2 AND step = $3 AND stream = $4 \
-         ORDER BY chunk_offset DESC LIMIT 1",
+    let stored: Option<(i64, i64, Option<Vec<u8>>)> = sqlx::query_as(
+        "SELECT chunk_offset, end_offset, CASE WHEN end_offset - chunk_offset < $5 THEN bytes END FROM command_output \
+         WHERE command_id = $1 AND node_id = $2 AND step = $3 AND stream = $4 ORDER BY chunk_offset DESC LIMIT 1",
     )
     .bind(&order)
     .bind(&node)
     .bind(i64::from(step))
     .bind(stream_column(stream))
+    .bind(i64::try_from(JOINED_BYTES).unwrap_or(i64::MAX))
     .fetch_optional(write.connection())
     .await?;
     let result: Option<CommandResult> = result.and_then(|result| flotilla_protocol::wire::decode(&result).ok());
@@ -207,7 +231,9 @@ async fn known_up_to(
         OutputStream::Stderr => &step.stderr,
     });
     let head = captured.and_then(|captured| u64::try_from(captured.head.len()).ok()).unwrap_or(0);
-    Ok(Some((steps, crate::platform::time::from_column(stored.unwrap_or(0)).max(head))))
+    let Some((begin, end, bytes)) = stored else { return Ok(Some(Known { steps, up_to: head, last: None })) };
+    let (begin, end) = (crate::platform::time::from_column(begin), crate::platform::time::from_column(end));
+    Ok(Some(Known { steps, up_to: end.max(head), last: bytes.filter(|_| end >= head).map(|bytes| (begin, bytes)) }))
 }
 
 /// A stream as the database names it.
@@ -272,12 +298,27 @@ pub async fn hello(
     Ok(questions)
 }
 
-/// The broker says that a node is connected.
+/// A node is connected: the broker says so, or its signature. `is_new` where it did not count as connected before.
 ///
 /// # Errors
 /// What the database says.
-pub async fn node_online(write: &mut Write<'_>, notes: &mut Notes, node: NodeId, now_ms: u64) -> Result<(), StoreError> {
-    notes.wakes_dispatch |= store::unpark(write, &node.to_string(), now_ms).await? > 0;
+pub async fn node_online(write: &mut Write<'_>, notes: &mut Notes, node: NodeId, is_new: bool, now_ms: u64) -> Result<(), StoreError> {
+    let node_id = node.to_string();
+    if is_new {
+        // What was put off until it is known whether the node is there is due now too.
+        store::park(write, Some(&node_id)).await?;
+    }
+    notes.wakes_dispatch |= store::unpark(write, &node_id, now_ms).await? > 0;
+    Ok(())
+}
+
+/// The broker is back, and says next who is connected. What is not said of a node that was connected before is not taken as a no: a message
+/// can be lost, and a node that has nothing to say is heard of only after an hour.
+///
+/// # Errors
+/// What the database says.
+pub async fn broker_found(write: &mut Write<'_>, notes: &mut Notes, now_ms: u64) -> Result<(), StoreError> {
+    notes.wakes_dispatch |= store::unpark_unknown(write, now_ms.saturating_add(store::PRESENCE_GRACE_MS)).await? > 0;
     Ok(())
 }
 

@@ -19,4 +19,4 @@ pub mod retention;
 pub mod rules;
 mod store;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -8,6 +8,7 @@ use super::retention;
 use super::rules::ANSWER_GRACE_MS;
 use super::store::{self, Ledger, ToSend};
 use crate::fleet::Fleet;
+use crate::fleet::node::store as node_store;
 use crate::platform::mqtt::Outbound;
 use crate::platform::shutdown::Shutdown;
 use crate::platform::store::StoreError;
@@ -92,6 +93,10 @@ pub async fn round(fleet: &Fleet) -> Result<Round, StoreError> {
     let silence_from_ms = fleet.publisher.connected_since_ms().map(|since| since.saturating_add(ANSWER_GRACE_MS));
     let silence_counts = silence_from_ms.is_some_and(|from| from <= now_ms);
     let due = store::next_due_ms(&mut reader, silence_from_ms).await?.is_some_and(|due| due <= now_ms);
+    // The broker has not said of them that they are gone, and they themselves not that they are there.
+    let waited_for_all =
+        fleet.publisher.connected_since_ms().is_some_and(|since| since.saturating_add(store::LONGEST_SILENCE_MS) <= now_ms);
+    let gone = waited_for_all && node_store::any_unknown(&mut reader).await?;
     let mut releasable = Vec::new();
     let mut after = String::new();
     loop {
@@ -107,12 +112,17 @@ pub async fn round(fleet: &Fleet) -> Result<Round, StoreError> {
         }
     }
     drop(reader);
-    if !removed.is_empty() || due || !releasable.is_empty() {
+    if !removed.is_empty() || due || gone || !releasable.is_empty() {
         let mut ledger = Ledger::default();
         let mut write = fleet.store.write().await?;
         let (mut orders, mut cancels) = (Vec::new(), Vec::new());
         for node_id in &removed {
             store::end_removed(&mut write, &mut ledger, node_id, now_ms).await?;
+        }
+        if gone {
+            for node_id in node_store::give_up_unknown(&mut write).await? {
+                store::park(&mut write, Some(&node_id)).await?;
+            }
         }
         let given_up = store::give_up(&mut write, &mut ledger, silence_counts, now_ms).await?;
         let interrupted = if silence_counts { store::interrupt(&mut write, &mut ledger, now_ms).await? } else { 0 };
@@ -130,7 +140,7 @@ pub async fn round(fleet: &Fleet) -> Result<Round, StoreError> {
             store::park(&mut write, None).await?;
         }
         let full = usize::try_from(store::DISPATCH_BATCH).unwrap_or(usize::MAX);
-        more = !removed.is_empty() || (connected && releasable.len() >= COMMANDS);
+        more = !removed.is_empty() || gone || (connected && releasable.len() >= COMMANDS);
         more |= [given_up, interrupted, cancels.len(), orders.len()].into_iter().any(|done| done >= full);
         store::settle(&mut write, &mut ledger, now_ms).await?;
         write.commit().await?;

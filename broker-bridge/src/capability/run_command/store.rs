@@ -17,6 +17,11 @@ pub(super) const DISPATCH_BATCH: i64 = 256;
 const CANCELS_OF_A_GUESS: i64 = 8;
 /// When a run that is over by the clock, and whose node is connected, is looked at again, in milliseconds.
 const LOOK_AGAIN_MS: u64 = 600_000;
+/// How long after a return of the broker it is waited for the word that a node is gone, in milliseconds: retained messages come at once. A time
+/// to send that lies further ahead was set by a clock that was wrong.
+pub(super) const PRESENCE_GRACE_MS: u64 = 30_000;
+/// Longest time in which nothing is heard of a node that is connected, in milliseconds: it says hello within 75 minutes.
+pub(super) const LONGEST_SILENCE_MS: u64 = 90 * 60_000;
 /// Open commands that one round of dispatch looks at.
 pub(super) const COMMAND_BATCH: i64 = 256;
 
@@ -235,9 +240,11 @@ pub(super) async fn releasable(connection: &mut SqliteConnection, command_id: &s
     }
     let waiting: Option<i64> = sqlx::query_scalar(
         "SELECT next_send_ms FROM invocation WHERE command_id = $1 AND state = 'pending' AND next_send_ms IS NOT NULL \
-         ORDER BY next_send_ms LIMIT 1",
+         AND NOT (next_send_ms > $2 AND next_send_ms <= $3) ORDER BY next_send_ms LIMIT 1",
     )
     .bind(command_id)
+    .bind(to_column(now_ms))
+    .bind(to_column(now_ms.saturating_add(PRESENCE_GRACE_MS)))
     .fetch_optional(connection)
     .await?;
     Ok(if waiting.is_some() { place } else { 0 })
@@ -257,10 +264,13 @@ pub(super) async fn release(
     let place = rules::may_send(&standing.counts, standing.limits).min(DISPATCH_BATCH);
     let waiting: Vec<ToSend> = sqlx::query_as(
         "SELECT command_id, node_id, leaf_index, proof, send_count FROM invocation \
-         WHERE command_id = $1 AND state = 'pending' AND next_send_ms IS NOT NULL ORDER BY next_send_ms LIMIT $2",
+         WHERE command_id = $1 AND state = 'pending' AND next_send_ms IS NOT NULL AND NOT (next_send_ms > $3 AND next_send_ms <= $4) \
+         ORDER BY next_send_ms LIMIT $2",
     )
     .bind(command_id)
     .bind(place)
+    .bind(to_column(now_ms))
+    .bind(to_column(now_ms.saturating_add(PRESENCE_GRACE_MS)))
     .fetch_all(write.connection())
     .await?;
     for invocation in &waiting {
@@ -371,21 +381,30 @@ pub(super) async fn give_up(write: &mut Write<'_>, ledger: &mut Ledger, silence_
 /// Ends runs that must be over by the clock and of which nothing was heard, where the node is gone or does not hold them; returns
 /// how many runs were looked at. A node's signed word overrides it.
 pub(super) async fn interrupt(write: &mut Write<'_>, ledger: &mut Ledger, now_ms: u64) -> Result<usize, StoreError> {
-    let due: Vec<(String, String, i64)> = sqlx::query_as(
-        "SELECT command_id, node_id, CASE WHEN lost = 1 THEN 1 ELSE \
-         COALESCE((SELECT 1 - online FROM node WHERE node.node_id = invocation.node_id), 1) END \
+    // A message that was long on its way can make a node seem connected that is gone. So one that says nothing for longer than it may is
+    // given that time once more (`lost` is 2 then): a clock that has jumped makes nodes silent that are not.
+    let due: Vec<(String, String, i64, i64)> = sqlx::query_as(
+        "SELECT command_id, node_id, lost, COALESCE((SELECT CASE WHEN online <> 1 THEN 2 ELSE last_seen_ms <= $3 END FROM node \
+         WHERE node.node_id = invocation.node_id), 2) \
          FROM invocation WHERE state IN ('accepted', 'running') AND give_up_ms <= $1 ORDER BY give_up_ms LIMIT $2",
     )
     .bind(to_column(now_ms))
     .bind(DISPATCH_BATCH)
+    .bind(to_column(now_ms.saturating_sub(LONGEST_SILENCE_MS)))
     .fetch_all(write.connection())
     .await?;
-    for (command_id, node_id, silent) in &due {
-        if *silent == 0 {
-            sqlx::query("UPDATE invocation SET give_up_ms = $3 WHERE command_id = $1 AND node_id = $2")
+    for (command_id, node_id, lost, silent) in &due {
+        let look_again = match (lost, silent) {
+            (1, _) | (_, 2) | (2, 1) => None,
+            (_, 0) => Some((0, LOOK_AGAIN_MS)),
+            (_, _) => Some((2, LONGEST_SILENCE_MS)),
+        };
+        if let Some((lost, pause_ms)) = look_again {
+            sqlx::query("UPDATE invocation SET give_up_ms = $3, lost = $4 WHERE command_id = $1 AND node_id = $2")
                 .bind(command_id)
                 .bind(node_id)
-                .bind(to_column(now_ms.saturating_add(LOOK_AGAIN_MS)))
+                .bind(to_column(now_ms.saturating_add(pause_ms)))
+                .bind(lost)
                 .execute(write.connection())
                 .await?;
         } else if let Some(invocation) = find(write.connection(), command_id, node_id).await? {
@@ -508,6 +527,16 @@ pub(super) async fn park(write: &mut Write<'_>, node_id: Option<&str>) -> Result
     Ok(())
 }
 
+/// Has what waits for the nodes that were connected when the broker was lost be due at that time, and not before.
+pub(super) async fn unpark_unknown(write: &mut Write<'_>, at_ms: u64) -> Result<u64, StoreError> {
+    let mut due = 0;
+    for sql in UNPARK {
+        let sql = sql.replacen("node_id = $1", "node_id IN (SELECT node_id FROM node WHERE online = $1)", 1);
+        due += sqlx::query(AssertSqlSafe(sql)).bind(2).bind(to_column(at_ms)).execute(write.connection()).await?.rows_affected();
+    }
+    Ok(due)
+}
+
 const PARK_NODE: [&str; 2] = [
     "UPDATE invocation SET next_send_ms = NULL, next_cancel_ms = NULL \
      WHERE node_id = $1 AND state IN ('pending', 'sent', 'accepted', 'running')",
@@ -588,7 +617,7 @@ pub(super) async fn cancel(
     now_ms: u64,
 ) -> Result<Cancelled, StoreError> {
     const ASK: &str = "UPDATE invocation SET cancel_asked_ms = $2, \
-        next_cancel_ms = (SELECT CASE WHEN online = 1 THEN $2 END FROM node WHERE node.node_id = invocation.node_id) \
+        next_cancel_ms = (SELECT CASE WHEN online <> 0 THEN $2 END FROM node WHERE node.node_id = invocation.node_id) \
         WHERE command_id = $1 AND cancel_asked_ms IS NULL AND (state IN ('sent', 'accepted', 'running') \
         OR (state = 'delivery-timed-out' AND signed = 0 AND send_count > 0))";
     let now = to_column(now_ms);
@@ -656,7 +685,7 @@ pub(super) struct NewInvocation {
     pub(super) index: usize,
     pub(super) proof: Vec<[u8; 32]>,
     pub(super) state: InvocationState,
-    /// Taken only while the node is online.
+    /// Taken unless the node is gone.
     pub(super) next_send_ms: i64,
     pub(super) give_up_ms: i64,
 }
@@ -724,7 +753,7 @@ pub(super) async fn insert(write: &mut Write<'_>, command: &NewCommand<'_>, invo
                 .push_bind(invocation.state.as_str())
                 .push_bind(i64::from(invocation.state == InvocationState::Sent))
                 .push_bind(invocation.give_up_ms)
-                .push("(SELECT CASE WHEN online = 1 THEN ")
+                .push("(SELECT CASE WHEN online <> 0 THEN ")
                 .push_bind_unseparated(invocation.next_send_ms)
                 .push_unseparated(" END FROM node WHERE node.node_id = ")
                 .push_bind_unseparated(invocation.node.to_string())
@@ -732,5 +761,13 @@ pub(super) async fn insert(write: &mut Write<'_>, command: &NewCommand<'_>, invo
         });
         query.build().execute(write.connection()).await?;
     }
+    // A node that was removed after it was chosen, and of which everything open was ended already, has something open again.
+    sqlx::query(
+        "UPDATE node SET closed = 0 WHERE closed = 1 AND deregistered_ms IS NOT NULL \
+         AND node_id IN (SELECT node_id FROM invocation WHERE command_id = $1)",
+    )
+    .bind(command.command_id)
+    .execute(write.connection())
+    .await?;
     Ok(())
 }

@@ -23,7 +23,7 @@ use flotilla_protocol::wire::decode;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub(super) fn request(nodes: &[&SimulatedNode]) -> SendCommandRequest {
+pub(crate) fn request(nodes: &[&SimulatedNode]) -> SendCommandRequest {
     SendCommandRequest {
         document_name: "AWS-RunShellScript".into(),
         instance_ids: Some(nodes.iter().map(|node| node.id.to_string()).collect()),
@@ -32,7 +32,7 @@ pub(super) fn request(nodes: &[&SimulatedNode]) -> SendCommandRequest {
     }
 }
 
-pub(super) async fn send(kit: &Kit, request: SendCommandRequest) -> Result<OrderId, ApiError> {
+pub(crate) async fn send(kit: &Kit, request: SendCommandRequest) -> Result<OrderId, ApiError> {
     let answer = send_command(&kit.fleet, &Kit::caller(), request).await?;
     Ok(answer.command.unwrap().command_id.unwrap().parse().unwrap())
 }
@@ -366,6 +366,29 @@ async fn a_run_of_which_nothing_more_is_heard_is_interrupted_until_its_node_says
     assert_eq!(kit.count("SELECT count_failed FROM command").await, 1);
 }
 
+/// A message that was late has made it seem connected.
+#[tokio::test]
+async fn a_run_of_a_node_that_only_seems_connected_ends_too() {
+    let kit = Kit::new().await;
+    let mut node = kit.online_node(20).await;
+    let order = send(&kit, SendCommandRequest { timeout_seconds: Some(30), ..request(&[&node]) }).await.unwrap();
+    kit.take([node.report(&accepted(order)), node.report(&started(order))]).await;
+    // A clock that jumps makes every node silent: it has the time to say hello before anything is concluded.
+    kit.clock.advance(Duration::from_secs(24 * 3600));
+    for _ in 0..2 {
+        round(&kit.fleet).await.unwrap();
+        assert_eq!(words(&kit, order, &node).await.0, "InProgress");
+        kit.clock.advance(Duration::from_secs(75 * 60));
+        kit.take([node.hello(&[order])]).await;
+        kit.clock.advance(Duration::from_secs(15 * 60));
+    }
+    for _ in 0..20 {
+        round(&kit.fleet).await.unwrap();
+        kit.clock.advance(Duration::from_secs(600));
+    }
+    assert_eq!(words(&kit, order, &node).await, pair("Failed", "Failed"));
+}
+
 #[tokio::test]
 async fn what_has_expired_is_not_sent_any_more() {
     let mut kit = Kit::new().await;
@@ -517,6 +540,29 @@ async fn output_is_appended_once_and_bounded() {
 }
 
 #[tokio::test]
+async fn output_in_small_pieces_is_kept_as_a_whole() {
+    let mut kit = Kit::new().await;
+    let mut node = kit.online_node(20).await;
+    let order = send(&kit, request(&[&node])).await.unwrap();
+    kit.take([node.report(&accepted(order)), node.report(&started(order))]).await;
+    let text: Vec<u8> = (0..40_000_u32).map(|at| u8::try_from(at % 251).unwrap()).collect();
+    let piece = |at: usize, length: usize| node.output(order, OutputStream::Stdout, u64::try_from(at).unwrap(), &text[at..at + length]);
+    kit.take((0..1000).map(|at| piece(at, 1))).await;
+    // Twice, and one that overlaps.
+    kit.take([piece(999, 1), piece(900, 200)]).await;
+    assert_eq!(kit.count("SELECT COUNT(*) FROM command_output").await, 1);
+    kit.take((1100..40_000).step_by(100).map(|at| piece(at, 100))).await;
+    assert_eq!(kit.count("SELECT COUNT(*) FROM command_output").await, 3);
+    let sql = "SELECT bytes FROM command_output ORDER BY chunk_offset";
+    let stored: Vec<Vec<u8>> = sqlx::query_scalar(sql).fetch_all(kit.fleet.store.reader()).await.unwrap();
+    assert_eq!(stored.concat(), text);
+    assert_eq!(kit.count("SELECT MAX(end_offset) FROM command_output").await, 40_000);
+    let last = kit.published_to(node.id, DownKind::OutputReceipt).pop().unwrap();
+    let receipt: OutputReceiptBody = decode(Envelope::parse(&last, Domain::OutputReceipt).unwrap().body()).unwrap();
+    assert_eq!(receipt.up_to, 40_000);
+}
+
+#[tokio::test]
 async fn requests_are_refused_by_their_own_errors() {
     let kit = Kit::new().await;
     let node = kit.online_node(20).await;
@@ -608,6 +654,28 @@ async fn lists_are_paged_and_filtered() {
     assert_eq!(count("InvokedAfter", "2027-01-01T00:00:00Z").await.unwrap(), 0);
     assert_eq!(count("InvokedBefore", "2027-01-01T00:00:00Z").await.unwrap(), 10);
     assert_eq!(count("Colour", "red").await.unwrap_err().kind, "InvalidFilterKey");
+}
+
+/// It is removed between the choice of the nodes and the writing of the command.
+#[tokio::test]
+async fn a_node_that_is_removed_while_a_command_is_made_ends_too() {
+    let kit = Kit::new().await;
+    let node = kit.online_node(20).await;
+    let mut write = kit.fleet.store.write().await.unwrap();
+    let remove = async {
+        while kit.fleet.store.waiting_writers() == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert!(crate::fleet::node::store::deregister(&mut write, node.id, 5).await.unwrap());
+        // As dispatch does, which finds nothing open.
+        sqlx::query("UPDATE node SET closed = 1").execute(write.connection()).await.unwrap();
+        write.commit().await.unwrap();
+    };
+    let (order, ()) = tokio::join!(send(&kit, request(&[&node])), remove);
+    let order = order.unwrap();
+    assert_eq!(words(&kit, order, &node).await.0, "Pending");
+    round(&kit.fleet).await.unwrap();
+    assert_eq!(words(&kit, order, &node).await, pair("Failed", "Undeliverable"));
 }
 
 #[tokio::test]

@@ -119,13 +119,15 @@ pub(super) fn format(name: Option<&str>) -> Result<Option<Format>, ApiError> {
 
 async fn get_document(fleet: &Fleet, _caller: &Caller, request: GetDocumentRequest) -> Result<GetDocumentResult, ApiError> {
     let stored =
-        store::find_version(&fleet.store, &request.name, request.document_version.as_deref(), request.version_name.as_deref()).await?;
+        store::find_version_text(&fleet.store, &request.name, request.document_version.as_deref(), request.version_name.as_deref()).await?;
     let wanted = format(request.document_format.as_deref())?.unwrap_or(stored.format);
     let content = if wanted == stored.format {
         stored.content
     } else {
         let converted = stored.format.rewrite(&stored.content, wanted);
-        converted.map_err(|error| ApiError::internal(std::io::Error::other(error)))?
+        // What was taken by other rules may be no text of its format by ours.
+        converted
+            .map_err(|error| ApiError::new("InvalidDocument", format!("{} cannot be written as {}: {error}", stored.name, wanted.name())))?
     };
     Ok(GetDocumentResult {
         name: Some(stored.name),
@@ -272,8 +274,13 @@ fn matches(filter: &(String, Vec<String>), entry: &Listed, tags: &BTreeMap<Strin
 }
 
 async fn delete_document(fleet: &Fleet, _caller: &Caller, request: DeleteDocumentRequest) -> Result<DeleteDocumentResult, ApiError> {
-    let stored =
-        store::find_version(&fleet.store, &request.name, request.document_version.as_deref(), request.version_name.as_deref()).await?;
+    let (version, version_name) = (request.document_version.as_deref(), request.version_name.as_deref());
+    let found = store::find_version_text(&fleet.store, &request.name, version, version_name).await;
+    // The model lists no error of its own for a version here.
+    let stored = found.map_err(|error| match error {
+        FindDocumentError::Version { .. } => ApiError::new("InvalidDocument", error.to_string()),
+        error => error.into(),
+    })?;
     if stored.owner != ACCOUNT {
         return Err(ApiError::new("InvalidDocumentOperation", format!("{} is part of the bridge and cannot be deleted", stored.name)));
     }

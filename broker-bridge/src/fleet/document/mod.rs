@@ -10,4 +10,4 @@ mod store;
 mod version;
 
 pub use prepare::{PrepareError, prepare};
-pub use store::{FindDocumentError, StoredDocument, find, sha1};
+pub use store::{FindDocumentError, StoredDocument, find, find_text, sha1};

@@ -32,13 +32,16 @@ pub enum PrepareError {
 
 impl From<PrepareError> for ApiError {
     fn from(error: PrepareError) -> Self {
+        if let PrepareError::Document { source: FindDocumentError::Store(error), .. } = error {
+            return error.into();
+        }
         let kind = match &error {
             PrepareError::Parameter(_) | PrepareError::TooMany => "InvalidParameters",
-            PrepareError::Document { source: FindDocumentError::Unknown { .. }, .. } => "InvalidDocument",
-            PrepareError::Document { source: FindDocumentError::Version { .. }, .. } => "InvalidDocumentVersion",
-            PrepareError::Document { source: FindDocumentError::Content { .. } | FindDocumentError::Store(_), .. } => {
-                return Self::internal(error);
+            PrepareError::Document { source: FindDocumentError::Unknown { .. } | FindDocumentError::Content { .. }, .. } => {
+                "InvalidDocument"
             }
+            PrepareError::Document { source: FindDocumentError::Version { .. }, .. } => "InvalidDocumentVersion",
+            PrepareError::Document { source: FindDocumentError::Store(_), .. } => return Self::internal(error),
         };
         Self::new(kind, error.to_string())
     }

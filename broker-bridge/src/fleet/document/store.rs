@@ -20,9 +20,10 @@ pub(super) const DEFAULT: &str = "$DEFAULT";
 /// The newest version.
 pub(super) const LATEST: &str = "$LATEST";
 
-/// A document with what is known about it.
+/// A document with what is known about it; without its meaning where only the text is needed, which then may be one that a bridge with other
+/// rules took.
 #[derive(Debug, Clone, PartialEq)]
-pub struct StoredDocument {
+pub struct StoredDocument<Meaning = Document> {
     /// Its name.
     pub name: String,
     /// `Amazon` for those that are part of the program, else the account.
@@ -48,7 +49,7 @@ pub struct StoredDocument {
     /// When it was made: Unix time in milliseconds.
     pub created_ms: i64,
     /// What it says.
-    pub document: Document,
+    pub document: Meaning,
 }
 
 /// Why no document was found.
@@ -84,10 +85,15 @@ pub enum FindDocumentError {
 
 impl From<FindDocumentError> for ApiError {
     fn from(error: FindDocumentError) -> Self {
+        if let FindDocumentError::Store(error) = error {
+            return error.into();
+        }
         match &error {
             FindDocumentError::Unknown { .. } => Self::new("InvalidDocument", error.to_string()),
             FindDocumentError::Version { .. } => Self::new("InvalidDocumentVersion", error.to_string()),
-            FindDocumentError::Content { .. } | FindDocumentError::Store(_) => Self::internal(error),
+            // No failure of ours, and nothing that passes: the document can still be read as a text, replaced and deleted.
+            FindDocumentError::Content { source, .. } => Self::new("InvalidDocument", format!("{error}: {source}; update it or delete it")),
+            FindDocumentError::Store(_) => Self::internal(error),
         }
     }
 }
@@ -100,6 +106,14 @@ pub async fn find(store: &Store, name: &str, version: Option<&str>) -> Result<St
     find_version(store, name, version, None).await
 }
 
+/// [`find`] without reading what it says, for what concerns its text, its versions and its name.
+///
+/// # Errors
+/// There is no such document or version, or the database refuses.
+pub async fn find_text(store: &Store, name: &str, version: Option<&str>) -> Result<StoredDocument<()>, FindDocumentError> {
+    find_version_text(store, name, version, None).await
+}
+
 /// [`find`], by the name that the version was given as well; both must fit when both are given.
 pub(super) async fn find_version(
     store: &Store,
@@ -107,6 +121,16 @@ pub(super) async fn find_version(
     version: Option<&str>,
     version_name: Option<&str>,
 ) -> Result<StoredDocument, FindDocumentError> {
+    find_version_text(store, name, version, version_name).await?.read()
+}
+
+/// [`find_version`], without reading what it says.
+pub(super) async fn find_version_text(
+    store: &Store,
+    name: &str,
+    version: Option<&str>,
+    version_name: Option<&str>,
+) -> Result<StoredDocument<()>, FindDocumentError> {
     let name = name.rsplit_once(":document/").map_or(name, |(_, name)| name);
     let unknown_version = |version: &str| FindDocumentError::Version { name: name.to_owned(), version: version.to_owned() };
     let known = known(store, name).await?.ok_or_else(|| FindDocumentError::Unknown { name: name.to_owned() })?;
@@ -118,7 +142,7 @@ pub(super) async fn find_version(
         (Some(version), _) => known.number(version).ok_or_else(|| unknown_version(version))?,
     };
     let stored = match builtin::find(name) {
-        Some(builtin) if wanted == BUILTIN_VERSION => Row::of_builtin(builtin).read(known)?,
+        Some(builtin) if wanted == BUILTIN_VERSION => Row::of_builtin(builtin).with(known),
         Some(_) => return Err(unknown_version(&wanted.to_string())),
         None => {
             let row: Option<Row> = sqlx::query_as("SELECT * FROM document_version WHERE name = $1 AND version = $2")
@@ -127,7 +151,7 @@ pub(super) async fn find_version(
                 .fetch_optional(store.reader())
                 .await
                 .map_err(StoreError::from)?;
-            row.ok_or_else(|| unknown_version(version.unwrap_or_default()))?.read(known)?
+            row.ok_or_else(|| unknown_version(version.unwrap_or_default()))?.with(known)
         }
     };
     match version_name {
@@ -376,18 +400,39 @@ impl Row {
         }
     }
 
-    fn read(self, known: Known) -> Result<StoredDocument, FindDocumentError> {
+    fn with(self, known: Known) -> StoredDocument<()> {
         let Self { name, version, format, content, sha256, display_name, version_name, target_type, created_ms } = self;
         let format = Format::named(&format).unwrap_or(Format::Json);
-        let failed = |source| FindDocumentError::Content { name: name.clone(), source };
-        let document = Document::parse(&content, format).map_err(failed)?;
-        let owner = owner(&name);
+        StoredDocument {
+            owner: owner(&name),
+            name,
+            version,
+            default_version: known.default_version,
+            latest_version: known.latest_version,
+            format,
+            content,
+            sha256,
+            display_name,
+            version_name,
+            target_type,
+            created_ms,
+            document: (),
+        }
+    }
+}
+
+impl StoredDocument<()> {
+    fn read(self) -> Result<StoredDocument, FindDocumentError> {
+        let failed = |source| FindDocumentError::Content { name: self.name.clone(), source };
+        let document = Document::parse(&self.content, self.format).map_err(failed)?;
+        let Self { name, owner, version, default_version, latest_version, format, content, sha256, .. } = self;
+        let Self { display_name, version_name, target_type, created_ms, .. } = self;
         Ok(StoredDocument {
             name,
             owner,
             version,
-            default_version: known.default_version,
-            latest_version: known.latest_version,
+            default_version,
+            latest_version,
             format,
             content,
             sha256,

@@ -27,7 +27,7 @@ async fn update_document(fleet: &Fleet, caller: &Caller, request: UpdateDocument
         return Err(ApiError::new("InvalidDocumentOperation", "Attachments are not built in this bridge; leave them out"));
     }
     check_labels(request.display_name.as_deref(), request.version_name.as_deref(), request.target_type.as_deref())?;
-    let latest = store::find(&fleet.store, &request.name, Some(store::LATEST)).await?;
+    let latest = store::find_text(&fleet.store, &request.name, Some(store::LATEST)).await?;
     if latest.owner != ACCOUNT {
         return Err(ApiError::new("InvalidDocumentOperation", format!("{} is part of the bridge and cannot be changed", latest.name)));
     }
@@ -87,7 +87,7 @@ async fn update_document_default_version(
         let message = format!("DocumentVersion: {:?} is not the number of a version", request.document_version);
         return Err(ApiError::new("InvalidDocumentVersion", message));
     }
-    let stored = store::find(&fleet.store, &request.name, Some(&request.document_version)).await?;
+    let stored = store::find_text(&fleet.store, &request.name, Some(&request.document_version)).await?;
     if stored.owner == ACCOUNT {
         let mut write = fleet.store.write().await?;
         if !store::set_default(&mut write, &stored.name, stored.version).await? {
@@ -110,7 +110,7 @@ async fn list_document_versions(
     _caller: &Caller,
     request: ListDocumentVersionsRequest,
 ) -> Result<ListDocumentVersionsResult, ApiError> {
-    let document = store::find(&fleet.store, &request.name, None).await?;
+    let document = store::find_text(&fleet.store, &request.name, None).await?;
     let size = page_size(request.max_results, 1..=50)?;
     let scope = TokenScope::new("ListDocumentVersions", &document.name);
     let below = scope.after(request.next_token.as_deref())?.and_then(|last| last.parse().ok()).unwrap_or(i64::MAX);

@@ -29,8 +29,8 @@ impl Description {
     pub(super) fn ping_status(&self) -> &'static str {
         match (self.quarantined_ms, self.online) {
             (Some(_), _) => "Inactive",
-            (None, 0) => "ConnectionLost",
-            (None, _) => "Online",
+            (None, 1) => "Online",
+            (None, _) => "ConnectionLost",
         }
     }
 }

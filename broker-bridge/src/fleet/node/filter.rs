@@ -12,6 +12,8 @@ use std::cmp::Ordering;
 const MAXIMUM_FILTER_BYTES: usize = 512;
 /// Most versions of the agent that a comparison looks at; a fleet has a handful.
 const MAXIMUM_VERSIONS: i64 = 1_000;
+/// Most values of all `BeginWith` of one request: each is compared with every node that is looked at.
+const MAXIMUM_BEGINNINGS: usize = 100;
 const KEYS: &str = "InstanceIds, AgentVersion, PingStatus, PlatformTypes, ActivationIds, IamRole, ResourceType, AssociationStatus, \
                     SourceTypes, SourceIds, tag-key or tag:<key>";
 
@@ -57,6 +59,13 @@ pub(super) struct Words {
 impl Words {
     /// Adds the conditions of the filters to a query over `node` that has a `WHERE` already.
     pub(super) async fn apply(&self, query: &mut QueryBuilder<Sqlite>, filters: &[Filter], fleet: &Fleet) -> Result<(), ApiError> {
+        let beginnings =
+            filters.iter().filter(|filter| filter.operator == Operator::BeginWith).map(|filter| filter.values.len()).sum::<usize>();
+        if beginnings > MAXIMUM_BEGINNINGS {
+            return Err(ApiError::validation(format!("BeginWith is taken with at most {MAXIMUM_BEGINNINGS} values in one request")));
+        }
+        let compares = |filter: &Filter| matches!(filter.operator, Operator::LessThan | Operator::GreaterThan);
+        let versions = if filters.iter().any(compares) { known_versions(fleet).await? } else { Vec::new() };
         if filters.len() > self.maximum_filters {
             return Err(ApiError::validation(format!("at most {} filters are taken", self.maximum_filters)));
         }
@@ -66,12 +75,12 @@ impl Words {
                 let most = self.maximum_values;
                 return Err(self.invalid(&filter.key, &format!("give 1 to {most} values of 1 to {MAXIMUM_FILTER_BYTES} bytes")));
             }
-            self.condition(query, filter, fleet).await?;
+            self.condition(query, filter, &versions)?;
         }
         Ok(())
     }
 
-    async fn condition(&self, query: &mut QueryBuilder<Sqlite>, filter: &Filter, fleet: &Fleet) -> Result<(), ApiError> {
+    fn condition(&self, query: &mut QueryBuilder<Sqlite>, filter: &Filter, versions: &[String]) -> Result<(), ApiError> {
         match filter.key.as_str() {
             "InstanceIds" | "InstanceId" => {
                 if filter.operator != Operator::BeginWith {
@@ -82,8 +91,8 @@ impl Words {
                 self.column(query, "node_id", filter)
             }
             "AgentVersion" => match filter.operator {
-                Operator::LessThan => self.versions(query, filter, fleet, Ordering::Less).await,
-                Operator::GreaterThan => self.versions(query, filter, fleet, Ordering::Greater).await,
+                Operator::LessThan => self.versions(query, filter, versions, Ordering::Less),
+                Operator::GreaterThan => self.versions(query, filter, versions, Ordering::Greater),
                 _ => self.column(query, "agent_version", filter),
             },
             "ActivationIds" | "ActivationId" => self.column(query, "activation_id", filter),
@@ -134,17 +143,13 @@ impl Words {
     }
 
     /// Versions are compared number by number, which SQL cannot; so those that the fleet has are compared here.
-    async fn versions(&self, query: &mut QueryBuilder<Sqlite>, filter: &Filter, fleet: &Fleet, wanted: Ordering) -> Result<(), ApiError> {
-        let known: Vec<String> = sqlx::query_scalar("SELECT DISTINCT agent_version FROM node WHERE deregistered_ms IS NULL LIMIT $1")
-            .bind(MAXIMUM_VERSIONS)
-            .fetch_all(fleet.store.reader())
-            .await?;
+    fn versions(&self, query: &mut QueryBuilder<Sqlite>, filter: &Filter, known: &[String], wanted: Ordering) -> Result<(), ApiError> {
         let mut limits = Vec::new();
         for value in &filter.values {
             limits.push(version(value).ok_or_else(|| self.invalid(&filter.key, &format!("{value:?} is no version such as 1.2.3")))?);
         }
-        let holds = |text: &String| version(text).is_some_and(|known| limits.iter().any(|limit| known.cmp(limit) == wanted));
-        let kept: Vec<String> = known.into_iter().filter(holds).collect();
+        let holds = |text: &&String| version(text).is_some_and(|known| limits.iter().any(|limit| known.cmp(limit) == wanted));
+        let kept: Vec<String> = known.iter().filter(holds).cloned().collect();
         is_one_of(query, "agent_version", " IN (", &kept);
         Ok(())
     }
@@ -184,6 +189,15 @@ impl Words {
     }
 }
 
+/// The versions of the agent that the fleet has, removed nodes included: each is one step in an index.
+const VERSIONS: &str = "WITH RECURSIVE known (version) AS (SELECT min(agent_version) FROM node UNION ALL \
+    SELECT (SELECT min(agent_version) FROM node WHERE agent_version > known.version) FROM known WHERE known.version IS NOT NULL LIMIT $1) \
+    SELECT version FROM known WHERE version IS NOT NULL";
+
+async fn known_versions(fleet: &Fleet) -> Result<Vec<String>, ApiError> {
+    Ok(sqlx::query_scalar(VERSIONS).bind(MAXIMUM_VERSIONS).fetch_all(fleet.store.reader()).await?)
+}
+
 fn is_one_of(query: &mut QueryBuilder<Sqlite>, column: &'static str, operator: &'static str, values: &[String]) {
     if values.is_empty() {
         query.push(" AND 1 = 0");
@@ -205,6 +219,40 @@ fn version(text: &str) -> Option<Vec<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn versions_are_found_without_looking_at_every_node() {
+        let kit = crate::device::test_kit::Kit::new().await;
+        let store = &kit.fleet.store;
+        for seed in 1..=6 {
+            let id = kit.node(seed).await.id.to_string();
+            let mut write = store.write().await.unwrap();
+            let version = if seed % 2 == 0 { "0.10.0" } else { "0.9.0" };
+            let sql = "UPDATE node SET agent_version = $2 WHERE node_id = $1";
+            sqlx::query(sql).bind(id).bind(version).execute(write.connection()).await.unwrap();
+            write.commit().await.unwrap();
+        }
+        assert_eq!(known_versions(&kit.fleet).await.unwrap(), ["0.10.0", "0.9.0"]);
+        let sql = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {VERSIONS}"));
+        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(sql).bind(10_i64).fetch_all(store.reader()).await.unwrap();
+        let of_nodes: Vec<&str> = plan.iter().map(|(.., step)| step.as_str()).filter(|step| step.contains(" node")).collect();
+        assert!(
+            !of_nodes.is_empty() && of_nodes.iter().all(|step| step.starts_with("SEARCH") && step.contains("node_by_agent_version")),
+            "{plan:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn beginnings_are_bounded_over_all_filters() {
+        let kit = crate::device::test_kit::Kit::new().await;
+        let words = Words { maximum_filters: 40, maximum_values: 40, invalid_value: "InvalidFilterValue" };
+        let filter = |_| Filter { key: "IamRole".to_owned(), operator: Operator::BeginWith, values: vec!["a".to_owned(); 10] };
+        for (count, fits) in [(10, true), (11, false)] {
+            let mut query = QueryBuilder::new("SELECT 1 FROM node WHERE 1 = 1");
+            let filters: Vec<Filter> = (0..count).map(filter).collect();
+            assert_eq!(words.apply(&mut query, &filters, &kit.fleet).await.is_ok(), fits);
+        }
+    }
 
     #[test]
     fn versions_are_compared_by_their_numbers() {

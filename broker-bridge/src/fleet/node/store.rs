@@ -23,6 +23,8 @@ pub struct KnownNode {
     pub deregistered: bool,
     /// Whether two devices speak under its identity, as far as its reports say.
     pub quarantined: bool,
+    /// Whether it counts as connected.
+    pub online: bool,
 }
 
 /// Reads a node.
@@ -30,15 +32,16 @@ pub struct KnownNode {
 /// # Errors
 /// What the database says.
 pub async fn find(connection: &mut SqliteConnection, node: NodeId) -> Result<Option<KnownNode>, StoreError> {
-    let row: Option<(Vec<u8>, Option<i64>, Option<i64>)> =
-        sqlx::query_as("SELECT identity_key, deregistered_ms, quarantined_ms FROM node WHERE node_id = $1")
-            .bind(node.to_string())
-            .fetch_optional(connection)
-            .await?;
-    Ok(row.map(|(key, deregistered_ms, quarantined_ms)| KnownNode {
+    type Row = (Vec<u8>, Option<i64>, Option<i64>, i64);
+    let row: Option<Row> = sqlx::query_as("SELECT identity_key, deregistered_ms, quarantined_ms, online FROM node WHERE node_id = $1")
+        .bind(node.to_string())
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.map(|(key, deregistered_ms, quarantined_ms, online)| KnownNode {
         key: <[u8; 32]>::try_from(key.as_slice()).ok().and_then(|key| VerifyingKey::from_bytes(&key).ok()),
         deregistered: deregistered_ms.is_some(),
         quarantined: quarantined_ms.is_some(),
+        online: online == 1,
     }))
 }
 
@@ -151,13 +154,31 @@ pub async fn set_online(write: &mut Write<'_>, node: NodeId, online: bool, now_m
     Ok(())
 }
 
-/// Writes that nobody is known to be connected.
+/// Writes that nobody is known to be connected. Who was is told apart until it is heard of, see the schema.
 ///
 /// # Errors
 /// What the database says.
-pub async fn set_all_offline(write: &mut Write<'_>) -> Result<(), StoreError> {
-    sqlx::query("UPDATE node SET online = 0 WHERE online = 1").execute(write.connection()).await?;
+pub async fn set_all_unknown(write: &mut Write<'_>) -> Result<(), StoreError> {
+    sqlx::query("UPDATE node SET online = 2 WHERE online = 1").execute(write.connection()).await?;
     Ok(())
+}
+
+/// Whether there are nodes of which it is not known whether they are still connected.
+///
+/// # Errors
+/// What the database says.
+pub async fn any_unknown(connection: &mut SqliteConnection) -> Result<bool, StoreError> {
+    let found: Option<i64> = sqlx::query_scalar("SELECT 1 FROM node WHERE online = 2 LIMIT 1").fetch_optional(connection).await?;
+    Ok(found.is_some())
+}
+
+/// Writes that nodes of which nothing was heard are gone; returns some of them, until there are none.
+///
+/// # Errors
+/// What the database says.
+pub async fn give_up_unknown(write: &mut Write<'_>) -> Result<Vec<String>, StoreError> {
+    let sql = "UPDATE node SET online = 0 WHERE node_id IN (SELECT node_id FROM node WHERE online = 2 LIMIT 64) RETURNING node_id";
+    Ok(sqlx::query_scalar(sql).fetch_all(write.connection()).await?)
 }
 
 /// Writes that a node was heard of.

@@ -63,7 +63,7 @@ async fn require_resource(fleet: &Fleet, resource_type: &str, resource_id: &str)
                 .await?;
             found.map(|_| MANAGED_INSTANCE).ok_or_else(|| unknown("node"))
         }
-        DOCUMENT => match document::find(&fleet.store, resource_id, None).await {
+        DOCUMENT => match document::find_text(&fleet.store, resource_id, None).await {
             Ok(found) if found.name == resource_id => Ok(DOCUMENT),
             Ok(_) | Err(document::FindDocumentError::Unknown { .. }) => Err(unknown("document")),
             Err(error) => Err(error.into()),

@@ -9,7 +9,6 @@ use super::tag::MANAGED_INSTANCE;
 use crate::platform::http::ApiError;
 use flotilla_api::commands::Target;
 use flotilla_protocol::id::NodeId;
-use flotilla_protocol::target::MAXIMUM_TARGETS;
 use sqlx::{QueryBuilder, Sqlite};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +18,10 @@ pub const MAXIMUM_INSTANCE_IDS: usize = 50;
 pub const MAXIMUM_CHOICES: usize = 5;
 /// Most values of a choice.
 pub const MAXIMUM_VALUES: usize = 50;
+
+/// Most nodes of a command, and that one choice may match. The bridge makes the whole command in memory, about 1 kB for each node, and writes it
+/// in one transaction, in which a second or two pass for each 50,000: nobody else writes meanwhile.
+pub const MAXIMUM_CHOSEN: usize = 100_000;
 
 const TAG_PREFIX: &str = "tag:";
 const EVERY_NODE: &str = "*";
@@ -37,7 +40,7 @@ pub struct TargetNode {
 /// The nodes that a request names, by id. It is empty when choices match no node, which is no error here.
 ///
 /// # Errors
-/// `InvalidInstanceId` for an id that is no node's, `DuplicateInstanceId`, `InvalidTarget` for a choice that cannot be one,
+/// `InvalidInstanceId` for an id that is no node's, `DuplicateInstanceId`, `InvalidParameters` for a choice that cannot be one (the model lists no error of its own),
 /// and `ValidationException` when both forms or none are given.
 pub async fn resolve(fleet: &Fleet, instance_ids: Option<&[String]>, targets: Option<&[Target]>) -> Result<Vec<TargetNode>, ApiError> {
     let (instance_ids, targets) = (instance_ids.unwrap_or_default(), targets.unwrap_or_default());
@@ -47,9 +50,6 @@ pub async fn resolve(fleet: &Fleet, instance_ids: Option<&[String]>, targets: Op
         ([], targets) => by_choice(fleet, targets).await?,
         _ => return Err(ApiError::validation("InstanceIds and Targets cannot be given together")),
     };
-    if u32::try_from(keys.len()).map_or(true, |count| count > MAXIMUM_TARGETS) {
-        return Err(invalid_target(format!("{} nodes match; a command takes at most {MAXIMUM_TARGETS}", keys.len())));
-    }
     keys.into_iter().map(|(id, key)| target_node(&id, &key)).collect()
 }
 
@@ -82,7 +82,7 @@ async fn by_id(fleet: &Fleet, ids: &[String]) -> Result<Keys, ApiError> {
 
 async fn by_choice(fleet: &Fleet, targets: &[Target]) -> Result<Keys, ApiError> {
     if targets.len() > MAXIMUM_CHOICES {
-        return Err(invalid_target(format!("Targets has {} entries; at most {MAXIMUM_CHOICES} are allowed", targets.len())));
+        return Err(invalid_choice(format!("Targets has {} entries; at most {MAXIMUM_CHOICES} are allowed", targets.len())));
     }
     let mut kept: Option<Keys> = None;
     for target in targets {
@@ -102,7 +102,7 @@ async fn choose(fleet: &Fleet, target: &Target) -> Result<Keys, ApiError> {
     let key = target.key.as_deref().unwrap_or_default();
     let values: BTreeSet<&str> = target.values.iter().flatten().map(String::as_str).collect();
     if values.is_empty() || values.len() > MAXIMUM_VALUES {
-        return Err(invalid_target(format!("the target {key:?} has {} values; 1 to {MAXIMUM_VALUES} are allowed", values.len())));
+        return Err(invalid_choice(format!("the target {key:?} has {} values; 1 to {MAXIMUM_VALUES} are allowed", values.len())));
     }
     match key {
         "InstanceIds" if values.contains(EVERY_NODE) => live(fleet, None).await,
@@ -114,7 +114,7 @@ async fn choose(fleet: &Fleet, target: &Target) -> Result<Keys, ApiError> {
         GROUP_TYPES => Ok(Keys::new()),
         _ => match key.strip_prefix(TAG_PREFIX) {
             Some(tag) if !tag.is_empty() => tagged(fleet, Some(tag), &values).await,
-            _ => Err(invalid_target(format!(
+            _ => Err(invalid_choice(format!(
                 "{key:?} is no key of a target in this bridge; use InstanceIds, tag:<key>, tag-key or {GROUP_NAME}"
             ))),
         },
@@ -128,8 +128,7 @@ async fn live(fleet: &Fleet, ids: Option<&BTreeSet<&str>>) -> Result<Keys, ApiEr
         query.push(" AND node_id");
         push_in(&mut query, ids);
     }
-    let rows: Vec<(String, Vec<u8>)> = query.build_query_as().fetch_all(fleet.store.reader()).await?;
-    Ok(rows.into_iter().collect())
+    fetch(fleet, query).await
 }
 
 /// The nodes with one of these values under a tag's key, or with one of these keys.
@@ -143,22 +142,34 @@ async fn tagged(fleet: &Fleet, key: Option<&str>, values: &BTreeSet<&str>) -> Re
         None => query.push(" AND tag_key"),
     };
     push_in(&mut query, values);
-    let rows: Vec<(String, Vec<u8>)> = query.build_query_as().fetch_all(fleet.store.reader()).await?;
-    Ok(rows.into_iter().collect())
+    fetch(fleet, query).await
 }
 
 /// The nodes that are in one of these groups now.
 async fn in_groups(fleet: &Fleet, names: &BTreeSet<&str>) -> Result<Keys, ApiError> {
     let mut found = Keys::new();
     for name in names {
-        let unknown = || invalid_target(format!("there is no resource group {name:?} in this fleet"));
+        let unknown = || invalid_choice(format!("there is no resource group {name:?} in this fleet"));
         let group = group::find(&fleet.store, name).await?.ok_or_else(unknown)?;
         let mut query = QueryBuilder::<Sqlite>::new("SELECT node_id, identity_key FROM node WHERE deregistered_ms IS NULL");
         Query::parse_text(&group.query)?.push(&mut query);
-        let rows: Vec<(String, Vec<u8>)> = query.build_query_as().fetch_all(fleet.store.reader()).await?;
-        found.extend(rows);
+        found.extend(fetch(fleet, query).await?);
+        if found.len() > MAXIMUM_CHOSEN {
+            return Err(too_many());
+        }
     }
     Ok(found)
+}
+
+/// What a query finds, which is refused before it is all in memory where it is too much.
+async fn fetch(fleet: &Fleet, mut query: QueryBuilder<Sqlite>) -> Result<Keys, ApiError> {
+    query.push(" LIMIT ").push_bind(i64::try_from(MAXIMUM_CHOSEN).unwrap_or(i64::MAX).saturating_add(1));
+    let rows: Vec<(String, Vec<u8>)> = query.build_query_as().fetch_all(fleet.store.reader()).await?;
+    if rows.len() > MAXIMUM_CHOSEN { Err(too_many()) } else { Ok(rows.into_iter().collect()) }
+}
+
+fn too_many() -> ApiError {
+    invalid_choice(format!("more than {MAXIMUM_CHOSEN} nodes match; divide them among several commands, by tags or groups for example"))
 }
 
 fn push_in(query: &mut QueryBuilder<Sqlite>, values: &BTreeSet<&str>) {
@@ -170,6 +181,6 @@ fn push_in(query: &mut QueryBuilder<Sqlite>, values: &BTreeSet<&str>) {
     separated.push_unseparated(")");
 }
 
-fn invalid_target(message: String) -> ApiError {
-    ApiError::new("InvalidTarget", message)
+fn invalid_choice(message: String) -> ApiError {
+    ApiError::new("InvalidParameters", message)
 }

@@ -78,12 +78,32 @@ impl ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        Self::internal(error)
+        match error {
+            // Whoever waits for the database waits for others: trying again later helps, and is no failure of ours.
+            StoreError::Busy(_) => Self::throttling("the database is busy; try again in a moment"),
+            error => Self::internal(error),
+        }
     }
 }
 
 impl From<sqlx::Error> for ApiError {
     fn from(error: sqlx::Error) -> Self {
-        Self::internal(StoreError::from(error))
+        StoreError::from(error).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_busy_database_asks_to_come_again_and_a_failing_one_is_a_failure() {
+        let busy = || sqlx::Error::PoolTimedOut;
+        for error in [ApiError::from(busy()), StoreError::Busy(busy()).into()] {
+            assert_eq!((error.kind.as_ref(), error.status().as_u16()), ("ThrottlingException", 429));
+        }
+        for error in [ApiError::from(sqlx::Error::RowNotFound), StoreError::Full(busy()).into()] {
+            assert_eq!((error.kind.as_ref(), error.status().as_u16()), ("InternalServerError", 500));
+        }
     }
 }

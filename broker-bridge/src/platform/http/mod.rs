@@ -9,6 +9,7 @@
 
 mod error;
 mod link;
+mod places;
 mod registry;
 mod replay;
 mod rest;

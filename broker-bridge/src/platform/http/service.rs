@@ -1,5 +1,6 @@
 //! One request, from its first header to its answer.
 
+use super::places::Places;
 use super::registry::{CallName, Endpoint, INVOCATION_HEADER};
 use super::replay::{Refusal, SeenSignatures};
 use super::server::Peer;
@@ -19,14 +20,16 @@ use flotilla_protocol::sha256;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 /// Largest request, in bytes: a document of 64 KB with every character escaped fits several times.
 pub const MAXIMUM_BODY_BYTES: usize = 1024 * 1024;
 /// Longest time for one request, its body included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// Most requests at once; one more is throttled. A change counts until it is done, also when its caller has hung up.
+/// Longest time in which the body of a request comes in.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Most verified requests at once; one more is throttled. A change counts until it is done, also when its caller has hung up.
 const MAXIMUM_REQUESTS: usize = 256;
 /// After how many seconds a throttled caller is asked to come again.
 const RETRY_AFTER_S: &str = "1";
@@ -62,6 +65,7 @@ pub struct Api<S> {
     registry: Registry<S>,
     seen: SeenSignatures,
     requests: Arc<Semaphore>,
+    unproven: Places,
 }
 
 impl<S: Identities> Api<S> {
@@ -69,7 +73,7 @@ impl<S: Identities> Api<S> {
     #[must_use]
     pub fn new(state: Arc<S>, registry: Registry<S>) -> Self {
         let seen = SeenSignatures::new(state.now_ms());
-        Self { state, registry, seen, requests: Arc::new(Semaphore::new(MAXIMUM_REQUESTS)) }
+        Self { state, registry, seen, requests: Arc::new(Semaphore::new(MAXIMUM_REQUESTS)), unproven: Places::default() }
     }
 
     /// The routes: the operations at `POST /`, those of resource groups at their own addresses, and `GET /health`, which needs no
@@ -90,7 +94,7 @@ impl<S: Identities> Api<S> {
     }
 
     /// Who calls what, and what comes of it.
-    async fn perform(&self, door: Door, request: Request, permit: OwnedSemaphorePermit, seen: &mut Seen) -> Result<Vec<u8>, ApiError> {
+    async fn perform(&self, door: Door, request: Request, seen: &mut Seen) -> Result<Vec<u8>, ApiError> {
         let (parts, body) = request.into_parts();
         let query = parts.uri.query().unwrap_or_default();
         if door == Door::Root && parts.uri.query().is_some() {
@@ -101,11 +105,17 @@ impl<S: Identities> Api<S> {
         if door == Door::Root {
             check_content_type(&parts.headers)?;
         }
-        let body = to_bytes(body, MAXIMUM_BODY_BYTES).await.map_err(|_| {
-            ApiError::new("RequestEntityTooLargeException", format!("a request has at most {MAXIMUM_BODY_BYTES} bytes"))
-                .with_status(StatusCode::PAYLOAD_TOO_LARGE)
-        })?;
-        let mut caller = self.authenticate(&presented, &door.address(query), &parts.headers, &body).await?;
+        // Nothing of a body is waited for whose key is not known, and those of one key wait in places of their own: who has no secret must
+        // not keep out who has.
+        let identity = self.identify(&presented, &parts.headers).await?;
+        let crowded = || ApiError::throttling("too many requests at once that are not verified yet; try again");
+        let place = self.unproven.enter(presented.access_key_id()).ok_or_else(crowded)?;
+        let body = read_body(body).await?;
+        presented.verify_at(&door.address(query), &parts.headers, &body, &identity.secret, self.state.now_ms()).map_err(signature_error)?;
+        drop(place);
+        let full = |_| ApiError::throttling(format!("more than {MAXIMUM_REQUESTS} requests at once; try again"));
+        let permit = Arc::clone(&self.requests).try_acquire_owned().map_err(full)?;
+        let mut caller = identity.caller;
         text(&parts.headers, "host").clone_into(&mut caller.host);
         seen.user.clone_from(&caller.user);
         let endpoint = self.endpoint(door, &target, seen)?;
@@ -165,20 +175,13 @@ impl<S: Identities> Api<S> {
         self.registry.find(name).ok_or_else(unbuilt)
     }
 
-    async fn authenticate(
-        &self,
-        presented: &PresentedSignature,
-        address: &str,
-        headers: &HeaderMap,
-        body: &Bytes,
-    ) -> Result<Caller, ApiError> {
+    /// Whose key it is said to be.
+    async fn identify(&self, presented: &PresentedSignature, headers: &HeaderMap) -> Result<Identity, ApiError> {
         let unknown = || ApiError::new("UnrecognizedClientException", "the access key is not known here; check AWS_ACCESS_KEY_ID");
         if headers.contains_key("x-amz-security-token") {
             return Err(ApiError::new("UnrecognizedClientException", "there are no session tokens here; unset AWS_SESSION_TOKEN"));
         }
-        let identity = self.state.identity(presented.access_key_id()).await?.ok_or_else(unknown)?;
-        presented.verify_at(address, headers, body, &identity.secret, self.state.now_ms()).map_err(signature_error)?;
-        Ok(identity.caller)
+        self.state.identity(presented.access_key_id()).await?.ok_or_else(unknown)
     }
 
     /// Has the audit log tell of a request what its handler has not, or count it.
@@ -247,12 +250,8 @@ struct Seen {
 async fn answer<S: Identities>(api: Arc<Api<S>>, door: Door, request: Request) -> Response<Body> {
     let request_id = request_id();
     let mut seen = Seen { request_id: request_id.clone(), ..Seen::default() };
-    let result = match Arc::clone(&api.requests).try_acquire_owned() {
-        Err(_) => Err(ApiError::throttling(format!("more than {MAXIMUM_REQUESTS} requests at once; try again"))),
-        Ok(permit) => tokio::time::timeout(REQUEST_TIMEOUT, api.perform(door, request, permit, &mut seen)).await.unwrap_or_else(|_| {
-            Err(ApiError::new("RequestTimeoutException", format!("the request took longer than {} s", REQUEST_TIMEOUT.as_secs())))
-        }),
-    };
+    let result = tokio::time::timeout(REQUEST_TIMEOUT, api.perform(door, request, &mut seen)).await;
+    let result = result.unwrap_or_else(|_| Err(too_slow(REQUEST_TIMEOUT)));
     api.account(&seen, result.as_ref().err()).await;
     match result {
         Ok(body) => {
@@ -264,6 +263,21 @@ async fn answer<S: Identities>(api: Arc<Api<S>>, door: Door, request: Request) -
             answer_error(&error, door, &request_id)
         }
     }
+}
+
+async fn read_body(body: Body) -> Result<Bytes, ApiError> {
+    let too_large = |_| {
+        ApiError::new("RequestEntityTooLargeException", format!("a request has at most {MAXIMUM_BODY_BYTES} bytes"))
+            .with_status(StatusCode::PAYLOAD_TOO_LARGE)
+    };
+    match tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, MAXIMUM_BODY_BYTES)).await {
+        Ok(read) => read.map_err(too_large),
+        Err(_) => Err(too_slow(BODY_TIMEOUT)),
+    }
+}
+
+fn too_slow(limit: Duration) -> ApiError {
+    ApiError::new("RequestTimeoutException", format!("the request took longer than {} s", limit.as_secs()))
 }
 
 fn log(error: &ApiError, seen: &Seen, request_id: &str) {

@@ -53,6 +53,9 @@ pub trait Handler: Send + Sync + 'static {
     /// Marks that the broker is gone, and with it the knowledge who is online.
     fn broker_lost(&self, write: &mut Write<'_>, notes: &mut Self::Notes) -> impl Future<Output = Result<(), StoreError>> + Send;
 
+    /// Marks that the broker is back; who is online it says next.
+    fn broker_found(&self, write: &mut Write<'_>, notes: &mut Self::Notes) -> impl Future<Output = Result<(), StoreError>> + Send;
+
     /// Ends a batch within its transaction.
     fn finish(&self, write: &mut Write<'_>, notes: &mut Self::Notes) -> impl Future<Output = Result<(), StoreError>> + Send;
 
@@ -64,6 +67,7 @@ pub trait Handler: Send + Sync + 'static {
 #[derive(Debug, Default)]
 pub struct Presence {
     all_offline: bool,
+    broker_found: bool,
     nodes: BTreeMap<NodeId, Inbound>,
 }
 
@@ -71,7 +75,7 @@ impl Presence {
     /// Keeps what says who is online; anything else is let go.
     fn keep(&mut self, arrival: &Arrival) {
         match arrival {
-            Arrival::Disconnected => *self = Self { all_offline: true, nodes: BTreeMap::new() },
+            Arrival::Disconnected => *self = Self { all_offline: true, ..Self::default() },
             Arrival::Message(message) => {
                 if let Topic::Online { node, .. } = message.topic
                     && (self.nodes.len() < MAXIMUM_KEPT || self.nodes.contains_key(&node))
@@ -79,7 +83,7 @@ impl Presence {
                     self.nodes.insert(node, message.clone());
                 }
             }
-            Arrival::Connected => {}
+            Arrival::Connected => self.broker_found = true,
         }
     }
 
@@ -88,15 +92,17 @@ impl Presence {
         match taken {
             Arrival::Disconnected => *self = Self::default(),
             Arrival::Message(Inbound { topic: Topic::Online { node, .. }, .. }) => drop(self.nodes.remove(node)),
-            Arrival::Message(_) | Arrival::Connected => {}
+            Arrival::Connected => self.broker_found = false,
+            Arrival::Message(_) => {}
         }
     }
 
     /// What is kept, in an order in which it can be taken up: it comes before the next batch. Nothing is kept any more.
     #[must_use]
     pub fn release(&mut self) -> Vec<Arrival> {
-        let Self { all_offline, nodes } = std::mem::take(self);
-        all_offline.then_some(Arrival::Disconnected).into_iter().chain(nodes.into_values().map(Arrival::Message)).collect()
+        let Self { all_offline, broker_found, nodes } = std::mem::take(self);
+        let connection = [all_offline.then_some(Arrival::Disconnected), broker_found.then_some(Arrival::Connected)];
+        connection.into_iter().flatten().chain(nodes.into_values().map(Arrival::Message)).collect()
     }
 }
 
@@ -188,7 +194,7 @@ async fn commit<H: Handler>(store: &Store, clock: &Clock, handler: &H, batch: &[
     let mut set_aside = false;
     for arrival in batch {
         match arrival {
-            Arrival::Connected => {}
+            Arrival::Connected => handler.broker_found(&mut write, &mut notes).await?,
             Arrival::Disconnected => handler.broker_lost(&mut write, &mut notes).await?,
             Arrival::Message(message) => {
                 if let Err(reason) = handler.take(&mut write, &mut notes, message).await? {
@@ -283,6 +289,10 @@ mod tests {
 
         async fn broker_lost(&self, _: &mut Write<'_>, notes: &mut Self::Notes) -> Result<(), StoreError> {
             notes.push("lost".to_owned());
+            Ok(())
+        }
+
+        async fn broker_found(&self, _: &mut Write<'_>, _: &mut Self::Notes) -> Result<(), StoreError> {
             Ok(())
         }
 

@@ -2,7 +2,7 @@
 
 use super::super::ingest::stream_column;
 use super::super::model::{Aside, InvocationState, Words};
-use super::super::output::{self, OutputLinks, Place};
+use super::super::output::{Ends, OutputLinks, Place};
 use super::super::store;
 use super::parse_command_id;
 use crate::fleet::Fleet;
@@ -104,9 +104,10 @@ pub(crate) async fn get_command_invocation(
     let chosen = choose(&steps, request.plugin_name.as_deref())?;
     let result = row.result();
     let shown = chosen.clone().map(|index| StepView::new(&row, state, result.as_ref(), index));
+    let ends = Ends::read(fleet, &command_id, &node_id, steps.len()).await?;
     let mut views = Vec::new();
     for view in shown {
-        views.push(view.with_output(fleet, STDOUT_CHARACTERS, STDERR_CHARACTERS).await?);
+        views.push(view.with_output(fleet, &ends, STDOUT_CHARACTERS, STDERR_CHARACTERS).await?);
     }
     let single = chosen.len() == 1;
     let words = views
@@ -175,10 +176,12 @@ pub(super) async fn plugins(
     state: InvocationState,
 ) -> Result<Vec<CommandPlugin>, ApiError> {
     let result = row.result();
+    let steps = row.steps().len();
+    let ends = Ends::read(fleet, &row.command_id, &row.node_id, steps).await?;
     let mut plugins = Vec::new();
-    for index in 0..row.steps().len() {
+    for index in 0..steps {
         let view = StepView::new(row, state, result.as_ref(), index);
-        let view = view.with_output(fleet, PLUGIN_CHARACTERS, PLUGIN_CHARACTERS).await?;
+        let view = view.with_output(fleet, &ends, PLUGIN_CHARACTERS, PLUGIN_CHARACTERS).await?;
         let place = |stream| Place { command_id: &row.command_id, node_id: &row.node_id, step: Some(index), stream };
         let output = if view.stderr.is_empty() { view.stdout } else { format!("{}\n----------ERROR-------\n{}", view.stdout, view.stderr) };
         plugins.push(CommandPlugin {
@@ -241,25 +244,24 @@ impl<'a> StepView<'a> {
         }
     }
 
-    async fn with_output(mut self, fleet: &Fleet, stdout: usize, stderr: usize) -> Result<Self, ApiError> {
-        (self.stdout, self.stdout_bytes) = self.text(fleet, OutputStream::Stdout, stdout).await?;
-        (self.stderr, self.stderr_bytes) = self.text(fleet, OutputStream::Stderr, stderr).await?;
+    async fn with_output(mut self, fleet: &Fleet, ends: &Ends, stdout: usize, stderr: usize) -> Result<Self, ApiError> {
+        (self.stdout, self.stdout_bytes) = self.text(fleet, ends, OutputStream::Stdout, stdout).await?;
+        (self.stderr, self.stderr_bytes) = self.text(fleet, ends, OutputStream::Stderr, stderr).await?;
         Ok(self)
     }
 
     /// The first characters of a stream and the length of what is here of it: the head in the result, then what came in chunks; before
     /// the result, chunks alone.
-    async fn text(&self, fleet: &Fleet, stream: OutputStream, characters: usize) -> Result<(String, i64), ApiError> {
+    async fn text(&self, fleet: &Fleet, ends: &Ends, stream: OutputStream, characters: usize) -> Result<(String, i64), ApiError> {
         let limit = characters * BYTES_OF_CHARACTER;
         let captured = self.captured.map(|(stdout, stderr)| match stream {
             OutputStream::Stdout => stdout,
             OutputStream::Stderr => stderr,
         });
         let mut bytes = captured.map_or_else(Vec::new, |captured| captured.head.clone());
-        let place = Place { command_id: &self.row.command_id, node_id: &self.row.node_id, step: Some(self.index), stream };
-        let kept_bytes = output::kept_bytes(fleet, &place, captured).await?;
-        let whole = captured.map_or(u64::MAX, |captured| captured.kept_bytes);
-        if bytes.len() < limit && u64::try_from(bytes.len()).is_ok_and(|length| length < whole) {
+        let head = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
+        let kept_bytes = ends.of(self.index, stream).max(head);
+        if bytes.len() < limit && head < kept_bytes {
             let chunks: Vec<(i64, Vec<u8>)> = sqlx::query_as(
                 "SELECT chunk_offset, bytes FROM command_output WHERE command_id = $1 AND node_id = $2 AND step = $3 AND stream = $4 \
                  AND chunk_offset < $5 ORDER BY chunk_offset",

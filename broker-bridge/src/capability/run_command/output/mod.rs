@@ -12,6 +12,7 @@ use crate::fleet::{Fleet, user};
 use crate::platform::http::{ApiError, Caller};
 use flotilla_protocol::capability::command::Captured;
 use flotilla_protocol::report::OutputStream;
+use std::collections::BTreeMap;
 
 /// A stream of a step of an invocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,4 +82,32 @@ pub(super) async fn kept_bytes(fleet: &Fleet, place: &Place<'_>, captured: Optio
     .fetch_optional(fleet.store.reader())
     .await?;
     Ok(end.unwrap_or(0).max(head))
+}
+
+/// Up to where the chunks of every stream of an invocation reach.
+#[derive(Debug)]
+pub(super) struct Ends(BTreeMap<(i64, i64), i64>);
+
+impl Ends {
+    /// Reads them at once: a list that shows the steps of many invocations has no time for a question for each stream.
+    pub(super) async fn read(fleet: &Fleet, command_id: &str, node_id: &str, steps: usize) -> Result<Self, sqlx::Error> {
+        let streams = i64::try_from(steps.saturating_mul(2)).unwrap_or(i64::MAX);
+        let rows: Vec<(i64, i64, Option<i64>)> = sqlx::query_as(
+            "WITH RECURSIVE streams (number) AS (SELECT 0 UNION ALL SELECT number + 1 FROM streams WHERE number + 1 < $3) \
+             SELECT number / 2, number % 2, (SELECT end_offset FROM command_output WHERE command_id = $1 AND node_id = $2 \
+             AND step = number / 2 AND stream = number % 2 ORDER BY chunk_offset DESC LIMIT 1) FROM streams",
+        )
+        .bind(command_id)
+        .bind(node_id)
+        .bind(streams)
+        .fetch_all(fleet.store.reader())
+        .await?;
+        Ok(Self(rows.into_iter().filter_map(|(step, stream, end)| Some(((step, stream), end?))).collect()))
+    }
+
+    /// How much of a step's stream there is in chunks, in bytes from its beginning.
+    pub(super) fn of(&self, step: usize, stream: OutputStream) -> i64 {
+        let step = i64::try_from(step).unwrap_or(i64::MAX);
+        self.0.get(&(step, stream_column(stream))).copied().unwrap_or(0)
+    }
 }
