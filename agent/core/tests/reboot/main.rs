@@ -3,7 +3,6 @@
 //! the node for ever.
 //!
 //! `FLOTILLA_HISTORIES` sets how many random histories are tried (default 500).
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 #[cfg(test)]
 mod world;

@@ -263,7 +263,7 @@ impl World {
             Record::Rebooting { order, reboot, .. } if *order == order_id(number) => Some(reboot.first_step()),
             _ => None,
         });
-        of_order.last().unwrap_or(0)
+        of_order.fold(0, |_, first| first)
     }
 
     /// How a job reports a step; of what was before its first it knows no times and shows nothing of this boot.
