@@ -429,7 +429,7 @@ async fn what_a_node_signs_of_an_order_is_told_with_its_report() {
     assert_eq!((&entries[1].detail["ReportSha256"], entries[1].detail["Report"].as_str()), (&hash.to_string(), "2"));
     // A node that is not believed any more is told of too.
     let mut copy = SimulatedNode::new(20);
-    kit.take([copy.report(&ReportPayload::Gap(Gap { dropped: 1 }))]).await;
+    kit.take([copy.report(&ReportPayload::Admission(Admission::Accepted { order: OrderId([9; 16]) }))]).await;
     let newest = crate::platform::audit::newest_of(&kit.fleet.store, "node-quarantined").await.unwrap().unwrap();
     assert_eq!((newest.sequence, newest.subject), (3, actor));
 }

@@ -402,7 +402,7 @@ fn health() -> NodeHealth {
 }
 
 /// What reports say, by the name of their golden message.
-pub(crate) fn payloads() -> [(&'static str, ReportPayload); 7] {
+pub(crate) fn payloads() -> [(&'static str, ReportPayload); 8] {
     [
         ("command/accepted", ReportPayload::Admission(Admission::Accepted { order: order_id() })),
         ("command/rejected", ReportPayload::Admission(Admission::Rejected { order: order_id(), reason: RejectReason::Expired })),
