@@ -16,7 +16,7 @@ use flotilla_tests::ports::Port;
 use flotilla_tests::process::Child;
 use flotilla_tests::random::Random;
 use flotilla_tests::tally::{Broken, Kind, Tally, trials};
-use flotilla_tests::{Broker, Fleet, wait};
+use flotilla_tests::{Broker, Fleet, verdict, wait};
 use std::time::Duration;
 
 /// No measure: a machine with much else to do is slow.
@@ -142,7 +142,9 @@ fn f17_a_database_from_an_older_backup() {
         let success = |fleet: &Fleet, mark: &str| {
             let command = fleet.send(&shell_on(&node, &effects.script(mark, "true")));
             assert_eq!(fleet.await_end(&command, &node, LIMIT).status.as_deref(), Some("Success"), "{mark}");
+            command
         };
+        tally.begin("an older backup");
         success(&fleet, "before");
         // It runs while the backup is made, and ends after it.
         let go = fleet.folder().join("go");
@@ -155,10 +157,13 @@ fn f17_a_database_from_an_older_backup() {
         let backup = fleet.copy_home("backup");
         fleet.start_bridge();
         fleet.await_online();
-        success(&fleet, "forgotten");
+        let forgotten = success(&fleet, "forgotten");
         drop(std::fs::File::create(&go).expect("a file can be made"));
         assert_eq!(fleet.await_end(&open, &node, LIMIT).status.as_deref(), Some("Success"));
         fleet.stop_bridge();
+        let mut history = verdict::of_bridge(&fleet);
+        history.node(&node).handed_in.extend([open.clone(), forgotten]);
+        history.restore();
         fleet.restore_database(&backup);
         fleet.start_bridge();
         fleet.await_online();
@@ -169,9 +174,8 @@ fn f17_a_database_from_an_older_backup() {
         }
         success(&fleet, "after");
         broken.extend(ran_once(&effects, &["before", "open", "forgotten", "after"]));
-        let mut history = History { restored: true, ..flotilla_tests::verdict::of_bridge(&fleet) };
-        history.nodes.entry(node.clone()).or_default().handed_in.insert(open.clone());
-        broken.extend(flotilla_tests::invariants::check(&history).into_iter().map(flotilla_tests::verdict::broken));
+        verdict::look(&fleet, &mut history);
+        broken.extend(flotilla_tests::invariants::check(&history).into_iter().map(verdict::broken));
         tally.trial(broken);
     }
     tally.finish();

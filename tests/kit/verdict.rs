@@ -17,10 +17,18 @@ const JOURNAL_LIMIT: Duration = Duration::from_secs(20);
 #[must_use]
 pub fn of_bridge(fleet: &Fleet) -> History {
     let mut history = History { settled: true, ..History::default() };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
-    runtime.block_on(database::read_file(&fleet.home().database(), &mut history)).expect("the bridge's database can be read");
-    database::trust_targets(&mut history);
+    look(fleet, &mut history);
     history
+}
+
+/// Reads the bridge's database once more, into what is known of it.
+///
+/// # Panics
+/// When the database cannot be read.
+pub fn look(fleet: &Fleet, history: &mut History) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
+    runtime.block_on(database::read_file(&fleet.home().database(), history)).expect("the bridge's database can be read");
+    database::trust_targets(history);
 }
 
 /// Stops the nodes, and adds what their journals hold.

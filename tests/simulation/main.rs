@@ -291,6 +291,15 @@ fn an_order_for_ten_years_to_a_copied_device_ends_with_its_removal() {
     assert!(outcome.broken.is_empty(), "{:?}", outcome.broken);
 }
 
+/// The bridge connected while its clock stood ten years ahead, and the clock was put right: what it waited for in vain never ended.
+#[test]
+fn silence_counts_again_when_a_clock_that_was_ahead_is_put_right() {
+    let scale = Scale::of(331);
+    let outcome = run(331, scale, &plan(331, scale), Planted::Nothing);
+    assert!(outcome.faults.of(Fault::ClockInTenYears) > 0, "{:?}", outcome.faults);
+    assert!(outcome.broken.is_empty(), "{:?}", outcome.broken);
+}
+
 #[test]
 fn planted_mistakes_are_found() {
     use Planted as P;

@@ -119,6 +119,9 @@ pub struct Core {
     reboot_rule: RebootRule,
     /// Why the system refused to reboot the last time, for people.
     reboot_refusal: String,
+    /// The system was told to reboot and did not refuse: nothing starts before this, in milliseconds of uptime, also where the order that asked
+    /// for it has ended meanwhile.
+    told_to_reboot_until: Option<u64>,
 }
 
 /// What became of a job while nothing could be recorded.
@@ -167,6 +170,7 @@ impl Recovery {
             again: Again::default(),
             reboot_rule: RebootRule::default(),
             reboot_refusal: String::new(),
+            told_to_reboot_until: None,
         })
     }
 
@@ -328,6 +332,7 @@ impl Core {
         let may_start = |core: &Self| {
             core.orders.running() < core.maximum_jobs
                 && !core.awaits_reboot()
+                && core.told_to_reboot_until.is_none_or(|until| now >= until)
                 && !core.spool.is_full()
                 && core.journal_room().is_some_and(|room| room >= room::of_running_job())
         };

@@ -89,7 +89,7 @@ fn pid(child: &Child) -> i32 {
 fn half(supervisor: i32, role: &str) -> Option<i32> {
     let is_half = |pid: i32| {
         let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        arguments == format!("flotilla-agent\0{role}\0--supervised\0{supervisor}\0").into_bytes()
+        arguments.starts_with(format!("flotilla-agent\0{role}\0--supervised\0{supervisor}\0").as_bytes())
     };
     processes::find(|process| is_half(process.pid)).first().map(|process| process.pid)
 }

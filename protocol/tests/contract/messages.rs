@@ -411,6 +411,6 @@ pub(crate) fn payloads() -> [(&'static str, ReportPayload); 8] {
         ("report/gap", ReportPayload::Gap(Gap { from: 2, head: [8; 32] })),
         ("report/memory-lost", ReportPayload::MemoryLost(MemoryLost { cause: LossCause::Damaged, barrier_ms: NOW_MS })),
         ("command/rebooting", ReportPayload::CommandRebooting(CommandRebooting { order: order_id(), step: 1, count: 2 })),
-        ("report/node-health", ReportPayload::NodeHealth(health())),
+        ("health/node-health", ReportPayload::NodeHealth(health())),
     ]
 }

@@ -121,6 +121,7 @@ impl Core {
             self.record(Record::RebootTried { order: *order, tries });
         }
         if !due.is_empty() {
+            self.told_to_reboot_until = Some(now.saturating_add(self.reboot_rule.patience_ms));
             self.outputs.push_back(Output::Reboot);
         }
     }
@@ -168,6 +169,7 @@ impl Core {
     /// The system says that it will not reboot.
     pub(super) fn reboot_refused(&mut self, why: String, now: u64) {
         self.reboot_refusal = bound_explanation(&why);
+        self.told_to_reboot_until = None;
         // Where nothing can be recorded it is told again when its time is over.
         if !self.can_record() {
             return;
@@ -195,7 +197,7 @@ impl Core {
             });
             here.into_iter().flatten().chain(latest).filter(|at| *at > now).min()
         });
-        due.min()
+        due.chain(self.told_to_reboot_until.filter(|until| *until > now)).min()
     }
 
     /// The end of an order that has asked for reboots: with the steps before the last of them, which a job of another boot has run, and with

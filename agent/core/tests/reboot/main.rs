@@ -177,6 +177,18 @@ fn a_cancel_while_it_reboots_means_that_it_never_goes_on() {
 }
 
 #[test]
+fn nothing_starts_while_the_device_may_be_on_its_way_down() {
+    // The order that asked was cancelled after the device was told.
+    let mut world = asking();
+    assert_eq!(world.told, 1);
+    [Action::Cancel(0), Action::Deliver(1)].iter().for_each(|action| world.act(*action));
+    world.act(Action::Pass(MINUTE_MS));
+    assert_eq!(world.starts(1), 0);
+    world.act(Action::Pass(10 * MINUTE_MS));
+    assert_eq!(world.starts(1), 1, "it does not reboot after all");
+}
+
+#[test]
 fn an_order_that_was_cancelled_gets_no_reboot() {
     let world = played(&[Action::Connect, Action::Deliver(0), Action::Cancel(0), Action::Ask(0)]);
     assert_eq!((world.told, world.result(0).outcome), (0, Outcome::Cancelled));

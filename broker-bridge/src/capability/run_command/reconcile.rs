@@ -90,12 +90,12 @@ pub async fn round(fleet: &Fleet) -> Result<Round, StoreError> {
     let mut reader = fleet.store.reader().acquire().await?;
     let removed = store::removed_nodes(&mut reader).await?;
     // While the bridge itself is cut off, and until the nodes have had the time to hand in what waits, silence means nothing.
-    let silence_from_ms = fleet.publisher.connected_since_ms().map(|since| since.saturating_add(ANSWER_GRACE_MS));
+    let connected_since_ms = fleet.publisher.connected_since_ms(now_ms);
+    let silence_from_ms = connected_since_ms.map(|since| since.saturating_add(ANSWER_GRACE_MS));
     let silence_counts = silence_from_ms.is_some_and(|from| from <= now_ms);
     let due = store::next_due_ms(&mut reader, silence_from_ms).await?.is_some_and(|due| due <= now_ms);
     // The broker has not said of them that they are gone, and they themselves not that they are there.
-    let waited_for_all =
-        fleet.publisher.connected_since_ms().is_some_and(|since| since.saturating_add(store::LONGEST_SILENCE_MS) <= now_ms);
+    let waited_for_all = connected_since_ms.is_some_and(|since| since.saturating_add(store::LONGEST_SILENCE_MS) <= now_ms);
     let gone = waited_for_all && node_store::any_unknown(&mut reader).await?;
     let mut releasable = Vec::new();
     let mut after = String::new();

@@ -162,10 +162,11 @@ impl Publisher {
         *self.0.connected.borrow()
     }
 
-    /// Since when the broker is there: Unix time in milliseconds; nothing while it is not.
+    /// Since when the broker is there: Unix time in milliseconds, never later than `now_ms`; nothing while it is not. A clock that was ahead
+    /// and is put right does not make the connection one of the future: it then counts from now on.
     #[must_use]
-    pub fn connected_since_ms(&self) -> Option<u64> {
-        self.is_connected().then(|| self.0.connected_since_ms.load(Ordering::Relaxed))
+    pub fn connected_since_ms(&self, now_ms: u64) -> Option<u64> {
+        self.is_connected().then(|| self.0.connected_since_ms.fetch_min(now_ms, Ordering::Relaxed).min(now_ms))
     }
 
     fn set_connected(&self, since_ms: Option<u64>) {
@@ -600,9 +601,17 @@ mod tests {
         assert_eq!(arrived.recv().await, Some(Arrival::Connected));
         assert_eq!(arrived.recv().await, Some(Arrival::Disconnected));
         assert_eq!(arrived.recv().await, None, "an attempt that failed is nothing new");
-        assert_eq!(publisher.connected_since_ms(), None);
+        assert_eq!(publisher.connected_since_ms(20), None);
         publisher.set_connected(Some(9));
-        assert_eq!(publisher.connected_since_ms(), Some(9));
+        assert_eq!(publisher.connected_since_ms(20), Some(9));
+    }
+
+    #[test]
+    fn a_connection_is_not_of_the_future_when_the_clock_is_put_right() {
+        let publisher = Publisher::new();
+        publisher.set_connected(Some(1_000));
+        assert_eq!(publisher.connected_since_ms(5), Some(5));
+        assert_eq!(publisher.connected_since_ms(50), Some(5), "it counts from when the clock was put right");
     }
 
     #[tokio::test]
@@ -626,7 +635,7 @@ mod tests {
         assert!(!kit.publisher.is_connected());
         kit.tell_tenure(tenure).await;
         assert_eq!(kit.arrived.recv().await, message(report));
-        assert_eq!(kit.publisher.connected_since_ms(), Some(7));
+        assert_eq!(kit.publisher.connected_since_ms(7), Some(7));
     }
 
     #[tokio::test]
