@@ -1,7 +1,7 @@
 //! Which steps run: preconditions, step control and the exit codes that end a document.
 //!
 //! The rules are those of the public SSM agent (`agent/framework/runpluginutil/runpluginutil.go`). One difference: what a step wrote is never
-//! changed. A step that asks for a reboot ends the job until then, see [`super::run_within`].
+//! changed. A step that asks for a reboot ends the job until then, see `run_within`.
 
 use flotilla_protocol::capability::command::Parameter;
 use flotilla_protocol::document::{Control, OnFailure, Plan, Step, Test};
