@@ -29,6 +29,9 @@ const SHORTEST_SLEEP: Duration = Duration::from_millis(2);
 /// The pause after a round that the database refused.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
 
+/// Pause between two looks at whether this bridge has come into office, in milliseconds.
+const OFFICE_PAUSE_MS: u64 = 250;
+
 /// Commands from which one round releases invocations.
 const COMMANDS: usize = 64;
 
@@ -135,8 +138,9 @@ pub async fn round(fleet: &Fleet) -> Result<Round, StoreError> {
             for command_id in &releasable {
                 orders.extend(store::release(&mut write, &mut ledger, command_id, pace, now_ms).await?);
             }
-        } else if due && given_up == 0 {
-            // Nothing can be sent, and the broker's return brings its own nudge.
+        } else if due && given_up == 0 && !fleet.publisher.awaits_office() {
+            // Nothing can be sent, and what the broker says of nodes when it is back makes it due again. While this bridge is about to come into
+            // office that was said already, and would not be said again.
             store::park(&mut write, None).await?;
         }
         let full = usize::try_from(store::DISPATCH_BATCH).unwrap_or(usize::MAX);
@@ -150,6 +154,9 @@ pub async fn round(fleet: &Fleet) -> Result<Round, StoreError> {
         publish_orders(fleet, &orders).await?;
     }
     let mut reader = fleet.store.reader().acquire().await?;
+    if fleet.publisher.awaits_office() {
+        return Ok(Round { more, next_due_ms: Some(now_ms.saturating_add(OFFICE_PAUSE_MS)) });
+    }
     Ok(Round { more, next_due_ms: store::next_due_ms(&mut reader, silence_from_ms).await? })
 }
 

@@ -336,6 +336,23 @@ async fn while_the_bridge_is_cut_off_silence_ends_only_what_was_never_sent() {
 }
 
 #[tokio::test]
+async fn what_is_due_before_the_bridge_is_in_office_goes_out_once_it_is() {
+    let mut kit = Kit::new().await;
+    let node = kit.online_node(20).await;
+    kit.fleet.publisher.pretend_connected(None);
+    send(&kit, request(&[&node])).await.unwrap();
+    // The broker has said who is online, and says it once.
+    kit.fleet.publisher.set_up(true);
+    kit.take([(Topic::Online { fleet: FleetId([0; 8]), node: node.id }, b"1".to_vec())]).await;
+    let left = round(&kit.fleet).await.unwrap();
+    assert_eq!((left.more, left.next_due_ms), (false, Some(NOW_MS + 250)), "it looks again soon, and not without a pause");
+    assert_eq!(kit.published_to(node.id, DownKind::Order).len(), 0);
+    kit.fleet.publisher.pretend_connected(Some(NOW_MS));
+    round(&kit.fleet).await.unwrap();
+    assert_eq!(kit.published_to(node.id, DownKind::Order).len(), 1);
+}
+
+#[tokio::test]
 async fn a_run_of_which_nothing_more_is_heard_is_interrupted_until_its_node_says_more() {
     let kit = Kit::new().await;
     let mut nodes = [kit.online_node(20).await, kit.online_node(21).await, kit.online_node(22).await];

@@ -117,6 +117,8 @@ struct Shared {
     /// Weak, so that the connection ends in order when its owner lets go of it while publishers are still about.
     sender: Mutex<Option<mpsc::WeakSender<Publish>>>,
     connected: watch::Sender<bool>,
+    /// The broker is there, whether or not this bridge is in office.
+    is_up: AtomicBool,
     /// When the connection was made: Unix time in milliseconds; it counts only while there is one.
     connected_since_ms: AtomicU64,
     next_id: AtomicU64,
@@ -138,6 +140,7 @@ impl Publisher {
         let shared = Shared {
             sender: Mutex::new(None),
             connected: watch::Sender::new(false),
+            is_up: AtomicBool::new(false),
             connected_since_ms: AtomicU64::new(0),
             next_id: AtomicU64::new(1),
             stands_aside: AtomicBool::new(false),
@@ -160,6 +163,17 @@ impl Publisher {
     #[must_use]
     pub fn is_connected(&self) -> bool {
         *self.0.connected.borrow()
+    }
+
+    /// Whether the broker is there and this bridge is not in office yet: in a moment it will be.
+    #[must_use]
+    pub fn awaits_office(&self) -> bool {
+        self.0.is_up.load(Ordering::SeqCst) && !self.is_connected()
+    }
+
+    /// Says whether the broker is there; for the connection, and for tests of what waits for the office.
+    pub(crate) fn set_up(&self, is_up: bool) {
+        self.0.is_up.store(is_up, Ordering::SeqCst);
     }
 
     /// Since when the broker is there: Unix time in milliseconds, never later than `now_ms`; nothing while it is not. A clock that was ahead
@@ -379,6 +393,7 @@ impl Pump {
         if end == PumpEnd::StandAside {
             self.publisher.stand_aside();
         }
+        self.publisher.set_up(false);
         self.publisher.set_connected(None);
         end
     }
@@ -388,6 +403,7 @@ impl Pump {
             Event::Connected => {
                 tracing::info!("connected to the broker");
                 (self.is_up, self.said) = (true, 0);
+                self.publisher.set_up(true);
                 self.say_tenure();
                 self.pass_on(Arrival::Connected).await
             }
@@ -397,6 +413,7 @@ impl Pump {
                 if !std::mem::take(&mut self.is_up) {
                     return Ok(());
                 }
+                self.publisher.set_up(false);
                 self.publisher.set_connected(None);
                 self.early.clear();
                 self.pass_on(Arrival::Disconnected).await
@@ -628,7 +645,7 @@ mod tests {
         let message = |topic| Some(Arrival::Message(Inbound { topic, payload: "1".into() }));
         assert_eq!(kit.arrived.recv().await, Some(Arrival::Connected));
         assert_eq!(kit.arrived.recv().await, message(online), "who is online is heard at once");
-        assert!(!kit.publisher.is_connected());
+        assert!(!kit.publisher.is_connected() && kit.publisher.awaits_office());
         kit.tell_tenure("forged".into()).await;
         // What the broker has lost is said again.
         assert_eq!(kit.said_tenure().await, tenure);
@@ -636,6 +653,7 @@ mod tests {
         kit.tell_tenure(tenure).await;
         assert_eq!(kit.arrived.recv().await, message(report));
         assert_eq!(kit.publisher.connected_since_ms(7), Some(7));
+        assert!(!kit.publisher.awaits_office());
     }
 
     #[tokio::test]
