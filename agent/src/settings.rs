@@ -54,7 +54,7 @@ pub struct Settings {
     pub job_user: Option<String>,
     /// Pause between two pings to the broker, in seconds, 5 to 1,200. Default 300.
     pub keep_alive_s: u64,
-    /// Longest pause between two attempts to connect, in seconds, 1 to 3,600. Default 60.
+    /// Longest pause between two attempts to connect, in seconds, 1 to 3,600. Default 30.
     pub reconnect_maximum_s: u64,
     /// What steps that ask for a reboot get: `reboot`, `reboot_command`, `reboot_patience_s` and `boot_id_file`.
     pub reboots: Reboots,

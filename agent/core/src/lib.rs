@@ -3,7 +3,7 @@
 //! A [`Core`] takes inputs ([`Core::handle`]), says what is to be done ([`Core::poll_output`]) and when it wants to be woken
 //! ([`Core::next_wakeup`]). The shell around it keeps one promise: when it takes [`Output::Persist`], the record is on disk before it takes
 //! an output of another kind. So the core can stop between any two outputs, be built again from its records, and start nothing twice:
-//! `tests/replay.rs` holds it to that.
+//! `tests/replay` holds it to that.
 //!
 //! The life of an order: a delivery passes the checks of [`admission`] → `Accepted` is recorded → it waits for a free place → `Starting` is
 //! recorded → the job runs → `Ended` is recorded with the one signed result → the result is sent until the bridge gives its receipt. Where a

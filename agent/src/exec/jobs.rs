@@ -1,7 +1,8 @@
 //! The jobs: started once, waited for, found again after a restart, and forgotten.
 //!
 //! Who may start a job is decided in the job's folder (see [`crate::job`]): whichever job process links `started` first runs it. So starting
-//! one again after a crash of exec is safe in the boot in which it was first started, and in a later boot it is never done.
+//! one again after a crash of exec is safe in the boot in which it was first started. In a later boot only an order goes on that asked for the
+//! reboot, and each of its starts has a name of its own.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

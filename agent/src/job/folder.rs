@@ -141,7 +141,8 @@ impl JobFolder {
 
     /// Makes the folder of a job that may then be started. When it is there already, from before a crash, it is completed.
     ///
-    /// Nothing is synchronised to the disk: a job starts only in the boot in which its folder was made.
+    /// Nothing is synchronised to the disk: a job starts only in the boot in which its folder was made, or after a reboot
+    /// that it asked for, before which everything is synchronised.
     ///
     /// # Errors
     /// [`FolderError::Failed`].

@@ -3,7 +3,8 @@
 //! The lock is taken on the nameless file first, so that nobody ever sees `started` unlocked while its job lives.
 //!
 //! Nothing is synchronised to the disk here. The name only decides between processes of one boot, which share the page cache; that an order
-//! was about to start is in the journal, durably, and in a later boot exec never starts it, whatever the folder says (decision 7).
+//! was about to start is in the journal, durably, and in a later boot exec does not start it under this name, whatever the folder says
+//! (decision 7). What goes on after a reboot that it asked for has another name (decision 14).
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};

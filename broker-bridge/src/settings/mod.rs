@@ -32,9 +32,9 @@ const ACTIVATION_DAYS: std::ops::RangeInclusive<u32> = 1..=3650;
 pub const DEFAULT_RESEND_S: (u32, u32) = (5, 600);
 /// What the settings `limits.resend_minimum_s` and `limits.resend_maximum_s` may be.
 const RESEND_S: std::ops::RangeInclusive<u32> = 1..=3600;
-/// How long commands are kept where nothing is set, in days, and what can be set.
 /// Entries of the audit log: about 400 bytes each. Fewer than the least would be gone before anybody looks.
 const AUDIT_ENTRIES: std::ops::RangeInclusive<u64> = 10_000..=1_000_000_000;
+/// How long commands are kept where nothing is set, in days, and what can be set.
 const DEFAULT_RETENTION_DAYS: u32 = 90;
 const RETENTION_DAYS: std::ops::RangeInclusive<u32> = 1..=3650;
 /// Begins the names of environment variables that change settings.

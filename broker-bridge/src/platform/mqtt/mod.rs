@@ -4,7 +4,8 @@
 //! holds it in the database, and a message from a node is acknowledged to the broker long before it is committed: the node
 //! keeps it until it has the bridge's own receipt.
 //!
-//! Nothing goes out before this bridge is known to be the one in office ([`tenure`]).
+//! Nothing is made to go out before this bridge is known to be the one in office ([`tenure`]); what was in the queue when a connection broke goes
+//! out on the next (decision 12).
 
 pub mod tenure;
 
