@@ -38,10 +38,7 @@ fn ends_saying(fleet: &Fleet, bridge: &mut Child, name: &str, sentence: &str) {
 /// What the database holds, beside the bridge or without it.
 fn database(fleet: &Fleet) -> History {
     let mut history = History::default();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
-    let path = fleet.home().database();
-    let read = flotilla_tests::invariants::database::read_file(&path, &mut history);
-    runtime.block_on(read).expect("the database can be read");
+    verdict::look(fleet, &mut history);
     history
 }
 
