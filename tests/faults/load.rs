@@ -106,9 +106,9 @@ fn judge(fleet: &Fleet, calls: &Calls, runs: &BTreeMap<(String, String), Run>) -
 #[test]
 fn f16_more_than_the_bridge_takes() {
     allow_descriptors(DESCRIPTORS_OF_A_NODE * 60 + 1_000);
-    let load = Duration::from_secs(if is_release() { 600 } else { 10 });
+    let load = Duration::from_secs(if is_release() { 600 } else { 60 });
     let random = Random::seeded("F16");
-    let mut tally = Tally::new("F16", &random, Duration::from_secs(90));
+    let mut tally = Tally::new("F16", &random, Duration::from_secs(240));
     let fleet = Fleet::start(Broker::Embedded);
     let activation = fleet.activation(i32::try_from(NODES).expect("few nodes"));
     let nodes = SimulatedFleet::join(&[(activation, NODES)], Arc::new(|_, _| Play::success(Duration::from_millis(1))));

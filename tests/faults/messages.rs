@@ -15,7 +15,7 @@ use flotilla_tests::calls::{is_terminal, shell};
 use flotilla_tests::proxy::{Plan, Proxy};
 use flotilla_tests::random::Random;
 use flotilla_tests::simulated_fleet::Play;
-use flotilla_tests::tally::{Broken, Kind, Tally, is_release};
+use flotilla_tests::tally::{Broken, Kind, Shard, Tally, is_release};
 use flotilla_tests::{Broker, Fleet, SimulatedFleet, clock, verdict, wait};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -50,7 +50,7 @@ fn f11_messages_that_are_lost_doubled_reordered_and_cut() {
     wait::until_true(END_LIMIT, "all nodes are online", || fleet.online().len() == NODES);
     let proxy = fleet.proxy.as_ref().unwrap();
     let mut tally = Tally::new("F11", &random, FAULTY * 5);
-    while tally.count() == 0 || (is_release() && proxy.counts().exposed() < MESSAGES_OF_RELEASE) {
+    while tally.count() == 0 || (is_release() && proxy.counts().exposed() < Shard::of_environment().share(MESSAGES_OF_RELEASE)) {
         tally.begin("messages are lost, doubled, reordered and cut");
         proxy.set_faulty(true);
         let wanted = proxy.counts().exposed() + MESSAGES_OF_TRIAL;

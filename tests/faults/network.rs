@@ -26,6 +26,8 @@ const FLAPS: usize = 8;
 const LONGEST_FLAP: Duration = Duration::from_millis(900);
 /// The slow link of F15, in kbit/s.
 const SLOW_KBIT: u32 = 256;
+/// For how long processes stand still in F15.
+const STILL: Duration = Duration::from_secs(60);
 /// What a command on the slow link writes: a second of the link.
 const OUTPUT_BYTES: u32 = 30_000;
 
@@ -162,44 +164,67 @@ fn f10_a_wire_that_breaks_in_every_way() {
     suite.finish(tally);
 }
 
-/// One trial: the link is slow and commands write much, while a process stands still for a while: the bridge, then half of an agent.
-#[test]
-fn f15_a_slow_wire_and_processes_that_stand_still() {
-    let Some(mut suite) = Suite::new("F15") else { return };
-    let mut tally = Tally::new("F15", &suite.random, Duration::from_secs(180));
-    let still = Duration::from_secs(if is_release() { 60 } else { 5 });
-    suite.wire.limit(SLOW_KBIT).unwrap();
-    while tally.count() < trials(2, 100) {
-        tally.begin(if tally.count().is_multiple_of(2) { "the bridge stands still" } else { "half of an agent stands still" });
+/// What stands still in a trial of F15.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Still {
+    Bridge,
+    /// A slow consumer: what is sent meanwhile waits in the broker and in the sockets.
+    HalfOfAnAgent,
+}
+
+impl Suite {
+    /// One trial of F15: the link is slow and commands write much, while something stands still.
+    fn stand_still(&mut self, what: Still) -> Vec<Broken> {
         for _ in 0..4 {
             let body = format!("head -c {OUTPUT_BYTES} /dev/zero | tr '\\0' x >&2");
-            assert!(suite.campaign.send(&suite.fleet.client, &suite.nodes, &body, || true));
+            assert!(self.campaign.send(&self.fleet.client, &self.nodes, &body, || true), "the bridge itself is well");
         }
-        let stands_still = if tally.count().is_multiple_of(2) {
-            suite.send(2);
-            suite.fleet.freeze_bridge();
-            wait::let_pass(still);
-            suite.fleet.thaw_bridge();
-            "the bridge"
-        } else {
-            // A slow consumer: what is sent meanwhile waits in the broker and in the sockets.
-            let half = *suite.random.one_of(&[Half::Link, Half::Exec]);
-            let pid = suite.fleet.nodes[0].half(half);
-            process::freeze(pid);
-            suite.send(10);
-            wait::let_pass(still);
-            process::signal(pid, Signal::SIGCONT);
-            if half == Half::Link { "a node's link" } else { "a node's exec" }
+        let stood_still = match what {
+            Still::Bridge => {
+                self.send(2);
+                self.fleet.freeze_bridge();
+                wait::let_pass(STILL);
+                self.fleet.thaw_bridge();
+                "the bridge"
+            }
+            Still::HalfOfAnAgent => {
+                let half = *self.random.one_of(&[Half::Link, Half::Exec]);
+                let pid = self.fleet.nodes[0].half(half);
+                process::freeze(pid);
+                self.send(10);
+                wait::let_pass(STILL);
+                process::signal(pid, Signal::SIGCONT);
+                if half == Half::Link { "a node's link" } else { "a node's exec" }
+            }
         };
-        let back = suite.back_after();
-        println!(
-            "F15: {stands_still} stood still for {:.1} s on {SLOW_KBIT} kbit/s, back after {:.1} s",
-            still.as_secs_f32(),
-            back.as_secs_f32()
-        );
-        let mut broken = suite.verdict();
-        broken.extend(late(back, stands_still));
+        let (back, still) = (self.back_after(), STILL.as_secs());
+        println!("F15: {stood_still} stood still for {still} s on {SLOW_KBIT} kbit/s, back after {:.1} s", back.as_secs_f32());
+        let mut broken = self.verdict();
+        broken.extend(late(back, stood_still));
+        broken
+    }
+}
+
+/// Two fleets beside each other, since all that a trial does is to wait: in one the bridge stands still, in the other half of an agent.
+#[test]
+fn f15_a_slow_wire_and_processes_that_stand_still() {
+    let (Some(mut one), Some(mut other)) = (Suite::new("F15"), Suite::new("F15")) else { return };
+    let mut tally = Tally::new("F15", &one.random, Duration::from_secs(240));
+    [&one, &other].iter().for_each(|suite| suite.wire.limit(SLOW_KBIT).unwrap());
+    while tally.count() < trials(2, 100) {
+        tally.begin("the bridge of a fleet, and half of an agent of another, stand still");
+        let (of_one, of_other) = std::thread::scope(|scope| {
+            let of_one = scope.spawn(|| one.stand_still(Still::Bridge));
+            let of_other = other.stand_still(Still::HalfOfAnAgent);
+            (of_one.join().unwrap(), of_other)
+        });
+        tally.trial(of_one);
+        tally.trial(of_other);
+    }
+    let mut broken = one.campaign.check_all(&mut one.fleet);
+    broken.extend(other.campaign.check_all(&mut other.fleet));
+    if !broken.is_empty() {
         tally.trial(broken);
     }
-    suite.finish(tally);
+    tally.finish();
 }

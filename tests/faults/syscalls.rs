@@ -11,7 +11,7 @@ use flotilla_tests::invariants;
 use flotilla_tests::lone::{Lone, Start};
 use flotilla_tests::random::Random;
 use flotilla_tests::strace::{self, DISK_CALLS, Fault, Injection, Point};
-use flotilla_tests::tally::{Broken, Kind, Tally, is_release, skipped, trials};
+use flotilla_tests::tally::{Broken, Kind, Shard, Tally, is_release, skipped, trials};
 use flotilla_tests::verdict;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -270,15 +270,23 @@ fn most(happened: usize, points: usize) -> bool {
     happened * 10 >= points * 8
 }
 
+/// Those of the tier; in a release all, of which this process makes its part.
+fn scenarios(in_ci: &[Scenario]) -> Vec<Scenario> {
+    if !is_release() {
+        return in_ci.to_vec();
+    }
+    let shard = Shard::of_environment();
+    RELEASE.iter().enumerate().filter(|(index, _)| shard.has(*index)).map(|(_, scenario)| *scenario).collect()
+}
+
 fn kill_at_every_call(half: Half, name: &str, in_ci: &[Scenario], budget: Duration) {
     if let Err(why) = strace::available() {
         return skipped(name, &why);
     }
     let random = Random::seeded(name);
     let mut tally = Tally::new(name, &random, budget);
-    let scenarios = if is_release() { RELEASE.as_slice() } else { in_ci };
-    for scenario in scenarios {
-        let mut lives = Lives::new(*scenario, half);
+    for scenario in scenarios(in_ci) {
+        let mut lives = Lives::new(scenario, half);
         tally.begin(format!("{half:?} of {scenario:?}: counting the calls"));
         let points = lives.points();
         let happened = points.iter().filter(|point| lives.trial(&Injection { point: (*point).clone(), fault: Fault::Kill }, &mut tally));
@@ -306,10 +314,9 @@ fn f3_calls_fail() {
     }
     let mut random = Random::seeded("F3");
     let mut tally = Tally::new("F3", &random, Duration::from_secs(120));
-    let scenarios: &[Scenario] = if is_release() { &RELEASE } else { &[Scenario::Plain] };
-    for scenario in scenarios {
+    for scenario in scenarios(&[Scenario::Plain]) {
         for half in [Half::Exec, Half::Job] {
-            let mut lives = Lives::new(*scenario, half);
+            let mut lives = Lives::new(scenario, half);
             tally.begin(format!("{half:?} of {scenario:?}: counting the calls"));
             let points = strace::of_calls(&lives.points(), DISK_CALLS);
             let errors = ["EIO", "ENOSPC"].map(Fault::Error);

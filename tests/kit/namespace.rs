@@ -56,8 +56,9 @@ impl Wire {
         let (process, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         // 15 bytes at most for the name of an interface: "fl", seven digits, a dash, three digits, "o".
         let name = format!("fl{process}-{number}");
-        let third = u8::try_from(process % 256).unwrap_or(0);
-        let [host, node] = [1, 2].map(|last| Ipv4Addr::new(198, 18 + (number >> 6 & 1), third ^ number, (number & 63) << 2 | last));
+        // One of the 32,768 networks of four addresses: those of processes that run beside each other differ.
+        let network = (process.wrapping_mul(4).wrapping_add(u32::from(number))) % (1 << 15);
+        let [host, node] = [1, 2].map(|last| Ipv4Addr::from(u32::from(Ipv4Addr::new(198, 18, 0, 0)) + network * 4 + last));
         run(IP, &["netns", "add", &name])?;
         // From here on the drop cleans up.
         let wire = Self { outer: format!("{name}o"), name, host };

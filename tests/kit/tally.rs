@@ -60,10 +60,50 @@ pub fn is_release() -> bool {
     std::env::var("FLOTILLA_TIER").is_ok_and(|tier| tier == "release")
 }
 
-/// One number for every change, another for a release.
+/// One number for every change, another for a release, of which this process makes its [`Shard`].
 #[must_use]
 pub fn trials(in_ci: u64, in_release: u64) -> u64 {
-    if is_release() { in_release } else { in_ci }
+    if is_release() { Shard::of_environment().share(in_release) } else { in_ci }
+}
+
+/// The part of a release's trials that this process makes, where several make them beside each other (`FLOTILLA_SHARD=2/8`, see
+/// `tests/faults/release`); all of them where nothing is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shard {
+    /// From 1 on.
+    number: u64,
+    /// How many there are.
+    of: u64,
+}
+
+impl Shard {
+    /// What the environment says.
+    ///
+    /// # Panics
+    /// When it says something that is no part.
+    #[must_use]
+    pub fn of_environment() -> Self {
+        let Ok(text) = std::env::var("FLOTILLA_SHARD") else { return Self { number: 1, of: 1 } };
+        Self::parse(&text).unwrap_or_else(|| panic!("FLOTILLA_SHARD is {text:?}, and should be like 2/8"))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (number, of) = text.split_once('/')?;
+        let shard = Self { number: number.parse().ok()?, of: of.parse().ok()? };
+        (1..=shard.of).contains(&shard.number).then_some(shard)
+    }
+
+    /// How many of `all` are this part's; the parts together make exactly `all`.
+    #[must_use]
+    pub fn share(self, all: u64) -> u64 {
+        all / self.of + u64::from(self.number <= all % self.of)
+    }
+
+    /// Whether the thing with this index, from 0 on, is this part's.
+    #[must_use]
+    pub fn has(self, index: usize) -> bool {
+        u64::try_from(index).is_ok_and(|index| index % self.of == self.number - 1)
+    }
 }
 
 /// The account of one suite.
@@ -170,6 +210,19 @@ mod tests {
         tally.trial([Kind::Lost, Kind::Lost, Kind::DoubleRun].map(|kind| Broken::new(kind, String::new())).to_vec());
         assert!(tally.line().starts_with("F0: trials 2, lost 2, double-run 1, unauthorised 0, seed 7, seconds "), "{}", tally.line());
         assert!(catch_unwind(AssertUnwindSafe(|| tally.finish())).is_err(), "something broke");
+    }
+
+    #[test]
+    fn parts_make_the_whole() {
+        for of in 1..12 {
+            let shards = || (1..=of).map(|number| Shard { number, of });
+            assert_eq!(shards().map(|shard| shard.share(100)).sum::<u64>(), 100);
+            assert!((0..30).all(|index| shards().filter(|shard| shard.has(index)).count() == 1));
+        }
+        assert_eq!(Shard::parse("2/8"), Some(Shard { number: 2, of: 8 }));
+        for text in ["", "0/8", "9/8", "1/0", "1", "a/b", "-1/2"] {
+            assert_eq!(Shard::parse(text), None, "{text}");
+        }
     }
 
     #[test]

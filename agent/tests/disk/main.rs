@@ -42,7 +42,9 @@ struct Tally {
 }
 
 fn trials() -> Vec<Fault> {
-    let count: u64 = std::env::var("FLOTILLA_DISK_TRIALS").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
+    let is_release = std::env::var("FLOTILLA_TIER").is_ok_and(|tier| tier == "release");
+    let of_tier = if is_release { 500 } else { 60 };
+    let count: u64 = std::env::var("FLOTILLA_DISK_TRIALS").ok().and_then(|text| text.parse().ok()).unwrap_or(of_tier);
     let third = count / 3;
     let blocks = (0..third).map(Fault::Blocks);
     let inodes = (0..third).map(|left| Fault::Inodes(usize::try_from(left).unwrap()));
