@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -79,19 +80,39 @@ fn run(program: &str, arguments: &[&str]) -> bool {
         .is_ok_and(|status| status.success())
 }
 
+/// Of these about 4 MiB are the file system's own log.
+const EXT4_BYTES: u64 = 8 * 1024 * 1024;
+
 /// A small file system; unmounted when it goes.
 pub(crate) struct SmallDisk {
     folder: TempDir,
 }
 
 impl SmallDisk {
-    /// Nothing when this machine lets us mount none.
+    /// In memory; nothing when this machine lets us mount none.
     pub(crate) fn mount() -> Option<Self> {
+        let (folder, path) = Self::folder();
+        let is_mounted = run("mount", &["-t", "tmpfs", "-o", "size=3m,nr_inodes=200,mode=0700", "tmpfs", path.to_str()?]);
+        is_mounted.then_some(Self { folder })
+    }
+
+    /// An ext4 in a file, on a loop device; nothing when this machine has none.
+    pub(crate) fn mount_ext4() -> Option<Self> {
+        let (folder, path) = Self::folder();
+        let image = folder.path().join("image");
+        File::create(&image).unwrap().set_len(EXT4_BYTES).unwrap();
+        let is_made = run("mkfs.ext4", &["-q", "-F", "-m", "0", "-b", "4096", "-N", "208", image.to_str()?]);
+        let is_mounted = is_made && run("mount", &["-o", "loop", image.to_str()?, path.to_str()?]);
+        let disk = is_mounted.then_some(Self { folder })?;
+        fs::set_permissions(disk.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        Some(disk)
+    }
+
+    fn folder() -> (TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("disk");
         fs::create_dir(&path).unwrap();
-        let is_mounted = run("mount", &["-t", "tmpfs", "-o", "size=3m,nr_inodes=200,mode=0700", "tmpfs", path.to_str()?]);
-        is_mounted.then_some(Self { folder })
+        (folder, path)
     }
 
     pub(crate) fn path(&self) -> PathBuf {

@@ -1,7 +1,7 @@
 //! F13: the disk fills up, or takes no writes, at each write of a command's life.
 //!
-//! Needs to mount a tmpfs, which root may; otherwise the test says that it is skipped. `FLOTILLA_DISK_TRIALS` sets how many trials there are
-//! (default 60, in thirds: blocks, inodes, read-only).
+//! Half of the disks are tmpfs and half ext4 on a loop device. Needs to mount them, which root may; otherwise the test says that it is skipped. `FLOTILLA_DISK_TRIALS` sets how many trials there are
+//! (default 60, in a release 500, in thirds: blocks, inodes, read-only).
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 #[cfg(test)]
@@ -32,6 +32,7 @@ enum Fault {
 #[derive(Debug, Default)]
 struct Tally {
     trials: u32,
+    on_ext4: u32,
     refused: u32,
     failed: u32,
     interrupted: u32,
@@ -61,8 +62,7 @@ fn script(node: &Node, number: u8) -> String {
     format!("head -c 9000 /dev/zero | tr '\\0' x; echo ran >> {}/ran-{number}", node.disk.beside().display())
 }
 
-async fn trial(fault: Fault, kills: bool, tally: &mut Tally) {
-    let Some(disk) = SmallDisk::mount() else { panic!("the first one could be mounted") };
+async fn trial(fault: Fault, kills: bool, disk: SmallDisk, tally: &mut Tally) {
     let mut node = Node::start(disk).await;
     let script_1 = script(&node, 1);
     assert!(node.listen(Duration::from_secs(20), |heard| heard.head.0 == 0).await);
@@ -130,6 +130,10 @@ async fn a_full_disk_costs_neither_a_record_nor_a_second_run() {
         println!("SKIPPED: a full disk: no tmpfs can be mounted here (this needs root)");
         return;
     }
+    let has_ext4 = SmallDisk::mount_ext4().is_some();
+    if !has_ext4 {
+        println!("F13: only tmpfs: no ext4 can be mounted through a loop device here");
+    }
     let mut tasks = Vec::new();
     let faults: Vec<(usize, Fault)> = trials().into_iter().enumerate().collect();
     for lane in 0..3 {
@@ -137,7 +141,11 @@ async fn a_full_disk_costs_neither_a_record_nor_a_second_run() {
         tasks.push(tokio::spawn(async move {
             let mut tally = Tally::default();
             for (index, fault) in mine {
-                trial(fault, index / 3 % 3 == 1, &mut tally).await;
+                // By turns, so that each fault meets both kinds of disks, with and without kills.
+                let disk = if has_ext4 && index / 9 % 2 == 1 { SmallDisk::mount_ext4() } else { SmallDisk::mount() };
+                let Some(disk) = disk else { panic!("the first one could be mounted") };
+                tally.on_ext4 += u32::from(has_ext4 && index / 9 % 2 == 1);
+                trial(fault, index / 3 % 3 == 1, disk, &mut tally).await;
             }
             tally
         }));
@@ -146,6 +154,7 @@ async fn a_full_disk_costs_neither_a_record_nor_a_second_run() {
     for task in tasks {
         let tally = task.await.unwrap();
         sum.trials += tally.trials;
+        sum.on_ext4 += tally.on_ext4;
         sum.refused += tally.refused;
         sum.failed += tally.failed;
         sum.interrupted += tally.interrupted;
