@@ -8,10 +8,12 @@
 mod bodies;
 mod core;
 mod documents;
+mod files;
 mod fleet;
 mod frames;
 mod journal;
 mod messages;
+mod requests;
 
 /// A target: its name and what is done with the bytes.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +25,7 @@ pub struct Target {
 }
 
 /// THE LIST.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 13] = [
     Target { name: "envelope", run: messages::envelope },
     Target { name: "delivery", run: messages::delivery },
     Target { name: "topic", run: messages::topic },
@@ -35,6 +37,8 @@ pub const TARGETS: [Target; 11] = [
     Target { name: "core", run: core::history },
     Target { name: "journal", run: journal::replay },
     Target { name: "frame", run: frames::frame },
+    Target { name: "file", run: files::file },
+    Target { name: "request", run: requests::request },
 ];
 
 /// The target of this name.

@@ -4,9 +4,15 @@
 //! With `FLOTILLA_WRITE_CORPUS=1` the seeds are written into the corpus, for the first run of a new target.
 #![cfg(test)]
 
+use flotilla_agent::job::spec::{CapturedFile, JobReport, JobSpec, JobStep, Level, RebootAsked, Started};
+use flotilla_agent::job::tools::Tools;
+use flotilla_agent::record;
 use flotilla_fuzz::{TARGETS, Target, find};
+use flotilla_protocol::document::Plan;
 use flotilla_protocol::envelope::{Domain, Envelope};
+use flotilla_protocol::id::{BootId, OrderId};
 use flotilla_protocol::sha256;
+use flotilla_protocol::status::{Outcome, StepStatus};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -49,6 +55,54 @@ fn input(kind: u8, bytes: &[u8]) -> Vec<u8> {
     [&[kind], length.as_slice(), bytes].concat()
 }
 
+/// Each kind of file of a job.
+fn job_files() -> Vec<Vec<u8>> {
+    let boot = BootId([7; 16]);
+    let spec = JobSpec {
+        order: OrderId([9; 16]),
+        document: "AWS-RunShellScript".to_owned(),
+        document_version: "1".to_owned(),
+        parameters: Vec::new(),
+        plan: Plan { steps: Vec::new() },
+        output_limit_bytes: 1 << 20,
+        job_user: Some("nobody".to_owned()),
+        boot,
+        tools: Tools::default(),
+    };
+    let step = JobStep {
+        name: "one".to_owned(),
+        status: StepStatus::Succeeded,
+        exit_code: 194,
+        started_uptime_ms: Some(5),
+        ended_uptime_ms: None,
+        stdout: CapturedFile::default(),
+        stderr: CapturedFile::default(),
+    };
+    let report = JobReport { outcome: Outcome::Succeeded, explanation: "well".to_owned(), steps: vec![step.clone()] };
+    let level = Level { step: 1, ended_by: None, statuses: vec![StepStatus::Succeeded], explanation: String::new() };
+    let asked =
+        RebootAsked { step: 1, ended_by: Some("two".to_owned()), explanation: String::new(), steps: vec![step], within: vec![level] };
+    [record::encode(&spec), record::encode(&Started { pid: 12, boot }), record::encode(&report), record::encode(&asked)]
+        .into_iter()
+        .zip(0..)
+        .map(|(bytes, kind): (_, u8)| [&[kind], bytes.unwrap().as_slice()].concat())
+        .collect()
+}
+
+/// Pieces of requests, each with its kind.
+const REQUESTS: &[(u8, &str)] = &[
+    (
+        0,
+        "x-amz-date:20261122T000000Z\nauthorization:AWS4-HMAC-SHA256 Credential=AKIAEXAMPLE/20261122/eu-west-1/ssm/aws4_request, \
+         SignedHeaders=content-type;host;x-amz-date;x-amz-target, \
+         Signature=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+    ),
+    (1, "user=ann&expires=1795334400&signature=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"),
+    (2, "AAAAAAAAAABtaS0wMTIz"),
+    (3, "50%"),
+    (3, "10"),
+];
+
 /// What the fuzzer starts from, by target.
 fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
     let mut seeds: BTreeMap<&'static str, Vec<Vec<u8>>> = BTreeMap::new();
@@ -83,6 +137,12 @@ fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
         }
         add("frame", input(0, &bytes));
         add("journal", [&u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_le_bytes(), bytes.as_slice()].concat());
+    }
+    for file in job_files() {
+        add("file", file);
+    }
+    for (kind, text) in REQUESTS {
+        add("request", [&[*kind], text.as_bytes()].concat());
     }
     for folder in ["document/tests/documents", "examples/documents"] {
         for path in files(&root().join(folder)) {
