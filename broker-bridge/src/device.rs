@@ -28,12 +28,13 @@ use flotilla_link::{AddressError, BrokerAddress, TlsError};
 use router::Router;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// The name in the bridge's certificate.
 pub const BRIDGE_CLIENT_ID: &str = "flotilla-bridge";
 /// How long dispatch may take to end.
-const DISPATCH_STOP: std::time::Duration = std::time::Duration::from_secs(10);
+const DISPATCH_STOP: Duration = Duration::from_secs(10);
 
 /// Why the device half could not start.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +69,9 @@ pub enum DeviceError {
     #[error("the broker's address cannot be used")]
     Address(#[from] AddressError),
 }
+
+/// How long the end of the connection is awaited when another part has ended.
+const CONNECTION_END: Duration = Duration::from_secs(2);
 
 /// The broker's listeners that are really bound, where the broker is ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,11 +149,8 @@ impl Device {
     /// Returns when a part has ended by itself, which none ever should, or another bridge has taken over. [`Device::stop`] may be called
     /// afterwards.
     pub async fn ended(&mut self) -> ConnectionEnd {
-        tokio::select! {
-            _ = &mut self.ingest => ConnectionEnd::Part("ingest"),
-            _ = &mut self.dispatch => ConnectionEnd::Part("dispatch"),
-            end = self.connection.ended() => end,
-        }
+        let Self { connection, ingest, dispatch, .. } = self;
+        first_end(connection.ended(), ingest, dispatch).await
     }
 
     /// Stops in order: no more sending, then the connection, then what came in is committed, then the broker.
@@ -169,6 +170,26 @@ impl Device {
         if let Some(broker) = self.broker {
             broker.stop().await;
         }
+    }
+}
+
+/// What has ended, and why. Ingest ends with the connection too, and that can be seen before the connection's own end: so that is awaited for
+/// a moment, because what comes of it may be that this bridge must not start again.
+async fn first_end<T>(
+    connection: impl Future<Output = ConnectionEnd>,
+    ingest: impl Future<Output = T>,
+    dispatch: impl Future<Output = T>,
+) -> ConnectionEnd {
+    let mut connection = std::pin::pin!(connection);
+    let part = tokio::select! {
+        biased;
+        end = &mut connection => return end,
+        _ = ingest => "ingest",
+        _ = dispatch => "dispatch",
+    };
+    match tokio::time::timeout(CONNECTION_END, connection).await {
+        Ok(ConnectionEnd::TakenOver) => ConnectionEnd::TakenOver,
+        _ => ConnectionEnd::Part(part),
     }
 }
 

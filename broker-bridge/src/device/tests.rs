@@ -433,3 +433,18 @@ async fn what_a_node_signs_of_an_order_is_told_with_its_report() {
     let newest = crate::platform::audit::newest_of(&kit.fleet.store, "node-quarantined").await.unwrap().unwrap();
     assert_eq!((newest.sequence, newest.subject), (3, actor));
 }
+
+/// Under load the end of ingest was seen first, and a bridge that should have stood aside for good started again (F17).
+#[tokio::test]
+async fn that_another_bridge_took_over_is_heard_though_ingest_ends_first() {
+    use crate::platform::mqtt::ConnectionEnd;
+    let later = async {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        ConnectionEnd::TakenOver
+    };
+    let end = super::first_end(later, std::future::ready(()), std::future::pending()).await;
+    assert_eq!(end, ConnectionEnd::TakenOver);
+    let lives_on = std::future::pending();
+    let end = super::first_end(lives_on, std::future::ready(()), std::future::pending()).await;
+    assert_eq!(end, ConnectionEnd::Part("ingest"), "a part that ends by itself is named");
+}
