@@ -7,6 +7,7 @@ mod floor;
 mod report;
 mod roundtrip;
 mod statistics;
+mod targets;
 
 use report::Report;
 use std::io::Write as _;
@@ -16,13 +17,14 @@ const USAGE: &str = "\
 usage: tests/bench/run BENCHMARK [--json] [--trials N]
 
 benchmarks:
+  targets     one signature over 100,000 nodes with a proof for each, beside a signature for each
   roundtrip   an API call, the node, and the result in the database, beside MQTT echo + fork/exec + a durable commit on each side
 ";
 
 struct Arguments {
     benchmark: String,
     json: bool,
-    trials: usize,
+    trials: Option<usize>,
 }
 
 fn main() -> ExitCode {
@@ -33,17 +35,18 @@ fn main() -> ExitCode {
 
 fn measure(arguments: &Arguments) -> Option<Report> {
     match arguments.benchmark.as_str() {
-        "roundtrip" => Some(roundtrip::run(arguments.trials)),
+        "targets" => Some(targets::run(arguments.trials.unwrap_or(targets::TRIALS))),
+        "roundtrip" => Some(roundtrip::run(arguments.trials.unwrap_or(roundtrip::TRIALS))),
         _ => None,
     }
 }
 
 fn parse(mut words: impl Iterator<Item = String>) -> Option<Arguments> {
-    let mut arguments = Arguments { benchmark: words.next()?, json: false, trials: roundtrip::TRIALS };
+    let mut arguments = Arguments { benchmark: words.next()?, json: false, trials: None };
     while let Some(word) = words.next() {
         match word.as_str() {
             "--json" => arguments.json = true,
-            "--trials" => arguments.trials = words.next()?.parse().ok().filter(|trials| *trials > 0)?,
+            "--trials" => arguments.trials = Some(words.next()?.parse().ok().filter(|trials| *trials > 0)?),
             _ => return None,
         }
     }
