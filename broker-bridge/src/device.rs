@@ -6,6 +6,8 @@
 //! unanswered for want of a second.
 
 #[cfg(test)]
+mod audit_tests;
+#[cfg(test)]
 #[cfg(feature = "embedded-broker")]
 mod live_tests;
 pub mod router;

@@ -198,6 +198,30 @@ impl Trust {
         Ok(trust)
     }
 
+    /// The trusts of all versions of a chain that [`Trust::from_pinned`] would follow, from the first to the newest: for those who judge what
+    /// was signed before the newest.
+    ///
+    /// # Errors
+    /// The first bundle that may not be trusted.
+    pub fn versions_from_pinned<'a>(root_hash: &[u8; 32], envelopes: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Self>, TrustError> {
+        let mut envelopes = envelopes.into_iter();
+        let mut versions = Vec::new();
+        let mut newest = Self::from_pinned(root_hash, envelopes.next())?;
+        for bytes in envelopes {
+            let next = newest.successor(bytes)?;
+            versions.push(core::mem::replace(&mut newest, next));
+        }
+        versions.push(newest);
+        Ok(versions)
+    }
+
+    /// The keys that sign by plain ed25519 and that the bundle names for a role.
+    pub fn plain_keys_of(&self, role: Role) -> impl Iterator<Item = [u8; 32]> {
+        let entries = self.bundle.roles.iter().filter(move |entry| entry.role == role);
+        let keys = entries.flat_map(|entry| &entry.keys).filter_map(|index| self.bundle.keys.get(usize::from(*index)));
+        keys.filter_map(|key| if let PublicKey::Ed25519(key) = &key.public_key { Some(*key) } else { None })
+    }
+
     /// The trust that the body of a bundle 1 would begin, whoever has signed it: for those who prepare one. A node pins its root, see
     /// [`Trust::from_pinned`].
     ///
@@ -370,6 +394,15 @@ mod tests {
         let follows = |version| TrustBundle { previous: trust.hash(), ..bundle(version, &[(2, "b")], 1) };
         let next = encode(&follows(2));
         assert!(trust.successor(&seal(Domain::Trust, &next, &[&key(1), &key(2)])).is_ok());
+        let first = seal(Domain::Trust, &encode(&bundle(1, &[(1, "a")], 1)), &[&key(1)]);
+        let second = seal(Domain::Trust, &next, &[&key(1), &key(2)]);
+        let versions = Trust::versions_from_pinned(&trust.hash(), [first.as_slice(), &second]).unwrap();
+        let keys: Vec<[u8; 32]> = versions.iter().flat_map(|trust| trust.plain_keys_of(Role::Root)).collect();
+        assert_eq!(keys, [1, 2].map(|seed| key(seed).verifying_key().to_bytes()));
+        assert_eq!(versions.iter().flat_map(|trust| trust.plain_keys_of(Role::Bridge)).count(), 0);
+        let unsigned = seal(Domain::Trust, &next, &[&key(2)]);
+        assert!(Trust::versions_from_pinned(&trust.hash(), [first.as_slice(), &unsigned]).is_err());
+        assert_eq!(Trust::versions_from_pinned(&trust.hash(), []).unwrap_err(), TrustError::Empty);
         for keys in [vec![key(1)], vec![key(2)], vec![]] {
             assert!(trust.successor(&seal(Domain::Trust, &next, &keys.iter().collect::<Vec<_>>())).is_err());
         }

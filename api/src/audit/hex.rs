@@ -68,6 +68,48 @@ impl<'de, const N: usize> Deserialize<'de> for Hex<N> {
     }
 }
 
+/// Any number of bytes; as text, two lower-case digits each.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct HexBytes(pub Vec<u8>);
+
+impl fmt::Display for HexBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| fmt::Display::fmt(&Hex([*byte]), f))
+    }
+}
+
+impl fmt::Debug for HexBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for HexBytes {
+    type Err = NotHex;
+
+    fn from_str(text: &str) -> Result<Self, NotHex> {
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        if !rest.is_empty() {
+            return Err(NotHex(text.len() + 1));
+        }
+        let byte = |pair: &[u8; 2]| std::str::from_utf8(pair).ok()?.parse::<Hex<1>>().ok();
+        let bytes: Option<Vec<u8>> = pairs.iter().map(|pair| byte(pair).map(|Hex([byte])| byte)).collect();
+        bytes.map(Self).ok_or(NotHex(text.len()))
+    }
+}
+
+impl Serialize for HexBytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for HexBytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,6 +121,11 @@ mod tests {
         assert_eq!("009aff".parse(), Ok(bytes));
         for wrong in ["", "009af", "009afff", "009AFF", "00 aff", "009agg"] {
             assert_eq!(wrong.parse::<Hex<3>>(), Err(NotHex(6)), "{wrong}");
+        }
+        let bytes = HexBytes(vec![0x00, 0x9a, 0xff]);
+        assert_eq!((bytes.to_string().as_str(), "009aff".parse(), "".parse()), ("009aff", Ok(bytes.clone()), Ok(HexBytes::default())));
+        for wrong in ["009af", "009AFF", "00 aff", "é"] {
+            assert!(wrong.parse::<HexBytes>().is_err(), "{wrong}");
         }
     }
 }

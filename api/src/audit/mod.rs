@@ -6,7 +6,8 @@
 //! last entry that went: the *base*. The three say in what is signed which of them they are, so that none passes for another.
 //!
 //! Whoever has a base or the beginning, the entries and a head, checks them without the bridge: [`Verifier`]. That entries at the end are
-//! missing is seen by whoever remembers a later head: [`Remembered`].
+//! missing is seen by whoever remembers a later head: [`Remembered`]. Whose signatures count is said by the fleet's trust bundles, which no
+//! bridge can make, and never by the log: [`BridgeKeys`].
 //!
 //! The operations are Flotilla's own: `POST /` as those of SSM, with [`TARGET_PREFIX`] in the header that names the operation.
 
@@ -15,8 +16,8 @@ mod hex;
 mod verify;
 
 pub use chain::{CHECKPOINT_EVERY, NOTHING_BEFORE, SignedKind};
-pub use hex::{Hex, NotHex};
-pub use verify::{DAMAGED, KEY_BEFORE, KEY_CHANGED, Remembered, Tampering, Verified, Verifier};
+pub use hex::{Hex, HexBytes, NotHex};
+pub use verify::{BridgeKeys, DAMAGED, KEY_BEFORE, KEY_CHANGED, Remembered, Tampering, Verified, Verifier};
 
 use std::collections::BTreeMap;
 

@@ -23,6 +23,10 @@ pub struct Remembered {
     pub fleet: Hex<8>,
     /// The key that signed it.
     pub key: Hex<32>,
+    /// SHA-256 of the fleet's trust bundle 1, from which its other bundles were followed then; nothing in what was written before bundles came
+    /// with the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<Hex<32>>,
     /// The number of the newest entry then.
     pub sequence: u64,
     /// Its hash.
@@ -42,17 +46,21 @@ pub enum Tampering {
         /// The fleet of the log.
         found: Hex<8>,
     },
-    /// A signature is by a key that is not the bridge's.
-    #[error("the {what} at entry {sequence} is signed by the key {found}, and not by the bridge's, {expected}")]
+    /// A signature is by a key that is not the bridge's: it stands in no trust bundle of the fleet, or, of the head, not in the newest.
+    #[error("the {what} at entry {sequence} is signed by the key {found}, which is not the bridge's by the fleet's trust bundles")]
     OtherKey {
         /// What was signed.
         what: &'static str,
         /// Where.
         sequence: u64,
-        /// The key that is believed.
-        expected: Hex<32>,
         /// The key that signed.
         found: Hex<32>,
+    },
+    /// The trust bundles that came with the log name nobody whose signature could be believed.
+    #[error("the trust bundles that came with the log do not hold: {reason}")]
+    Trust {
+        /// What is wrong with them.
+        reason: String,
     },
     /// A signature does not fit what it stands for.
     #[error("the signature of the {what} at entry {sequence} does not fit")]
@@ -144,39 +152,54 @@ pub struct Verified {
     pub complaints: Vec<u64>,
 }
 
+/// The keys by which a bridge signs its log, as somebody knows them who does not believe the bridge: from the fleet's trust bundles, followed
+/// from their root. What the log itself says of its keys counts for nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BridgeKeys {
+    present: BTreeSet<Hex<32>>,
+    former: BTreeSet<Hex<32>>,
+}
+
+impl BridgeKeys {
+    /// The keys that the newest bundle names for the bridge, which sign heads, and those that any bundle has named, which signed what is older.
+    #[must_use]
+    pub fn new(present: impl IntoIterator<Item = Hex<32>>, former: impl IntoIterator<Item = Hex<32>>) -> Self {
+        Self { present: present.into_iter().collect(), former: former.into_iter().collect() }
+    }
+
+    /// The same keys, but for what is signed now: that is this one alone.
+    #[must_use]
+    pub fn with_present(self, key: Hex<32>) -> Self {
+        Self { present: BTreeSet::from([key]), ..self }
+    }
+
+    fn may_sign(&self, kind: SignedKind, key: &Hex<32>) -> bool {
+        self.present.contains(key) || (kind != SignedKind::Head && self.former.contains(key))
+    }
+}
+
 /// Checks a log entry by entry, in bounded memory: [`Verifier::begin`], [`Verifier::take`] for each entry, [`Verifier::finish`].
 #[derive(Debug, Clone)]
 pub struct Verifier {
     fleet: Hex<8>,
-    key: Hex<32>,
+    keys: BridgeKeys,
     sequence: u64,
     hash: Hex<32>,
     remembered: Option<Remembered>,
-    /// Keys that have signed and are not the bridge's now, each with its first place.
-    former: BTreeSet<Hex<32>>,
-    first_former: Option<(&'static str, u64)>,
     verified: Verified,
 }
 
 impl Verifier {
-    /// Begins with the base, or with entry 1 where nothing was removed. `key` is the bridge's as somebody believes it.
+    /// Begins with the base, or with entry 1 where nothing was removed. `keys` are the bridge's as somebody believes them.
     ///
     /// # Errors
     /// The base is not signed, or the log is not the remembered one.
-    pub fn begin(fleet: Hex<8>, key: Hex<32>, base: Option<&SignedHead>, remembered: Option<&Remembered>) -> Result<Self, Tampering> {
+    pub fn begin(fleet: Hex<8>, keys: BridgeKeys, base: Option<&SignedHead>, remembered: Option<&Remembered>) -> Result<Self, Tampering> {
         if let Some(expected) = remembered.map(|remembered| remembered.fleet).filter(|expected| *expected != fleet) {
             return Err(Tampering::OtherFleet { expected, found: fleet });
         }
-        let mut verifier = Self {
-            fleet,
-            key,
-            sequence: 0,
-            hash: NOTHING_BEFORE,
-            remembered: remembered.cloned(),
-            former: BTreeSet::new(),
-            first_former: None,
-            verified: Verified::default(),
-        };
+        let mut verifier =
+            Self { fleet, keys, sequence: 0, hash: NOTHING_BEFORE, remembered: remembered.cloned(), verified: Verified::default() };
         if let Some(base) = base {
             verifier.signed("base", SignedKind::Base, base)?;
             verifier.sequence = base.sequence;
@@ -217,15 +240,8 @@ impl Verifier {
             let checkpoint = checkpoint.ok_or(Tampering::Checkpoint { sequence: entry.sequence })?;
             self.signed("checkpoint", SignedKind::Checkpoint, checkpoint)?;
         }
-        match entry.kind.as_str() {
-            DAMAGED if self.verified.complaints.len() < MAXIMUM_COMPLAINTS => self.verified.complaints.push(entry.sequence),
-            // What is in the log is vouched for by the present key, so the present key vouches for the former one.
-            KEY_CHANGED => {
-                if let Some(former) = entry.detail.get(KEY_BEFORE).and_then(|key| key.parse().ok()) {
-                    self.former.remove(&former);
-                }
-            }
-            _ => {}
+        if entry.kind == DAMAGED && self.verified.complaints.len() < MAXIMUM_COMPLAINTS {
+            self.verified.complaints.push(entry.sequence);
         }
         self.compare()
     }
@@ -235,10 +251,6 @@ impl Verifier {
     /// # Errors
     /// The head does not sign the last entry that was taken, or is older than the remembered one.
     pub fn finish(mut self, head: &SignedHead) -> Result<Verified, Tampering> {
-        if head.key != self.key {
-            let (expected, found) = (self.key, head.key);
-            return Err(Tampering::OtherKey { what: "head", sequence: head.sequence, expected, found });
-        }
         self.signed("head", SignedKind::Head, head)?;
         if head.sequence > self.sequence {
             return Err(Tampering::Truncated { last: self.sequence, head: head.sequence });
@@ -252,23 +264,16 @@ impl Verifier {
         if let Some(remembered) = self.remembered.filter(|remembered| remembered.sequence > head.sequence) {
             return Err(Tampering::RolledBack { head: head.sequence, remembered: remembered.sequence });
         }
-        match (self.former.first(), self.first_former) {
-            (Some(found), Some((what, sequence))) => {
-                let (expected, found) = (self.key, *found);
-                Err(Tampering::OtherKey { what, sequence, expected, found })
-            }
-            _ => Ok(self.verified),
-        }
+        Ok(self.verified)
     }
 
-    /// Checks a signature; a former key must be named later by the log itself.
+    /// Checks a signature, and whose it is.
     fn signed(&mut self, what: &'static str, kind: SignedKind, signed: &SignedHead) -> Result<(), Tampering> {
         if !signed.is_signed(kind, &self.fleet) {
             return Err(Tampering::Signature { what, sequence: signed.sequence });
         }
-        if signed.key != self.key {
-            self.former.insert(signed.key);
-            self.first_former.get_or_insert((what, signed.sequence));
+        if !self.keys.may_sign(kind, &signed.key) {
+            return Err(Tampering::OtherKey { what, sequence: signed.sequence, found: signed.key });
         }
         self.verified.signatures += 1;
         Ok(())

@@ -107,7 +107,9 @@ pub async fn run(home: &Path, clock: Clock) -> Result<(), RunError> {
     let (url, fleet_id) = (listener.url(), fleet.settings.fleet);
     audit::started(&fleet).await.map_err(OpenFleetError::Store)?;
     let (switch, wish) = shutdown();
-    let kept = tokio::spawn(keep::run(fleet.store.clone(), fleet.clock.clone(), settings.audit_entries, wish.clone()));
+    // It ends after everything that counts, and writes what was counted.
+    let (keeps, until_the_end) = shutdown();
+    let kept = tokio::spawn(keep::run(fleet.store.clone(), fleet.clock.clone(), settings.audit_entries, until_the_end));
     let api = tokio::spawn(listener.serve(router(&fleet), wish.clone()));
     let (deliverer, mut until_asked) = (Arc::clone(&fleet), wish.clone());
     let webhooks = tokio::spawn(async move {
@@ -125,7 +127,7 @@ pub async fn run(home: &Path, clock: Clock) -> Result<(), RunError> {
         }
     };
     let ended = Parts { nodes, api, webhooks, switch }.until(asked).await;
-    // It ends by the same switch, and writes what was counted.
+    keeps.request();
     drop(kept.await);
     if let Err(error) = audit::stopped(&fleet, ended.as_ref().err().map_or_else(String::new, ToString::to_string).as_str()).await {
         tracing::error!(%error, "the audit log does not tell that the bridge has stopped");

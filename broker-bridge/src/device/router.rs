@@ -13,6 +13,8 @@ use crate::fleet::node::recent::Recent;
 use crate::fleet::node::store::{self as node_store, KnownNode};
 use crate::fleet::{Fleet, audit};
 use crate::platform::allowance::Allowance;
+use crate::platform::audit::Record;
+use crate::platform::audit::counts::REPORTS;
 use crate::platform::ingest::{Effects, Handler};
 use crate::platform::mqtt::{Inbound, Outbound};
 use crate::platform::store::{StoreError, Write};
@@ -40,6 +42,10 @@ const HELLOS_OF_A_NODE: u32 = 20;
 const QUESTIONED_HELLOS_OF_A_NODE: u32 = 4;
 /// Nodes that are welcomed in one minute.
 const NODES_WELCOMED: usize = 1 << 20;
+/// Reports of one node in a minute that the audit log tells although they moved no invocation: of orders that are not known here, of what was
+/// reported before, of reboots, each of which takes two. The rest is counted, so that a stolen device cannot push out of the log what others did:
+/// for two million entries it signs for a year.
+const UNMOVED_REPORTS_OF_A_NODE: u32 = 4;
 /// Dead letters, and notes of gaps and forks, of one node in a minute. The rest is only counted.
 const KEPT_OF_A_NODE: u32 = 60;
 /// Nodes of which something is written down in one minute.
@@ -58,6 +64,7 @@ pub struct Router {
     questions: Allowance<NodeId>,
     letters: Allowance<NodeId>,
     events: Allowance<NodeId>,
+    unmoved: Allowance<NodeId>,
 }
 
 impl Router {
@@ -74,6 +81,7 @@ impl Router {
             questions: hellos(QUESTIONED_HELLOS_OF_A_NODE),
             letters: allowance(),
             events: allowance(),
+            unmoved: Allowance::new(UNMOVED_REPORTS_OF_A_NODE, NODES_WRITTEN_DOWN),
         }
     }
 
@@ -92,6 +100,15 @@ impl Router {
             node_store::note(write, node, kind, detail, now_ms).await?;
         }
         Ok(())
+    }
+
+    /// Has the audit log tell of a report: always where it moved an invocation, which it can do a few times for each order.
+    fn tell(&self, write: &mut Write<'_>, node: NodeId, record: Record, moved: bool, now_ms: u64) {
+        if moved || self.unmoved.takes(node, now_ms) {
+            write.record(record);
+        } else {
+            self.fleet.store.audit().counts.add(REPORTS, &node.to_string(), record.kind(), false, now_ms);
+        }
     }
 
     /// Over how many seconds nodes spread their reconnection.
@@ -366,15 +383,13 @@ impl Router {
             Ok(payload) => payload,
             Err(error) => return Ok(Err(format!("report {}: {error}", report.sequence))),
         };
-        if let Some(record) = audit::reported(node, report, hash, &payload, now_ms) {
-            write.record(record);
-        }
         let commands = &mut notes.commands;
-        match payload {
-            ReportPayload::Admission(admission) => run_command::admission(write, commands, node, &admission, now_ms).await?,
-            ReportPayload::CommandProgress(progress) => run_command::progress(write, commands, node, &progress, now_ms).await?,
-            ReportPayload::CommandRebooting(rebooting) => run_command::rebooting(write, commands, node, &rebooting, now_ms).await?,
-            ReportPayload::CommandResult(result) => run_command::result(write, commands, node, &result, now_ms).await?,
+        let mut moved = false;
+        match &payload {
+            ReportPayload::Admission(admission) => moved = run_command::admission(write, commands, node, admission, now_ms).await?,
+            ReportPayload::CommandProgress(progress) => moved = run_command::progress(write, commands, node, progress, now_ms).await?,
+            ReportPayload::CommandRebooting(rebooting) => moved = run_command::rebooting(write, commands, node, rebooting, now_ms).await?,
+            ReportPayload::CommandResult(result) => moved = run_command::result(write, commands, node, result, now_ms).await?,
             ReportPayload::Gap(gap) if dropped > 0 => {
                 let (name, last) = (report.stream.as_str(), report.sequence);
                 let detail =
@@ -383,20 +398,23 @@ impl Router {
                 health::count(write, node, report.stream, dropped, 0).await?;
             }
             ReportPayload::Gap(_) => return Ok(Err(format!("report {}: a gap where nothing may be dropped", report.sequence))),
-            ReportPayload::NodeHealth(health) => health::keep(write, node, &health, report.time_ms, now_ms).await?,
+            ReportPayload::NodeHealth(health) => health::keep(write, node, health, report.time_ms, now_ms).await?,
             // Of control it says what became of orders; of another stream only that its chain begins anew.
             ReportPayload::MemoryLost(_) if report.stream.is_droppable() => {
                 let detail = format!("its reports of {} begin anew at {}", report.stream.as_str(), report.sequence);
                 self.note(write, notes, node, "stream-anew", &detail, now_ms).await?;
             }
             ReportPayload::MemoryLost(loss) => {
-                run_command::memory_lost(write, commands, node, loss.barrier_ms, now_ms).await?;
+                moved = run_command::memory_lost(write, commands, node, loss.barrier_ms, now_ms).await?;
                 let cause = loss.cause.as_str();
                 let detail =
                     format!("its journal is {cause}; it refuses orders of before {} ms, and its reports begin anew", loss.barrier_ms);
                 self.note(write, notes, node, "memory-lost", &detail, now_ms).await?;
             }
             ReportPayload::Unsupported(kind) => return Ok(Err(format!("report {}: kind {kind} is not known", report.sequence))),
+        }
+        if let Some(record) = audit::reported(node, report, hash, &payload, now_ms) {
+            self.tell(write, node, record, moved, now_ms);
         }
         Ok(Ok(()))
     }

@@ -112,6 +112,22 @@ async fn what_came_before_it_was_dropped_does_not_count_and_a_copy_is_seen_here_
 }
 
 #[tokio::test]
+async fn a_gap_that_swallows_the_beginning_of_a_new_chain_counts_what_it_stands_for() {
+    let mut kit = Kit::new().await;
+    let (node, mut telemetry) = node(&kit).await;
+    kit.take([telemetry.report(&health(1))]).await;
+    // The node lost its memory: its chain goes on far above where it was, and what it says first is dropped with two more.
+    (telemetry.sequence, telemetry.previous) = (1 << 40, [0; 32]);
+    let gap = telemetry.gap(3);
+    kit.published();
+    kit.take([gap, telemetry.report(&health(2))]).await;
+    assert_eq!(kit.receipts(node.id), [(1 << 40) + 4]);
+    assert_eq!(kit.count(LOSS).await, 3000, "nothing is missing without a word");
+    assert_eq!(kit.count("SELECT COUNT(*) FROM node_event WHERE kind = 'stream-anew'").await, 1);
+    assert_eq!(kit.count("SELECT COUNT(*) FROM node_event WHERE kind = 'gap'").await, 0);
+}
+
+#[tokio::test]
 async fn an_older_database_and_a_stream_of_the_future_stop_nothing() {
     let mut kit = Kit::new().await;
     let (mut node, mut telemetry) = node(&kit).await;

@@ -155,5 +155,6 @@ pub fn endpoints(registry: &mut Registry<Fleet>) {
     document::api::endpoints(registry);
     group::api::endpoints(registry);
     node::api::endpoints(registry);
+    signer::api::endpoints(registry);
     tag::api::endpoints(registry);
 }

@@ -1,7 +1,7 @@
 //! The audit log through the API: what it tells of calls, who may read it, and that it holds.
 
 use crate::support::{Answer, Bridge, Key, NOW_MS};
-use flotilla_api::audit::{Entry, GetAuditHeadResult, ListAuditEntriesResult, Verified, Verifier};
+use flotilla_api::audit::{BridgeKeys, Entry, GetAuditHeadResult, ListAuditEntriesResult, Verified, Verifier};
 use flotilla_broker_bridge::command::registry;
 use flotilla_broker_bridge::platform::http::Access;
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ async fn verify(bridge: &Bridge) -> Verified {
     let answer = own(bridge, &bridge.admin, "GetAuditHead", json!({})).await;
     let GetAuditHeadResult { fleet, head, base } = serde_json::from_value(answer.body).unwrap();
     let head = head.unwrap();
-    let mut verifier = Verifier::begin(fleet, head.key, base.as_ref(), None).unwrap();
+    let mut verifier = Verifier::begin(fleet, BridgeKeys::new([head.key], []), base.as_ref(), None).unwrap();
     all(bridge).await.iter().for_each(|entry| verifier.take(entry).unwrap());
     verifier.finish(&head).unwrap()
 }
@@ -137,7 +137,8 @@ async fn refusals_are_told_and_strangers_are_only_counted() {
 async fn the_log_is_for_auditors_and_admins_and_nobody_changes_it() {
     let bridge = Bridge::start().await;
     let own_operations: Vec<(&str, Access)> = registry().own_operations().collect();
-    assert_eq!(own_operations, [("GetAuditHead", Access::Auditor), ("ListAuditEntries", Access::Auditor)], "none of them writes");
+    let expected = ["GetAuditHead", "ListAuditEntries", "ListTrustBundles"].map(|operation| (operation, Access::Auditor));
+    assert_eq!(own_operations, expected, "none of them writes");
     let auditor = bridge.user("auditor", Access::Auditor).await;
     for (operation, _) in own_operations {
         for access in [Access::Viewer, Access::Operator] {

@@ -51,6 +51,11 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ),
     ("ListGroupResources", "Resources are nodes, of the type `AWS::SSM::ManagedInstance`."),
     ("ListTagsForResource", "Resources are `ManagedInstance` and `Document`."),
+    (
+        "ListTrustBundles",
+        "The fleet's trust bundles as people have signed them, each in hexadecimal digits, at most eight at a time: ask again behind the last \
+         until none comes. Who knows the SHA-256 of bundle 1 follows them to the newest without believing the bridge.",
+    ),
     ("RemoveTagsFromResource", "Resources are `ManagedInstance` and `Document`."),
     ("SearchResources", "Finds nodes only."),
     (

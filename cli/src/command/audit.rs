@@ -1,5 +1,6 @@
 //! `flotilla audit`: the audit log of the bridge, and whether anybody has changed it.
 
+mod bundles;
 mod export;
 mod memory;
 mod verify;
@@ -41,7 +42,8 @@ Examples:
   flotilla audit list --actor ann --since 7d --output json
   flotilla audit list --kind order-started --subject 0199c3c5-0000-7000-8000-000000000000")]
     List(ListArguments),
-    /// Check the whole log: that no entry was changed, removed or put in, and that it continues what was seen before. Remembers its head.
+    /// Check the whole log: that no entry was changed, removed or put in, that it is signed by keys that the fleet's trust bundles name for the
+    /// bridge, and that it continues what was seen before. Remembers its head.
     #[command(after_help = "\
 The exit code is 1 when the log was changed. What is remembered lies in DIR of --state, one file for each fleet; keep it where the \
 bridge's machine cannot write.
@@ -52,7 +54,7 @@ Examples:
   flotilla audit verify --file audit.jsonl     (an export, without a bridge)
   flotilla audit verify --forget               (after a restored backup: remember the log as it is now)")]
     Verify(VerifyArguments),
-    /// Write the whole log as lines of JSON: its base, the entries, its head.
+    /// Write the whole log as lines of JSON: its base, the fleet's trust bundles, the entries, the head.
     #[command(after_help = "Example:\n  flotilla audit export > audit.jsonl && flotilla audit verify --file audit.jsonl")]
     Export,
 }
@@ -87,7 +89,11 @@ struct VerifyArguments {
     /// Folder of what is remembered [default: flotilla in $XDG_STATE_HOME, else ~/.local/state/flotilla].
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
-    /// The bridge's public key, as 64 hexadecimal digits [default: the remembered one, else that of the head].
+    /// SHA-256 of trust bundle 1, from which the bridge's keys are followed, as 64 hexadecimal digits [default: the remembered one, else that of
+    /// the bundles that come with the log]. `flotilla trust verify DIR` prints it.
+    #[arg(long, value_name = "HASH")]
+    root_hash: Option<Hex<32>>,
+    /// The bridge's public key now, as 64 hexadecimal digits [default: those that the newest trust bundle names].
     #[arg(long, value_name = "KEY")]
     key: Option<Hex<32>>,
     /// Compare with nothing that is remembered, and remember the log as it is now.

@@ -68,6 +68,16 @@ impl Desk {
         self.run_with(arguments, b"")
     }
 
+    /// `flotilla`, which the system ends at the first byte that it writes into a file: as a cut of the power, or a disk that is full.
+    pub(crate) fn cut_off(&self, arguments: &[&str]) -> Said {
+        let mut command = program("/bin/sh");
+        command.args(["-c", r#"ulimit -c 0 && ulimit -f 0 && exec "$@""#, "sh", env!("CARGO_BIN_EXE_flotilla")]).args(arguments);
+        command.env_clear().current_dir(self.folder.path()).env("HOME", self.folder.path()).stdin(Stdio::null());
+        let output = command.output().unwrap();
+        let (out, errors) = texts(&output);
+        Said { code: output.status.code(), out, errors }
+    }
+
     pub(crate) fn run_with(&self, arguments: &[&str], input: &[u8]) -> Said {
         let mut command = flotilla(arguments);
         command.current_dir(self.folder.path()).env("HOME", self.folder.path()).stdin(Stdio::piped());

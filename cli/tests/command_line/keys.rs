@@ -27,6 +27,23 @@ fn a_key_is_made_once_and_only_its_owner_reads_it() {
 }
 
 #[test]
+fn who_is_cut_off_while_writing_leaves_no_half_of_a_key_or_bundle() {
+    let desk = Desk::new();
+    let cut = desk.cut_off(&["keys", "generate", "ann", "--passphrase-file", "pass"]);
+    assert_ne!(cut.code, Some(0), "{cut:?}");
+    assert!(!desk.key_file("ann").exists(), "half a key is in the way of the next");
+    desk.generate("ann");
+    assert_eq!(desk.mode(&desk.key_file("ann")), 0o600);
+    desk.run(&["trust", "init", "fleet", "ann"]).good();
+    desk.sign("ann").good();
+    let cut = desk.cut_off(&["trust", "finish", "fleet"]);
+    assert_ne!(cut.code, Some(0), "{cut:?}");
+    assert!(!desk.path("fleet/1.bundle").exists() && desk.path("fleet/next.draft").exists());
+    desk.run(&["trust", "finish", "fleet"]).good();
+    desk.run(&["trust", "verify", "fleet"]).good();
+}
+
+#[test]
 fn passphrases_come_from_files_and_descriptors_and_must_be_good() {
     let desk = Desk::new();
     desk.run_with(&["keys", "generate", "a", "--passphrase-file", "-"], b"correct horse\nignored").good();

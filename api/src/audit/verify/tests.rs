@@ -17,8 +17,17 @@ fn key() -> SigningKey {
     SigningKey::from_bytes(&[3; 32])
 }
 
-fn bridge() -> Hex<32> {
-    Hex(key().verifying_key().to_bytes())
+/// A key that some bundle has named, and the newest does not.
+fn former() -> SigningKey {
+    SigningKey::from_bytes(&[4; 32])
+}
+
+fn public(key: &SigningKey) -> Hex<32> {
+    Hex(key.verifying_key().to_bytes())
+}
+
+fn bridge() -> BridgeKeys {
+    BridgeKeys::new([public(&key())], [public(&former()), public(&key())])
 }
 
 fn texts(kind: &str, number: u64) -> [String; 3] {
@@ -62,7 +71,7 @@ fn check(log: &Log, remembered: Option<&Remembered>) -> Result<Verified, Tamperi
 
 fn remember(log: &Log) -> Remembered {
     let SignedHead { sequence, hash, time_ms, key, .. } = log.head;
-    Remembered { fleet: FLEET, key, sequence, hash, time_ms }
+    Remembered { fleet: FLEET, key, root: None, sequence, hash, time_ms }
 }
 
 #[test]
@@ -98,7 +107,7 @@ fn each_way_to_change_a_log_is_found_and_named() {
                 log.entries.truncate(990);
                 grow(&mut log.entries, (0, NOTHING_BEFORE), 1_015, &SigningKey::from_bytes(&[9; 32]));
             },
-            Tampering::Changed { sequence: 2_005 },
+            Tampering::OtherKey { what: "checkpoint", sequence: 1_000, found: public(&SigningKey::from_bytes(&[9; 32])) },
         ),
         (
             "the end is made anew",
@@ -159,27 +168,40 @@ fn a_head_or_checkpoint_of_a_stranger_counts_for_nothing() {
     let mut entries = Vec::new();
     grow(&mut entries, (0, NOTHING_BEFORE), 1_005, &stranger);
     let forged = Log { base: None, head: head_of(&entries, &stranger), entries };
-    assert!(matches!(check(&forged, None), Err(Tampering::OtherKey { what: "head", sequence: 1_005, .. })));
-    // With a head of the bridge, the checkpoint is still a stranger's.
-    let head = head_of(&forged.entries, &key());
-    let forged = Log { head, ..forged };
     assert!(matches!(check(&forged, None), Err(Tampering::OtherKey { what: "checkpoint", sequence: 1_000, .. })));
+    // Without a checkpoint the head is still a stranger's.
+    let mut short = log(5, 0);
+    short.head = head_of(&short.entries, &stranger);
+    assert!(matches!(check(&short, None), Err(Tampering::OtherKey { what: "head", sequence: 5, .. })));
     let mut forged = log(1_005, 0);
     forged.entries[999].checkpoint.as_mut().unwrap().signature.0[9] ^= 1;
     assert_eq!(check(&forged, None), Err(Tampering::Signature { what: "checkpoint", sequence: 1_000 }));
 }
 
 #[test]
-fn a_key_that_was_the_bridges_is_named_by_the_log() {
-    let former = SigningKey::from_bytes(&[9; 32]);
-    let mut entries = Vec::new();
-    grow(&mut entries, (0, NOTHING_BEFORE), 1_005, &former);
-    let last = entries.last().unwrap();
-    let detail = BTreeMap::from([(KEY_BEFORE.to_owned(), Hex(former.verifying_key().to_bytes()).to_string())]);
-    let change = Entry::chained(last.sequence, &last.hash, 9, texts(KEY_CHANGED, 0), detail);
-    entries.push(change);
-    let log = Log { base: None, head: head_of(&entries, &key()), entries };
-    assert_eq!(check(&log, None).map(|verified| verified.entries), Ok(1_006));
+fn a_key_counts_that_a_bundle_names_whatever_the_log_says() {
+    for (seed, expected) in [
+        (4, Ok(1_006)),
+        // Who can write the database and writes all of it anew says that their key was the bridge's.
+        (9, Err(Tampering::OtherKey { what: "checkpoint", sequence: 1_000, found: public(&SigningKey::from_bytes(&[9; 32])) })),
+    ] {
+        let before = SigningKey::from_bytes(&[seed; 32]);
+        let mut entries = Vec::new();
+        grow(&mut entries, (0, NOTHING_BEFORE), 1_005, &before);
+        let last = entries.last().unwrap();
+        let detail = BTreeMap::from([(KEY_BEFORE.to_owned(), public(&before).to_string())]);
+        let change = Entry::chained(last.sequence, &last.hash, 9, texts(KEY_CHANGED, 0), detail);
+        entries.push(change);
+        let log = Log { base: None, head: head_of(&entries, &key()), entries };
+        assert_eq!(check(&log, None).map(|verified| verified.entries), expected);
+    }
+    // A key that was the bridge's signs no head any more, and what is said to be the present one does.
+    let mut log = log(10, 0);
+    log.head = head_of(&log.entries, &former());
+    assert!(matches!(check(&log, None), Err(Tampering::OtherKey { what: "head", sequence: 10, .. })));
+    let said = Verifier::begin(FLEET, bridge().with_present(public(&former())), None, None).unwrap();
+    let said = log.entries.iter().try_fold(said, |mut verifier, entry| verifier.take(entry).map(|()| verifier)).unwrap();
+    assert!(said.finish(&log.head).is_ok());
 }
 
 #[test]

@@ -36,7 +36,7 @@ impl Notes {
     }
 }
 
-/// A node has taken an order, or refused it.
+/// A node has taken an order, or refused it. Here as below: whether an invocation has moved by it.
 ///
 /// # Errors
 /// What the database says.
@@ -46,7 +46,7 @@ pub async fn admission(
     node: NodeId,
     admission: &Admission,
     now_ms: u64,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     match admission {
         Admission::Accepted { order } => happen(write, notes, node, *order, Happening::Accepted, &Details::default(), now_ms).await,
         Admission::Rejected { order, reason } => {
@@ -67,7 +67,7 @@ pub async fn progress(
     node: NodeId,
     progress: &CommandProgress,
     now_ms: u64,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     happen(write, notes, node, progress.order, Happening::Started, &Details::default(), now_ms).await
 }
 
@@ -81,10 +81,11 @@ pub async fn rebooting(
     node: NodeId,
     rebooting: &CommandRebooting,
     now_ms: u64,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     // Where silence was taken for its end, that was wrong.
-    happen(write, notes, node, rebooting.order, Happening::Started, &Details::default(), now_ms).await?;
-    store::set_rebooting(write, &rebooting.order.to_string(), &node.to_string(), true, now_ms).await
+    let moved = happen(write, notes, node, rebooting.order, Happening::Started, &Details::default(), now_ms).await?;
+    store::set_rebooting(write, &rebooting.order.to_string(), &node.to_string(), true, now_ms).await?;
+    Ok(moved)
 }
 
 /// A node has lost its memory: of what it had taken, or may have taken, and not ended nobody will know more. Orders that were made after the
@@ -92,22 +93,29 @@ pub async fn rebooting(
 ///
 /// # Errors
 /// What the database says.
-pub async fn memory_lost(write: &mut Write<'_>, notes: &mut Notes, node: NodeId, barrier_ms: u64, now_ms: u64) -> Result<(), StoreError> {
+pub async fn memory_lost(write: &mut Write<'_>, notes: &mut Notes, node: NodeId, barrier_ms: u64, now_ms: u64) -> Result<bool, StoreError> {
+    let mut moved = false;
     let details = Details { explanation: "the node lost its memory, and how far the command came cannot be known", result: None };
     for (command_id, _) in store::open_of_node(write.connection(), &node.to_string()).await? {
         let order: Option<OrderId> = command_id.parse().ok();
         if let Some(order) = order.filter(|order| order.made_ms().is_none_or(|made_ms| made_ms <= barrier_ms)) {
-            happen(write, notes, node, order, Happening::MemoryLost, &details, now_ms).await?;
+            moved |= happen(write, notes, node, order, Happening::MemoryLost, &details, now_ms).await?;
         }
     }
-    Ok(())
+    Ok(moved)
 }
 
 /// A command has ended on a node.
 ///
 /// # Errors
 /// What the database says.
-pub async fn result(write: &mut Write<'_>, notes: &mut Notes, node: NodeId, result: &CommandResult, now_ms: u64) -> Result<(), StoreError> {
+pub async fn result(
+    write: &mut Write<'_>,
+    notes: &mut Notes,
+    node: NodeId,
+    result: &CommandResult,
+    now_ms: u64,
+) -> Result<bool, StoreError> {
     let encoded = encode(result);
     let details = Details { explanation: &result.explanation, result: Some(&encoded) };
     happen(write, notes, node, result.order, Happening::Ended(result.outcome), &details, now_ms).await
@@ -121,11 +129,11 @@ async fn happen(
     happening: Happening,
     details: &Details<'_>,
     now_ms: u64,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     // A command that this database does not know, after it was restored from a backup for example, has nothing to be moved.
     let Some(invocation) = store::find(write.connection(), &order.to_string(), &node.to_string()).await? else {
-        tracing::warn!(%node, %order, ?happening, "a node reports on a command that is not known");
-        return Ok(());
+        tracing::debug!(%node, %order, ?happening, "a node reports on a command that is not known");
+        return Ok(false);
     };
     let moved = store::happen(write, &mut notes.ledger, &invocation, happening, details, now_ms).await?;
     // It ran before: it goes on after a reboot.
@@ -134,7 +142,7 @@ async fn happen(
     }
     // A place may have become free.
     notes.wakes_dispatch |= moved && matches!(happening, Happening::Ended(_) | Happening::Rejected(_) | Happening::MemoryLost);
-    Ok(())
+    Ok(moved)
 }
 
 /// Appends a chunk of output; returns up to where the bridge has the stream, or why the chunk is set aside.

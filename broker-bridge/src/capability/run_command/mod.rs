@@ -10,6 +10,8 @@
 #[cfg(test)]
 mod after_commit_tests;
 pub mod api;
+#[cfg(test)]
+mod due_tests;
 pub mod ingest;
 pub mod model;
 mod notification;

@@ -103,13 +103,13 @@ pub async fn round(fleet: &Fleet) -> Result<Round, StoreError> {
     let mut releasable = Vec::new();
     let mut after = String::new();
     loop {
-        let open = store::open_commands(&mut reader, &after).await?;
-        for command_id in &open {
+        let due = store::due_commands(&mut reader, &after, now_ms).await?;
+        for command_id in &due {
             if store::releasable(&mut reader, command_id, now_ms).await? > 0 {
                 releasable.push(command_id.clone());
             }
         }
-        match open.into_iter().last() {
+        match due.into_iter().last() {
             Some(last) if releasable.len() < COMMANDS => after = last,
             _ => break,
         }

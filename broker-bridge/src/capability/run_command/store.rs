@@ -22,7 +22,7 @@ const LOOK_AGAIN_MS: u64 = 600_000;
 pub(super) const PRESENCE_GRACE_MS: u64 = 30_000;
 /// Longest time in which nothing is heard of a node that is connected, in milliseconds: it says hello within 75 minutes.
 pub(super) const LONGEST_SILENCE_MS: u64 = 90 * 60_000;
-/// Open commands that one round of dispatch looks at.
+/// Commands that one statement of a round of dispatch finds.
 pub(super) const COMMAND_BATCH: i64 = 256;
 
 /// Invocations written with one statement: ten values each, far below the limit of SQLite.
@@ -222,14 +222,19 @@ pub(super) struct ToSend {
     send_count: i64,
 }
 
-/// Commands with invocations that were never sent.
-pub(super) async fn open_commands(connection: &mut SqliteConnection, after: &str) -> Result<Vec<String>, StoreError> {
-    Ok(sqlx::query_scalar("SELECT command_id FROM command WHERE count_pending > 0 AND command_id > $1 ORDER BY command_id LIMIT $2")
-        .bind(after)
-        .bind(COMMAND_BATCH)
-        .fetch_all(connection)
-        .await?)
+/// Commands behind one, in their order, with invocations that were never sent and whose nodes are not gone, and place for them.
+pub(super) async fn due_commands(connection: &mut SqliteConnection, after: &str, now_ms: u64) -> Result<Vec<String>, StoreError> {
+    Ok(sqlx::query_scalar(DUE_COMMANDS).bind(after).bind(to_column(now_ms)).bind(COMMAND_BATCH).fetch_all(connection).await?)
 }
+
+/// Leads from one command with something to send to the next, however many invocations each has and however many commands wait for nodes that
+/// are gone. Of those only the ones that may send more are looked into: see [`rules::may_send`].
+pub(super) const DUE_COMMANDS: &str = "WITH RECURSIVE due (command_id) AS (\
+     SELECT min(command_id) FROM invocation WHERE state = 'pending' AND next_send_ms IS NOT NULL AND command_id > $1 UNION ALL \
+     SELECT (SELECT min(command_id) FROM invocation WHERE state = 'pending' AND next_send_ms IS NOT NULL AND command_id > due.command_id) \
+     FROM due WHERE due.command_id IS NOT NULL) \
+     SELECT command.command_id FROM due CROSS JOIN command WHERE command.command_id = due.command_id AND expires_ms > $2 \
+     AND count_sent + count_active < limit_concurrency AND count_failed + count_execution_timed_out <= limit_errors LIMIT $3";
 
 /// Whether a command has invocations of connected nodes that were never sent, and place for them.
 pub(super) async fn releasable(connection: &mut SqliteConnection, command_id: &str, now_ms: u64) -> Result<i64, StoreError> {

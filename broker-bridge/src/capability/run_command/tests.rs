@@ -61,11 +61,11 @@ pub(super) fn accepted(order: OrderId) -> ReportPayload {
     ReportPayload::Admission(Admission::Accepted { order })
 }
 
-pub(super) fn started(order: OrderId) -> ReportPayload {
+pub(crate) fn started(order: OrderId) -> ReportPayload {
     ReportPayload::CommandProgress(CommandProgress { order })
 }
 
-pub(super) fn ended(order: OrderId, outcome: Outcome) -> ReportPayload {
+pub(crate) fn ended(order: OrderId, outcome: Outcome) -> ReportPayload {
     let (status, exit_code) = match outcome {
         Outcome::Succeeded => (StepStatus::Succeeded, 0),
         _ => (StepStatus::Failed, 7),

@@ -121,6 +121,11 @@ impl Router {
                 self.note(write, notes, node, "gap", &detail, now_ms).await?;
                 health::count(write, node, report.stream, 0, missed).await?;
             }
+            // The report that says so was dropped.
+            Link::Anew if place.is_gap => {
+                let detail = format!("its reports of {} begin anew at {}", report.stream.as_str(), place.first);
+                self.note(write, notes, node, "stream-anew", &detail, now_ms).await?;
+            }
             // The report itself says what happened.
             Link::Next | Link::Anew => {}
         }

@@ -40,10 +40,16 @@ pub fn reported(node: NodeId, report: &ReportBody, hash: &[u8; 32], payload: &Re
             ("order-refused", order.to_string(), Some(("Reason", reason.as_str().to_owned())))
         }
         ReportPayload::CommandProgress(progress) => ("order-started", progress.order.to_string(), None),
+        ReportPayload::CommandRebooting(rebooting) => {
+            ("order-rebooting", rebooting.order.to_string(), Some(("Step", rebooting.step.to_string())))
+        }
         ReportPayload::CommandResult(result) => {
             ("order-ended", result.order.to_string(), Some(("Outcome", format!("{:?}", result.outcome))))
         }
-        ReportPayload::MemoryLost(loss) => ("node-memory-lost", node.to_string(), Some(("Cause", loss.cause.as_str().to_owned()))),
+        // Of control alone: a chain of reports that may be dropped begins anew with the same words, and the node remembers its orders all the same.
+        ReportPayload::MemoryLost(loss) if !report.stream.is_droppable() => {
+            ("node-memory-lost", node.to_string(), Some(("Cause", loss.cause.as_str().to_owned())))
+        }
         // What is about no order is in the node's own chain of reports.
         _ => return None,
     };

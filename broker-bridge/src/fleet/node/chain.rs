@@ -98,7 +98,7 @@ pub fn judge(head: &Head, report: &ReportBody, place: &Place) -> Link {
         }
         // A gap, of which a part came before the node dropped it.
         first if first < next => Link::Next,
-        first if report.oldest_held == first && begins_anew(report) => Link::Anew,
+        first if report.oldest_held == first && begins_anew(report, place) => Link::Anew,
         // It was the only one that the node held, so nothing is passed over. Otherwise the node's next hello says where to go on.
         first if report.oldest_held == first => Link::Gap { missed: first - next },
         _ => Link::Ahead,
@@ -140,9 +140,11 @@ pub fn greet(head: &Head, held: &Held, boot: BootId) -> Greeting {
     Greeting::Lost { head: Head { sequence: before, hash: held.before, boot }, missed: before - head.sequence }
 }
 
-/// A chain begins anew far above where it was, so that how many reports are missing cannot be read from the sequence.
-fn begins_anew(report: &ReportBody) -> bool {
-    matches!(ReportPayload::decode(&report.payload), Ok(ReportPayload::MemoryLost(_))) && report.previous == [0; 32]
+/// A chain begins anew far above where it was, so that how many reports are missing cannot be read from the sequence. A gap can stand for its
+/// first report too: no other one has none before it.
+fn begins_anew(report: &ReportBody, place: &Place) -> bool {
+    let says_so = || matches!(ReportPayload::decode(&report.payload), Ok(ReportPayload::MemoryLost(_)));
+    report.previous == [0; 32] && (place.is_gap || says_so())
 }
 
 #[cfg(test)]
@@ -188,6 +190,9 @@ mod tests {
             // What the node says that it dropped is not what is missing.
             (telemetry(8, 9, 7, 9), Link::Gap { missed: 2 }, 2),
             (gap(Stream::Telemetry, 8, 9, 7, 9, 6), Link::Ahead, 2),
+            // The first report of a chain that began anew was dropped too.
+            (telemetry(900, 905, 0, 9), Link::Anew, 6),
+            (gap(Stream::Telemetry, 900, 905, 0, 9, 7), Link::Ahead, 6),
             // Control is never dropped: there it is a report like any other.
             (gap(Stream::Control, 3, 9, 5, 9, 6), Link::Ahead, 0),
             (gap(Stream::Control, 6, 6, 5, 9, 6), Link::Next, 0),

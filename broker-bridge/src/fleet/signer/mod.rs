@@ -4,6 +4,8 @@
 //! and `trust/<version>.bundle`. Loading proves each key against the newest bundle, so a bridge whose keys the nodes would
 //! refuse does not start.
 
+pub mod api;
+
 use crate::platform::audit::HeadSigner;
 use crate::platform::files;
 use ed25519_dalek::SigningKey;
@@ -16,6 +18,7 @@ use flotilla_protocol::report::{OutputReceiptBody, ReceiptBody};
 use flotilla_protocol::tenure::TenureBody;
 use flotilla_protocol::trust::{Class, Role, Trust, TrustError};
 use flotilla_protocol::wire::{ByteVec, decode, encode};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -71,6 +74,8 @@ pub enum SignerError {
 
 /// The bridge's keys and the fleet's trust.
 pub struct Signer {
+    /// Every key that a bundle has named for the bridge.
+    bridge_keys: BTreeSet<[u8; 32]>,
     operator: SigningKey,
     bridge: SigningKey,
     freshness: SigningKey,
@@ -100,11 +105,14 @@ impl Signer {
         let first = bundles.first().ok_or_else(|| failed(TrustError::Empty))?;
         let first = Envelope::parse(first, Domain::Trust).map_err(|error| failed(TrustError::Envelope(error)))?;
         let root_hash = flotilla_protocol::sha256(&[first.body()]);
-        let trust = Trust::from_pinned(&root_hash, bundles.iter().map(Vec::as_slice)).map_err(failed)?;
+        let versions = Trust::versions_from_pinned(&root_hash, bundles.iter().map(Vec::as_slice)).map_err(failed)?;
+        let bridge_keys = versions.iter().flat_map(|trust| trust.plain_keys_of(Role::Bridge)).collect();
+        let trust = versions.into_iter().next_back().ok_or_else(|| failed(TrustError::Empty))?;
         if trust.bundle().expires_ms <= now_ms {
             return Err(SignerError::Expired { version });
         }
         let signer = Self {
+            bridge_keys,
             operator: read_key(&operator_path)?,
             bridge: read_key(&bridge_path)?,
             freshness: read_key(&freshness_path)?,
@@ -149,7 +157,7 @@ impl Signer {
     /// What signs the audit log: the bridge's key, as for receipts. What is signed there begins otherwise than everything that nodes take.
     #[must_use]
     pub fn heads(&self) -> HeadSigner {
-        HeadSigner::new(self.fleet().0, self.bridge.clone())
+        HeadSigner::new(self.fleet().0, self.bridge.clone(), self.bridge_keys.iter().copied())
     }
 
     /// Signs an order to run a command; returns its envelope.
@@ -212,19 +220,25 @@ impl Signer {
 }
 
 /// What signs the audit log of a home, for whoever writes to its database beside the bridge. It needs no trust that is still valid: users
-/// must be removable when it has expired.
+/// must be removable when it has expired, and where a later bundle is damaged: then only the keys of those before it count as the bridge's.
 ///
 /// # Errors
 /// The first bundle or the bridge's key cannot be read.
 pub fn heads_of(home: &Path) -> Result<HeadSigner, SignerError> {
     let folder = home.join("trust");
-    let path = folder.join("1.bundle");
-    let bundle = files::read(&path).map_err(|source| SignerError::File { path, source })?;
+    let bundles = read_bundles(&folder)?;
     let failed = |source| SignerError::Trust { version: 1, folder: folder.clone(), source };
-    let envelope = Envelope::parse(&bundle, Domain::Trust).map_err(|error| failed(TrustError::Envelope(error)))?;
+    let (first, later) = bundles.split_first().ok_or_else(|| failed(TrustError::Empty))?;
+    let envelope = Envelope::parse(first, Domain::Trust).map_err(|error| failed(TrustError::Envelope(error)))?;
     let root_hash = flotilla_protocol::sha256(&[envelope.body()]);
-    let trust = Trust::from_pinned(&root_hash, [bundle.as_slice()]).map_err(failed)?;
-    Ok(HeadSigner::new(trust.fleet().0, read_key(&home.join("keys/bridge.key"))?))
+    let mut trust = Trust::from_pinned(&root_hash, [first.as_slice()]).map_err(failed)?;
+    let mut former: BTreeSet<[u8; 32]> = trust.plain_keys_of(Role::Bridge).collect();
+    for bundle in later {
+        let Ok(next) = trust.successor(bundle) else { break };
+        former.extend(next.plain_keys_of(Role::Bridge));
+        trust = next;
+    }
+    Ok(HeadSigner::new(trust.fleet().0, read_key(&home.join("keys/bridge.key"))?, former))
 }
 
 fn read_key(path: &Path) -> Result<SigningKey, SignerError> {
@@ -306,6 +320,8 @@ pub(crate) mod tests {
         let envelope = Envelope::parse(&sealed, Domain::Cancel).unwrap();
         assert_eq!(signer.trust().require(Role::Bridge, &envelope), Ok(()));
         assert!(signer.trust().require(Role::Freshness, &envelope).is_err());
+        let bridge = key(3).verifying_key().to_bytes();
+        assert_eq!(signer.bridge_keys, BTreeSet::from([bridge]), "by which the audit log may be signed");
         assert_eq!((signer.bundles_after(0).len(), signer.bundles_after(1).len(), signer.bundles_after(9).len()), (1, 0, 0));
     }
 

@@ -1,7 +1,7 @@
 //! Entries are added at the end, and nowhere else.
 
 use super::counts::{Counts, READS};
-use super::read::{mark, tail};
+use super::read::{hash_of, mark, tail};
 use super::{BRIDGE, HeadSigner, Record};
 use crate::platform::allowance::Allowance;
 use crate::platform::store::StoreError;
@@ -102,7 +102,11 @@ impl Chain {
             return Ok(None);
         }
         let head = mark(connection, SignedKind::Head).await?;
-        let found = judge(signer, last, end, head.as_ref());
+        let known = match last {
+            Some((sequence, hash)) => Known::Last { sequence, is_there: hash_of(connection, sequence).await? == Some(hash) },
+            None => Known::Nothing,
+        };
+        let found = judge(signer, known, end, head.as_ref());
         let (sequence, signed) = (end.map_or(0, |(sequence, _)| sequence), head.as_ref().map_or(0, |head| head.sequence));
         Ok(match found {
             Finding::Good => None,
@@ -123,16 +127,30 @@ impl Chain {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Finding {
     Good,
-    /// It is well signed, with a key that is not the bridge's now.
+    /// It is well signed, with a key that is not the bridge's now and was before.
     FormerKey(Hex<32>),
     Wrong(&'static str),
 }
 
-/// Compares the last entry with the last that this process knows and with what is signed.
-fn judge(signer: &HeadSigner, last: Option<Tail>, end: Option<Tail>, head: Option<&SignedHead>) -> Finding {
-    // Another process may have added some: a user was added beside the running bridge.
-    if last.is_some_and(|(sequence, _)| end.is_none_or(|(found, _)| found < sequence)) {
-        return Finding::Wrong("entries at the end were removed");
+/// What this process knows of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    /// It has neither written nor looked at anything yet.
+    Nothing,
+    /// The number of the last entry, and whether the entry of that number is still the same.
+    Last { sequence: u64, is_there: bool },
+}
+
+/// Compares the end of the log with what this process knows and with what is signed.
+fn judge(signer: &HeadSigner, known: Known, end: Option<Tail>, head: Option<&SignedHead>) -> Finding {
+    // Another process may have added some: a user was added beside the running bridge. It changes nothing that was there, and removes nothing.
+    if let Known::Last { sequence, is_there } = known {
+        if end.is_none_or(|(found, _)| found < sequence) {
+            return Finding::Wrong("entries at the end were removed");
+        }
+        if !is_there {
+            return Finding::Wrong("the last entry that this bridge had written was changed");
+        }
     }
     let Some(head) = head else {
         return if end.is_none() { Finding::Good } else { Finding::Wrong("the signed head was removed") };
@@ -145,9 +163,9 @@ fn judge(signer: &HeadSigner, last: Option<Tail>, end: Option<Tail>, head: Optio
         Some((sequence, _)) if sequence < head.sequence => Finding::Wrong("entries at the end were removed"),
         Some((sequence, _)) if sequence > head.sequence => Finding::Wrong("entries were added that nobody signed"),
         Some((_, hash)) if hash != head.hash => Finding::Wrong("the last entry was changed"),
-        Some(end) if last.is_some_and(|last| last.0 == end.0) => Finding::Wrong("the last entry was changed"),
-        Some(_) if head.key != signer.key() => Finding::FormerKey(head.key),
-        Some(_) => Finding::Good,
+        Some(_) if head.key == signer.key() => Finding::Good,
+        Some(_) if signer.former.contains(&head.key) => Finding::FormerKey(head.key),
+        Some(_) => Finding::Wrong("the head is signed by a key that no trust bundle names for the bridge"),
     }
 }
 

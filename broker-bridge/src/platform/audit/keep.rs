@@ -25,7 +25,7 @@ pub async fn run(store: Store, clock: Clock, kept: u64, mut shutdown: Shutdown) 
             () = shutdown.requested() => true,
             () = tokio::time::sleep(PAUSE) => false,
         };
-        if let Err(error) = once(&store, &clock, kept, stops).await {
+        if let Err(error) = once(&store, &clock, kept, &shutdown).await {
             tracing::error!(%error, "the audit log was not tidied");
         }
         if stops {
@@ -34,18 +34,30 @@ pub async fn run(store: Store, clock: Clock, kept: u64, mut shutdown: Shutdown) 
     }
 }
 
-async fn once(store: &Store, clock: &Clock, kept: u64, stops: bool) -> Result<(), StoreError> {
+/// One look: writes the counts of an hour that is over, or all of them where this is the last look, and removes what is too much until it is
+/// asked to stop: after somebody has lowered the number of entries that may be as many as two thousand transactions.
+pub(super) async fn once(store: &Store, clock: &Clock, kept: u64, shutdown: &Shutdown) -> Result<(), StoreError> {
     let now_ms = clock.now_ms();
-    let chain: &Chain = store.audit();
-    if stops || chain.counts.is_due(now_ms) {
-        let mut write = store.write().await?;
-        for record in chain.counts.take(now_ms) {
-            write.record(record);
-        }
-        write.commit().await?;
+    if shutdown.is_requested() || store.audit().counts.is_due(now_ms) {
+        write_counts(store, now_ms).await?;
     }
-    while !stops && remove(store, kept, now_ms).await? {}
+    while !shutdown.is_requested() && remove(store, kept, now_ms).await? {}
     Ok(())
+}
+
+/// Writes what was counted. Where that fails it is counted still, and written with the next look.
+async fn write_counts(store: &Store, now_ms: u64) -> Result<(), StoreError> {
+    let chain: &Chain = store.audit();
+    let mut write = store.write().await?;
+    let taken = chain.counts.take();
+    for record in taken.records(now_ms) {
+        write.record(record);
+    }
+    let written = write.commit().await;
+    if written.is_err() {
+        chain.counts.put_back(taken);
+    }
+    written
 }
 
 /// Removes the oldest entries, where there are too many, and leaves a signature in their place; `true` where it did.

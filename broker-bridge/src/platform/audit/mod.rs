@@ -18,7 +18,7 @@ pub use read::{Filter, Marks, marks, newest_of, page};
 
 use ed25519_dalek::SigningKey;
 use flotilla_api::audit::{Hex, SignedHead, SignedKind};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// Who the bridge is in the log. No user can have this name: it has a space.
@@ -45,6 +45,12 @@ impl Record {
         Self { kind, actor: cut(actor), subject: cut(subject), detail: BTreeMap::new(), time_ms }
     }
 
+    /// What kind of happening it tells.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        self.kind
+    }
+
     /// With one more detail; one without a text is left out.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl fmt::Display) -> Self {
@@ -64,6 +70,8 @@ fn cut(text: &str) -> String {
 pub struct HeadSigner {
     fleet: Hex<8>,
     key: SigningKey,
+    /// Keys that were the bridge's, as the fleet's trust bundles say.
+    former: BTreeSet<Hex<32>>,
 }
 
 impl fmt::Debug for HeadSigner {
@@ -73,10 +81,11 @@ impl fmt::Debug for HeadSigner {
 }
 
 impl HeadSigner {
-    /// Signs for this fleet with this key.
+    /// Signs for this fleet with this key. `former` are the keys that the fleet's trust bundles have named for the bridge: a head by another one
+    /// was made by somebody who can write the database.
     #[must_use]
-    pub fn new(fleet: [u8; 8], key: SigningKey) -> Self {
-        Self { fleet: Hex(fleet), key }
+    pub fn new(fleet: [u8; 8], key: SigningKey, former: impl IntoIterator<Item = [u8; 32]>) -> Self {
+        Self { fleet: Hex(fleet), key, former: former.into_iter().map(Hex).collect() }
     }
 
     /// The fleet.

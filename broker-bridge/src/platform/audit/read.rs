@@ -62,6 +62,13 @@ pub(super) async fn tail(connection: &mut SqliteConnection) -> Result<Option<Tai
     Ok(mark(connection, SignedKind::Base).await?.map(|base| (base.sequence, base.hash)))
 }
 
+/// The hash of the entry of this number; nothing where it is not there, be it that it was removed as old.
+pub(super) async fn hash_of(connection: &mut SqliteConnection, sequence: u64) -> Result<Option<Hex<32>>, StoreError> {
+    let row: Option<Vec<u8>> =
+        sqlx::query_scalar("SELECT hash FROM audit_entry WHERE sequence = $1").bind(to_column(sequence)).fetch_optional(connection).await?;
+    Ok(row.map(|hash| bytes(&hash)))
+}
+
 /// The head or the base.
 pub(super) async fn mark(connection: &mut SqliteConnection, kind: SignedKind) -> Result<Option<SignedHead>, StoreError> {
     let row: Option<MarkRow> =

@@ -2,7 +2,7 @@ use super::*;
 use crate::platform::store::{Store, Write};
 use crate::schema::MIGRATIONS;
 use ed25519_dalek::SigningKey;
-use flotilla_api::audit::{CHECKPOINT_EVERY, DAMAGED, Entry, KEY_CHANGED, Remembered, Tampering, Verified, Verifier};
+use flotilla_api::audit::{BridgeKeys, CHECKPOINT_EVERY, DAMAGED, Entry, KEY_CHANGED, Remembered, Tampering, Verified, Verifier};
 use sqlx::AssertSqlSafe;
 
 const FLEET: [u8; 8] = [7; 8];
@@ -19,9 +19,10 @@ impl Log {
         Self { store, folder }
     }
 
+    /// The trust bundles have named key 3 and the key that signs now.
     async fn open(folder: &tempfile::TempDir, key: u8) -> Store {
         let store = Store::open(&folder.path().join("fleet.db"), MIGRATIONS).await.unwrap();
-        store.audit().sign_with(HeadSigner::new(FLEET, SigningKey::from_bytes(&[key; 32])));
+        store.audit().sign_with(HeadSigner::new(FLEET, SigningKey::from_bytes(&[key; 32]), [public(3).0]));
         store
     }
 
@@ -60,12 +61,17 @@ impl Log {
     async fn verify(&self, remembered: Option<&Remembered>) -> Result<Verified, Tampering> {
         let marks = marks(&self.store).await.unwrap();
         let head = marks.head.ok_or(Tampering::NoHead)?;
-        let mut verifier = Verifier::begin(Hex(FLEET), head.key, marks.base.as_ref(), remembered)?;
+        let keys = BridgeKeys::new([head.key], [public(3)]);
+        let mut verifier = Verifier::begin(Hex(FLEET), keys, marks.base.as_ref(), remembered)?;
         for entry in self.entries().await {
             verifier.take(&entry)?;
         }
         verifier.finish(&head)
     }
+}
+
+fn public(key: u8) -> Hex<32> {
+    Hex(SigningKey::from_bytes(&[key; 32]).verifying_key().to_bytes())
 }
 
 fn record(number: u64) -> Record {
@@ -190,7 +196,7 @@ async fn what_the_bridge_finds_changed_it_says_for_ever() {
 }
 
 #[tokio::test]
-async fn a_new_key_is_told_and_vouches_for_the_former_one() {
+async fn a_new_key_is_told_and_the_former_one_stays_good() {
     let log = Log::new().await;
     log.add(1_010).await;
     let log = log.reopen(4).await;
@@ -198,6 +204,51 @@ async fn a_new_key_is_told_and_vouches_for_the_former_one() {
     let entries = log.entries().await;
     assert_eq!(entries.iter().filter(|entry| entry.kind == KEY_CHANGED).count(), 1);
     assert_eq!(log.verify(None).await.unwrap().entries, 1_012);
+}
+
+/// Somebody who can write the database writes all of it anew, longer than it was, and signs it with a key of their own.
+async fn write_anew(log: &Log, key: u8, count: u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let other = Store::open(&folder.path().join("fleet.db"), MIGRATIONS).await.unwrap();
+    other.audit().sign_with(HeadSigner::new(FLEET, SigningKey::from_bytes(&[key; 32]), []));
+    let mut write = other.write().await.unwrap();
+    (0..count).for_each(|number| write.record(Record::new("test", "eve", "nothing", number)));
+    write.commit().await.unwrap();
+    other.close().await;
+    let path = folder.path().join("fleet.db");
+    let mut connection = log.store.reader().acquire().await.unwrap().detach();
+    let attach = format!("PRAGMA query_only = OFF; ATTACH '{}' AS other", path.display());
+    sqlx::raw_sql(AssertSqlSafe(attach)).execute(&mut connection).await.unwrap();
+    for table in ["audit_entry", "audit_mark"] {
+        let sql = format!("DELETE FROM main.{table}; INSERT INTO main.{table} SELECT * FROM other.{table}");
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_was_written_anew_by_another_is_no_log_of_an_earlier_bridge() {
+    let told = async |log: &Log| {
+        log.add(1).await;
+        let entries = log.entries().await;
+        let of = |kind: &str| entries.iter().filter(|entry| entry.kind == kind).count();
+        (of(DAMAGED), of(KEY_CHANGED))
+    };
+    // Between an end and the next start, under a key that no bundle names: nothing is remembered, and the key gives it away.
+    let log = Log::new().await;
+    log.add(30).await;
+    write_anew(&log, 9, 40).await;
+    let log = log.reopen(3).await;
+    assert_eq!(told(&log).await, (1, 0));
+    assert_eq!(log.verify(None).await.unwrap().complaints.len(), 1);
+    // A key of the bridge's from before: the key says nothing, and while the bridge runs, its last entry does, at its own number.
+    for count in [30, 40, 1_100] {
+        let log = Log::new().await;
+        log.add(20).await;
+        let log = log.reopen(4).await;
+        log.add(9).await;
+        write_anew(&log, 3, count).await;
+        assert_eq!(told(&log).await, (1, 0), "{count}");
+    }
 }
 
 #[tokio::test]
@@ -219,7 +270,7 @@ async fn what_goes_as_old_leaves_a_signature() {
     let log = Log::new().await;
     log.add(2_500).await;
     let seen = marks(&log.store).await.unwrap().head.unwrap();
-    let seen = Remembered { fleet: Hex(FLEET), key: seen.key, sequence: seen.sequence, hash: seen.hash, time_ms: seen.time_ms };
+    let seen = Remembered { fleet: Hex(FLEET), key: seen.key, root: None, sequence: seen.sequence, hash: seen.hash, time_ms: seen.time_ms };
     assert!(!keep::remove(&log.store, 1_501, 9).await.unwrap(), "there are fewer than a round too many");
     assert!(keep::remove(&log.store, 1_400, 9).await.unwrap());
     assert!(!keep::remove(&log.store, 1_400, 9).await.unwrap());
@@ -234,6 +285,33 @@ async fn what_goes_as_old_leaves_a_signature() {
     assert!(keep::remove(&log.store, 10, 9).await.unwrap());
     let verified = log.verify(None).await.unwrap();
     assert_eq!(verified.complaints.len(), 1, "it went, and that it was changed is said");
+}
+
+#[tokio::test]
+async fn who_keeps_the_log_stops_when_it_is_asked_to_and_counts_on_what_it_could_not_write() {
+    let log = Log::new().await;
+    log.add(20_000).await;
+    let (switch, wish) = crate::platform::shutdown::shutdown();
+    let clock = crate::clock::Clock::fixed(9);
+    let asked = async {
+        while marks(&log.store).await.unwrap().base.is_none() {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        switch.request();
+    };
+    let (done, ()) = tokio::join!(keep::once(&log.store, &clock, 0, &wish), asked);
+    done.unwrap();
+    let removed = marks(&log.store).await.unwrap().base.unwrap().sequence;
+    assert!((1_000..20_000).contains(&removed) && log.verify(None).await.is_ok(), "{removed}");
+    // A full disk, which has no free pages.
+    let log = Log::new().await;
+    let counts = &log.store.audit().counts;
+    (0..200).for_each(|number| counts.add(counts::READS, &format!("{number:0500}"), "ListCommands", false, 5));
+    log.sql("PRAGMA max_page_count = 1").await;
+    assert!(keep::once(&log.store, &clock, 1_000_000, &wish).await.is_err());
+    log.sql("PRAGMA max_page_count = 1000000").await;
+    keep::once(&log.store, &clock, 1_000_000, &wish).await.unwrap();
+    assert_eq!(log.entries().await.iter().filter(|entry| entry.kind == counts::READS).count(), 200);
 }
 
 #[tokio::test]
@@ -298,5 +376,5 @@ async fn a_call_is_told_by_its_first_commit_or_afterwards() {
     assert_eq!(entries.iter().position(|entry| entry.subject == "Two"), Some(1), "in the transaction of the first record");
     let refused = entries.iter().filter(|entry| entry.subject == "Refused").count();
     assert!((50..=61).contains(&refused), "{refused}");
-    assert_eq!(log.store.audit().counts.take(6).len(), 1);
+    assert_eq!(log.store.audit().counts.take().records(6).count(), 1);
 }

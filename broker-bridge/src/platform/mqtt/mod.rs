@@ -470,6 +470,13 @@ impl Pump {
     /// What wants an answer waits until this bridge may give one; who is online is heard at once, because it is not said again.
     async fn pass_on_in_time(&mut self, message: Inbound) -> Result<(), PumpEnd> {
         let wants_answer = !matches!(message.topic, Topic::Online { .. });
+        // What a node has signed says that it is there: taken up behind the broker's word that it is gone, it would say so of the past. The node
+        // keeps it and says it again when it is back.
+        if let Topic::Online { node, .. } = message.topic
+            && message.payload.as_ref() == b"0"
+        {
+            self.early.retain(|early| !matches!(early, Arrival::Message(Inbound { topic: Topic::Up { node: of, .. }, .. }) if *of == node));
+        }
         if self.publisher.is_connected() || !wants_answer {
             return self.pass_on(Arrival::Message(message)).await;
         }
@@ -655,6 +662,32 @@ mod tests {
         assert_eq!(kit.arrived.recv().await, message(report));
         assert_eq!(kit.publisher.connected_since_ms(7), Some(7));
         assert!(!kit.publisher.awaits_office());
+    }
+
+    #[tokio::test]
+    async fn what_a_node_said_before_it_went_is_not_taken_up_behind_its_will() {
+        let mut kit = Kit::start();
+        kit.tell(Event::Connected).await;
+        let tenure = kit.said_tenure().await;
+        let [gone, there] = [7, 8].map(|seed| flotilla_protocol::id::NodeId::of_key(&[seed; 32]));
+        let report = |node| Topic::Up { fleet: FLEET, node, kind: flotilla_protocol::topic::UpKind::Report };
+        let online = |node| Topic::Online { fleet: FLEET, node };
+        for (topic, payload) in [(report(gone), "a"), (report(there), "b"), (online(there), "1"), (online(gone), "0")] {
+            kit.tell(Event::Message { topic: topic.to_string(), payload: payload.into(), retained: false }).await;
+        }
+        kit.tell_tenure(tenure).await;
+        kit.tell(Event::Message { topic: report(gone).to_string(), payload: "c".into(), retained: false }).await;
+        let message = |topic, payload: &'static str| Some(Arrival::Message(Inbound { topic, payload: payload.into() }));
+        let expected = [
+            Some(Arrival::Connected),
+            message(online(there), "1"),
+            message(online(gone), "0"),
+            message(report(there), "b"),
+            message(report(gone), "c"),
+        ];
+        for arrival in expected {
+            assert_eq!(kit.arrived.recv().await, arrival);
+        }
     }
 
     #[tokio::test]

@@ -1,13 +1,17 @@
-//! The whole log as lines of JSON, and such lines read again: the first with fleet and base, one for each entry, the last with the head.
+//! The whole log as lines of JSON, and such lines read again: the first with fleet and base, then one
+//! for each trust bundle, one for each entry, the last with the head.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 
-use flotilla_api::audit::{Entry, GetAuditHeadRequest, GetAuditHeadResult, Hex, ListAuditEntriesRequest, MAXIMUM_PAGE, SignedHead};
+use flotilla_api::audit::{
+    Entry, GetAuditHeadRequest, GetAuditHeadResult, Hex, HexBytes, ListAuditEntriesRequest, MAXIMUM_PAGE, SignedHead,
+};
 use flotilla_api::client::Client;
 use serde::{Deserialize, Serialize};
 
+use super::bundles;
 use crate::connection::Connection;
 use crate::error::{CliError, SUCCESS};
 use crate::output::Output;
@@ -25,6 +29,7 @@ enum Line {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         base: Option<SignedHead>,
     },
+    Trust(HexBytes),
     Entry(Entry),
     Head(SignedHead),
 }
@@ -34,6 +39,7 @@ pub(super) fn run(connection: &Connection, output: Output) -> Result<u8, CliErro
     let print = |line: &Line| -> Result<(), CliError> { output.print(&(serde_json::to_string(line)? + "\n")) };
     let (after, up_to) = (base.as_ref().map_or(0, |base| base.sequence), head.as_ref().map_or(u64::MAX, |head| head.sequence));
     print(&Line::Log { fleet, base })?;
+    bundles::read(&connection.client)?.into_iter().try_for_each(|bundle| print(&Line::Trust(bundle)))?;
     entries(&connection.client, after, up_to, |entry| print(&Line::Entry(entry)))?;
     head.map_or(Ok(()), |head| print(&Line::Head(head)))?;
     Ok(SUCCESS)
@@ -70,6 +76,7 @@ pub(super) fn entries(
 pub(super) struct Export {
     pub(super) fleet: Hex<8>,
     pub(super) base: Option<SignedHead>,
+    pub(super) bundles: Vec<HexBytes>,
     pub(super) head: Option<SignedHead>,
 }
 
@@ -91,10 +98,11 @@ pub(super) fn read<State>(
         serde_json::from_slice(&line).map(Some).map_err(|error| wrong(&format!("a line is not one of an export: {error}")))
     };
     let Some(Line::Log { fleet, base }) = next()? else { return Err(wrong("the first line names no fleet: it is not an export")) };
-    let mut export = Export { fleet, base, head: None };
+    let mut export = Export { fleet, base, bundles: Vec::new(), head: None };
     let mut state = begin(&export)?;
     while let Some(line) = next()? {
         match line {
+            Line::Trust(bundle) if export.bundles.len() < bundles::MAXIMUM_BUNDLES => export.bundles.push(bundle),
             Line::Entry(entry) if export.head.is_none() => take(&mut state, entry)?,
             Line::Head(head) if export.head.is_none() => export.head = Some(head),
             _ => return Err(wrong("a line stands behind the head, or a second beginning among the entries")),

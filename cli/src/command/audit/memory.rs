@@ -66,7 +66,14 @@ mod tests {
     fn a_head_is_remembered_for_each_fleet_and_a_broken_file_is_not_a_fresh_start() {
         let folder = tempfile::tempdir().unwrap();
         let memory = Memory::open(Some(&folder.path().join("new/folder"))).unwrap();
-        let head = |fleet: u8, sequence| Remembered { fleet: Hex([fleet; 8]), key: Hex([2; 32]), sequence, hash: Hex([3; 32]), time_ms: 4 };
+        let head = |fleet: u8, sequence| Remembered {
+            fleet: Hex([fleet; 8]),
+            key: Hex([2; 32]),
+            root: None,
+            sequence,
+            hash: Hex([3; 32]),
+            time_ms: 4,
+        };
         assert_eq!(memory.recall(Hex([1; 8])).unwrap(), None);
         memory.remember(&head(1, 5)).unwrap();
         memory.remember(&head(1, 6)).unwrap();

@@ -1,11 +1,13 @@
 //! The check of the log, and what is said of it.
 
-use flotilla_api::audit::{GetAuditHeadRequest, GetAuditHeadResult, Hex, Remembered, SignedHead, Tampering, Verified, Verifier};
+use flotilla_api::audit::{
+    BridgeKeys, GetAuditHeadRequest, GetAuditHeadResult, Hex, HexBytes, Remembered, SignedHead, Tampering, Verified, Verifier,
+};
 use flotilla_api::client::{Client, SettingsError};
 use serde::Serialize;
 
 use super::memory::Memory;
-use super::{VerifyArguments, export, moment};
+use super::{VerifyArguments, bundles, export, moment};
 use crate::connection::Connection;
 use crate::error::{CliError, NODE_FAILED, SUCCESS};
 use crate::output::{Format, Output};
@@ -21,6 +23,8 @@ struct Shown {
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    root: Option<Hex<32>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     head: Option<SignedHead>,
     #[serde(skip_serializing_if = "Option::is_none")]
     remembered: Option<Remembered>,
@@ -31,6 +35,8 @@ struct Shown {
 /// A log that holds.
 struct Checked {
     fleet: Hex<8>,
+    /// SHA-256 of the bundle from which the bridge's keys were followed; nothing where somebody said the key and no bundles came with the log.
+    root: Option<Hex<32>>,
     head: SignedHead,
     remembered: Option<Remembered>,
     verified: Verified,
@@ -49,7 +55,7 @@ pub(super) fn run(
     let checked = match checked {
         Err(CliError::Tampered(tampering)) if output.format == Format::Json => {
             let problem = Some(tampering.to_string());
-            output.print_json(&Shown { holds: false, problem, head: None, remembered: None, verified: None })?;
+            output.print_json(&Shown { holds: false, problem, root: None, head: None, remembered: None, verified: None })?;
             return Ok(NODE_FAILED);
         }
         checked => checked?,
@@ -60,8 +66,8 @@ pub(super) fn run(
     show(output, &checked, &fresh)?;
     // A copy may be older than what is remembered, and is nothing new.
     if wanted.file.is_none() {
-        let Checked { fleet, head: SignedHead { sequence, hash, time_ms, key, .. }, .. } = checked;
-        memory.remember(&Remembered { fleet, key, sequence, hash, time_ms })?;
+        let Checked { fleet, root, head: SignedHead { sequence, hash, time_ms, key, .. }, .. } = checked;
+        memory.remember(&Remembered { fleet, key, root, sequence, hash, time_ms })?;
     }
     Ok(if fresh.is_empty() { SUCCESS } else { NODE_FAILED })
 }
@@ -84,42 +90,59 @@ fn of_answer(client: &Client, answer: GetAuditHeadResult, memory: &Memory, wante
     let GetAuditHeadResult { fleet, head, base } = answer;
     let head = head.ok_or(Tampering::NoHead)?;
     let remembered = if wanted.forget { None } else { memory.recall(fleet)? };
-    let mut verifier = Verifier::begin(fleet, believed(wanted, remembered.as_ref(), &head), base.as_ref(), remembered.as_ref())?;
+    let (root, keys) = believed(wanted, fleet, remembered.as_ref(), &bundles::read(client)?)?;
+    let mut verifier = Verifier::begin(fleet, keys, base.as_ref(), remembered.as_ref())?;
     let after = verifier.position();
     export::entries(client, after, head.sequence, |entry| Ok(verifier.take(&entry)?))?;
     let verified = verifier.finish(&head)?;
-    Ok(Checked { fleet, head, remembered, verified })
+    Ok(Checked { fleet, root, head, remembered, verified })
 }
 
 fn of_file(memory: &Memory, wanted: &VerifyArguments) -> Result<Checked, CliError> {
     let path = wanted.file.as_deref().ok_or_else(|| CliError::Usage("give --file".to_owned()))?;
-    // The key stands in the last line, so the lines are read twice.
+    // The head stands in the last line, so the lines are read twice.
     let (export, ()) = export::read(path, |_| Ok(()), |(), _| Ok(()))?;
     let head = export.head.ok_or(Tampering::NoHead)?;
     let remembered = if wanted.forget { None } else { memory.recall(export.fleet)? };
-    let key = believed(wanted, remembered.as_ref(), &head);
+    let (root, keys) = believed(wanted, export.fleet, remembered.as_ref(), &export.bundles)?;
     // An old copy is no log that was cut.
     let comparable = remembered.filter(|remembered| remembered.sequence <= head.sequence);
     let (_, verifier) = export::read(
         path,
-        |export| Ok(Verifier::begin(export.fleet, key, export.base.as_ref(), comparable.as_ref())?),
+        |export| Ok(Verifier::begin(export.fleet, keys, export.base.as_ref(), comparable.as_ref())?),
         |verifier, entry| Ok(verifier.take(&entry)?),
     )?;
     let verified = verifier.finish(&head)?;
-    Ok(Checked { fleet: export.fleet, head, remembered: comparable, verified })
+    Ok(Checked { fleet: export.fleet, root, head, remembered: comparable, verified })
 }
 
-/// The bridge's key: as somebody says, as it was before, or, at the first look, as the head names it.
-fn believed(wanted: &VerifyArguments, remembered: Option<&Remembered>, head: &SignedHead) -> Hex<32> {
-    wanted.key.or_else(|| remembered.map(|remembered| remembered.key)).unwrap_or(head.key)
+/// The bridge's keys, and the root from which they follow: by the bundles that came with the log, followed from the root that somebody says, that
+/// was there before, or, at the first look, that they begin with; and of what is signed now by the key that somebody says.
+fn believed(
+    wanted: &VerifyArguments,
+    fleet: Hex<8>,
+    remembered: Option<&Remembered>,
+    bundles: &[HexBytes],
+) -> Result<(Option<Hex<32>>, BridgeKeys), CliError> {
+    let pinned = wanted.root_hash.or_else(|| remembered.and_then(|remembered| remembered.root));
+    let (root, keys) = match (bundles, pinned, wanted.key) {
+        // An export of before bundles came with it.
+        ([], None, Some(_)) => (None, BridgeKeys::default()),
+        _ => {
+            let followed = bundles::follow(bundles, fleet, pinned)?;
+            (Some(followed.root), followed.keys)
+        }
+    };
+    Ok((root, wanted.key.into_iter().fold(keys, BridgeKeys::with_present)))
 }
 
 fn show(output: Output, checked: &Checked, fresh: &[u64]) -> Result<(), CliError> {
-    let Checked { head, remembered, verified, .. } = checked;
+    let Checked { root, head, remembered, verified, .. } = checked;
     match output.format {
         Format::Json => output.print_json(&Shown {
             holds: fresh.is_empty(),
             problem: (!fresh.is_empty()).then(|| complaint(fresh)),
+            root: *root,
             head: Some(head.clone()),
             remembered: remembered.clone(),
             verified: Some(verified.clone()),
@@ -138,13 +161,16 @@ fn complaint(fresh: &[u64]) -> String {
 }
 
 fn sentences(checked: &Checked, fresh: &[u64]) -> String {
-    let Checked { head, remembered, verified, .. } = checked;
+    let Checked { root, head, remembered, verified, .. } = checked;
     let Verified { removed, entries, signatures, same_as_remembered, .. } = verified;
     let mut text = format!("The log holds: {entries} entries up to number {}, {signatures} signatures", head.sequence);
     if *removed > 0 {
         text.push_str(&format!("; {removed} older entries were removed by the bridge, as it has signed"));
     }
     text.push_str(&format!(".\nIts head was signed at {} by the key {}.\n", moment(head.time_ms), head.key));
+    if let Some(root) = root {
+        text.push_str(&format!("The fleet's trust bundles name it for the bridge; the sha256 of bundle 1 is {root}.\n"));
+    }
     match (remembered, same_as_remembered) {
         (Some(_), Some(sequence)) => text.push_str(&format!("It continues what was seen before: entry {sequence} is the same.\n")),
         (Some(remembered), None) => {
@@ -166,14 +192,39 @@ mod tests {
     fn what_people_read() {
         let head =
             SignedHead { sequence: 1_205, hash: Hex([1; 32]), time_ms: 1_795_219_200_000, key: Hex([2; 32]), signature: Hex([0; 64]) };
-        let remembered = Remembered { fleet: Hex([7; 8]), key: Hex([2; 32]), sequence: 1_100, hash: Hex([3; 32]), time_ms: 4 };
+        let remembered = Remembered { fleet: Hex([7; 8]), key: Hex([2; 32]), root: None, sequence: 1_100, hash: Hex([3; 32]), time_ms: 4 };
         let verified = Verified { removed: 1_000, entries: 205, signatures: 2, same_as_remembered: Some(1_100), complaints: vec![1_150] };
-        let checked = Checked { fleet: Hex([7; 8]), head, remembered: Some(remembered), verified };
+        let checked = Checked { fleet: Hex([7; 8]), root: Some(Hex([5; 32])), head, remembered: Some(remembered), verified };
         insta::assert_snapshot!(sentences(&checked, &[1_150]), @r"
         The log holds: 205 entries up to number 1205, 2 signatures; 1000 older entries were removed by the bridge, as it has signed.
         Its head was signed at 2026-11-21T00:00:00Z by the key 0202020202020202020202020202020202020202020202020202020202020202.
+        The fleet's trust bundles name it for the bridge; the sha256 of bundle 1 is 0505050505050505050505050505050505050505050505050505050505050505.
         It continues what was seen before: entry 1100 is the same.
         But the bridge itself found the log changed and says so in entry 1150: see `flotilla audit list --kind log-damaged`.
         ");
+    }
+
+    #[test]
+    fn the_bridges_keys_come_from_the_bundles_and_the_root_stays_the_same() {
+        use super::bundles::tests::{chain, public};
+        let wanted = |root_hash, key| VerifyArguments { file: None, state: None, root_hash, key, forget: false };
+        let (root, bundles) = chain(&[3, 4]);
+        let fleet = Hex(root.0[..8].try_into().unwrap());
+        let keys = BridgeKeys::new([public(4)], [public(3), public(4)]);
+        let remembered = |root| Remembered { fleet, key: public(3), root, sequence: 1, hash: Hex([0; 32]), time_ms: 4 };
+        // The key that signed when the log was looked at last need not be the present one, the root must be the same.
+        for seen in [None, Some(remembered(None)), Some(remembered(Some(root)))] {
+            let believed = believed(&wanted(None, None), fleet, seen.as_ref(), &bundles).unwrap();
+            assert_eq!(believed, (Some(root), keys.clone()));
+        }
+        let other = Some(remembered(Some(Hex([1; 32]))));
+        assert!(matches!(believed(&wanted(None, None), fleet, other.as_ref(), &bundles), Err(CliError::Tampered(Tampering::Trust { .. }))));
+        assert!(believed(&wanted(Some(root), None), fleet, other.as_ref(), &bundles).is_ok(), "somebody says it");
+        assert!(believed(&wanted(Some(Hex([1; 32])), None), fleet, None, &bundles).is_err());
+        let said = believed(&wanted(None, Some(public(9))), fleet, None, &bundles).unwrap();
+        assert_eq!(said, (Some(root), keys.with_present(public(9))));
+        // An old export has no bundles, and then somebody must say the key.
+        assert!(believed(&wanted(None, None), fleet, None, &[]).is_err());
+        assert_eq!(believed(&wanted(None, Some(public(9))), fleet, None, &[]).unwrap(), (None, BridgeKeys::new([public(9)], [])));
     }
 }

@@ -1,0 +1,78 @@
+//! What the audit log tells of reports: all that moved an order, and little of the rest, however much of it a node signs.
+
+use super::test_kit::{Kit, SimulatedNode};
+use crate::capability::run_command::tests::{ended, request, send, started};
+use crate::platform::audit::counts::REPORTS;
+use crate::platform::audit::{Filter, keep, page};
+use flotilla_api::audit::Entry;
+use flotilla_protocol::capability::ReportPayload;
+use flotilla_protocol::capability::command::{CommandProgress, CommandRebooting};
+use flotilla_protocol::id::OrderId;
+use flotilla_protocol::report::{LossCause, MemoryLost, Stream};
+use flotilla_protocol::status::{Admission, Outcome};
+use std::time::Duration;
+
+fn accepted(order: OrderId) -> ReportPayload {
+    ReportPayload::Admission(Admission::Accepted { order })
+}
+
+async fn entries(kit: &Kit) -> Vec<Entry> {
+    page(&kit.fleet.store, &Filter::default(), false, Some(0), 500).await.unwrap().0
+}
+
+async fn kinds(kit: &Kit) -> Vec<String> {
+    entries(kit).await.into_iter().map(|entry| entry.kind).filter(|kind| !kind.starts_with("api-") && kind != "order-signed").collect()
+}
+
+/// The node is stolen, and signs as much as it can of orders that nobody made, of one that it has ended, and of losses.
+#[tokio::test]
+async fn a_node_cannot_push_the_log_out_with_reports_that_move_nothing() {
+    let kit = Kit::new().await;
+    let mut node = kit.online_node(20).await;
+    let mut made = Vec::new();
+    for _ in 0..30 {
+        made.push(send(&kit, request(&[&node])).await.unwrap());
+    }
+    let real: Vec<_> = made.iter().map(|order| node.report(&accepted(*order))).collect();
+    kit.take(real).await;
+    assert_eq!(kinds(&kit).await.len(), 30, "what moves an order is told, however much it is");
+    let loss = ReportPayload::MemoryLost(MemoryLost { cause: LossCause::Damaged, barrier_ms: 1 });
+    for number in 0..=255 {
+        let order = OrderId([number; 16]);
+        let reports = [accepted(order), accepted(made[0]), ReportPayload::CommandProgress(CommandProgress { order }), loss.clone()];
+        kit.take(reports.map(|report| node.report(&report))).await;
+    }
+    assert_eq!(kinds(&kit).await.len(), 34);
+    kit.clock.advance(Duration::from_secs(60));
+    kit.take([node.report(&accepted(OrderId([1; 16])))]).await;
+    assert_eq!(kinds(&kit).await.len(), 35);
+    // The rest is counted, by node and kind.
+    let (switch, wish) = crate::platform::shutdown::shutdown();
+    switch.request();
+    keep::run(kit.fleet.store.clone(), kit.clock.clone(), 1_000_000, wish).await;
+    let counted: Vec<Entry> = entries(&kit).await.into_iter().filter(|entry| entry.kind == REPORTS).collect();
+    let calls: u64 = counted.iter().map(|entry| entry.detail["Calls"].parse::<u64>().unwrap()).sum();
+    assert_eq!((counted.len(), calls), (3, 4 * 256 - 4), "{counted:?}");
+    assert!(counted.iter().all(|entry| entry.actor == node.id.to_string()));
+}
+
+#[tokio::test]
+async fn a_reboot_for_an_order_is_told_and_a_chain_that_begins_anew_is_no_loss_of_orders() {
+    let kit = Kit::new().await;
+    let mut node = kit.online_node(20).await;
+    let order = send(&kit, request(&[&node])).await.unwrap();
+    let rebooting = ReportPayload::CommandRebooting(CommandRebooting { order, step: 0, count: 1 });
+    let reports = [accepted(order), started(order), rebooting, started(order), ended(order, Outcome::Succeeded)];
+    kit.take(reports.map(|report| node.report(&report))).await;
+    let expected = ["order-accepted", "order-started", "order-rebooting", "order-started", "order-ended"];
+    assert_eq!(kinds(&kit).await, expected);
+    let mut telemetry = SimulatedNode { stream: Stream::Telemetry, ..SimulatedNode::new(20) };
+    kit.take([telemetry.report(&ReportPayload::MemoryLost(MemoryLost { cause: LossCause::Damaged, barrier_ms: 1 }))]).await;
+    assert_eq!(kinds(&kit).await, expected, "its journal is as it was");
+    // The reboot took two of four in a minute.
+    let loss = ReportPayload::MemoryLost(MemoryLost { cause: LossCause::Damaged, barrier_ms: 1 });
+    for told in [1, 2, 2] {
+        kit.take([node.report(&loss)]).await;
+        assert_eq!(kinds(&kit).await.iter().filter(|kind| *kind == "node-memory-lost").count(), told);
+    }
+}
