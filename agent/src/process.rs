@@ -89,10 +89,16 @@ pub fn start_job(folder: &JobFolder) -> io::Result<Child> {
     tokio::process::Command::from(command).spawn()
 }
 
-/// Starts the command that reboots the system, without input and with its complaints in a pipe.
-pub(crate) fn start_reboot(program: &Path, arguments: &[String], search_path: &str) -> io::Result<Child> {
+/// Starts a program of the system that reboots it or is asked about that, without input and with what it writes where the caller says.
+pub(crate) fn start_system_program(
+    program: &Path,
+    arguments: &[String],
+    search_path: &str,
+    stdout: Stdio,
+    stderr: Stdio,
+) -> io::Result<Child> {
     let mut command = new_command(program.as_os_str());
-    command.args(arguments).env_clear().env("PATH", search_path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command.args(arguments).env_clear().env("PATH", search_path).stdin(Stdio::null()).stdout(stdout).stderr(stderr);
     tokio::process::Command::from(command).spawn()
 }
 

@@ -33,6 +33,12 @@ impl Effects {
         format!("echo \"start {mark} $(date +%s%N)\" >> {path}\n{body}\necho \"end {mark} $(date +%s%N)\" >> {path}\necho done {mark}")
     }
 
+    /// A line that writes `mark` when it is run: for one step of a document.
+    #[must_use]
+    pub fn start(&self, mark: &str) -> String {
+        format!("echo \"start {mark} $(date +%s%N)\" >> {}", self.path.display())
+    }
+
     /// What was written so far, by mark.
     ///
     /// # Panics

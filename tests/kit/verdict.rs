@@ -53,8 +53,17 @@ pub fn add_journals(fleet: &mut Fleet, history: &mut History) {
 #[must_use]
 pub fn broken(violation: Violation) -> Broken {
     let kind = match violation.invariant {
-        Invariant::C2 | Invariant::C6 | Invariant::T2 => Kind::DoubleRun,
-        Invariant::C1 | Invariant::C5 | Invariant::C7 | Invariant::C8 | Invariant::C14 | Invariant::T5 => Kind::Unauthorised,
+        Invariant::C2 | Invariant::C6 | Invariant::R3 | Invariant::T2 => Kind::DoubleRun,
+        Invariant::C1
+        | Invariant::R1
+        | Invariant::R2
+        | Invariant::R4
+        | Invariant::R5
+        | Invariant::C5
+        | Invariant::C7
+        | Invariant::C8
+        | Invariant::C14
+        | Invariant::T5 => Kind::Unauthorised,
         _ => Kind::Lost,
     };
     Broken::new(kind, violation.to_string())

@@ -5,9 +5,11 @@
 use flotilla_api::commands::{CancelCommandRequest, CommandInvocation, SendCommandRequest};
 use flotilla_api::documents::CreateDocumentRequest;
 use flotilla_tests::calls::shell_on;
+use flotilla_tests::effects::Effects;
+use flotilla_tests::invariants::{self, Invariant};
 use flotilla_tests::python::Python;
-use flotilla_tests::wait;
 use flotilla_tests::{Broker, Fleet};
+use flotilla_tests::{verdict, wait};
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -28,8 +30,11 @@ fn node_that(reboots_by: Option<&str>, patience_s: u32) -> (Fleet, String) {
 
 /// A document with a step before and one after the step that runs `script`.
 fn document_around(fleet: &Fleet, script: &str) -> SendCommandRequest {
-    let step =
-        |name: &str, line: &str| format!("  - action: aws:runShellScript\n    name: {name}\n    inputs:\n      runCommand: ['{line}']\n");
+    let effects = Effects::new(fleet.folder());
+    let step = |name: &str, line: &str| {
+        let lines = serde_json::json!([effects.start(name), line]);
+        format!("  - action: aws:runShellScript\n    name: {name}\n    inputs:\n      runCommand: {lines}\n")
+    };
     let steps =
         [step("before", "echo before | tee -a effects"), step("asks", script), step("after", "echo after | tee -a effects; cat effects")];
     let content = format!("schemaVersion: '2.2'\nmainSteps:\n{}", steps.concat());
@@ -45,13 +50,30 @@ fn document_around(fleet: &Fleet, script: &str) -> SendCommandRequest {
     SendCommandRequest { document_name: name, instance_ids: Some(fleet.node_ids()), ..SendCommandRequest::default() }
 }
 
+/// Stops the node, and asks the checker: each step ran once, and once more for each reboot that it asked for, which are counted in `asks`.
+fn check(fleet: &mut Fleet, node: &str, command: &str, steps: &[&str], asks: &[(u16, u16)]) {
+    let mut history = verdict::of_bridge(fleet);
+    history.command(command).asks = asks.iter().copied().collect();
+    let place = |mark: &str| u16::try_from(steps.iter().position(|step| *step == mark)?).ok();
+    let effects = Effects::new(fleet.folder()).read();
+    assert_eq!(effects.len(), steps.len(), "{effects:?}");
+    history.step_effects(node, &effects, |mark| Some((command.to_owned(), place(mark)?)));
+    verdict::add_journals(fleet, &mut history);
+    invariants::assert_holds(&history);
+    // The same starts without the reboots that they need are too many.
+    if !asks.is_empty() {
+        history.command(command).asks.clear();
+        assert!(invariants::check(&history).iter().any(|violation| violation.invariant == Invariant::C2));
+    }
+}
+
 fn steps_of(ended: &CommandInvocation) -> Vec<(Option<&str>, Option<&str>, Option<i32>)> {
     ended.command_plugins.iter().flatten().map(|step| (step.name.as_deref(), step.status.as_deref(), step.response_code)).collect()
 }
 
 #[test]
 fn a_document_goes_on_after_a_reboot_where_it_was() {
-    let (fleet, node) = node_that(None, 600);
+    let (mut fleet, node) = node_that(None, 600);
     let request = document_around(&fleet, "echo asks | tee -a effects; test -e rebooted || { touch rebooted; exit 194; }");
     let command = fleet.send(&request);
     let ended = fleet.await_end(&command, &node, LIMIT);
@@ -68,6 +90,7 @@ fn a_document_goes_on_after_a_reboot_where_it_was() {
     if let Some(python) = Python::find() {
         python.run(&fleet, "reboots.py", &[&node, &command]);
     }
+    check(&mut fleet, &node, &command, &["before", "asks", "after"], &[(1, 1)]);
 }
 
 #[test]
@@ -89,11 +112,13 @@ fn a_reboot_that_never_happens_fails_the_step() {
 
 #[test]
 fn a_script_that_always_asks_reboots_a_node_five_times() {
-    let (fleet, node) = node_that(None, 600);
-    let command = fleet.send(&shell_on(&node, "echo run; exit 194"));
+    let (mut fleet, node) = node_that(None, 600);
+    let mark = Effects::new(fleet.folder()).start("run");
+    let command = fleet.send(&shell_on(&node, &format!("{mark}; echo run; exit 194")));
     let ended = fleet.await_end(&command, &node, LIMIT);
     assert_eq!((ended.status.as_deref(), ended.response_code), (Some("Failed"), Some(194)), "{ended:?}");
     assert_eq!(ended.standard_output_content.as_deref(), Some("run\n".repeat(6).as_str()), "{ended:?}");
+    check(&mut fleet, &node, &command, &["run"], &[(0, 5)]);
 }
 
 #[test]

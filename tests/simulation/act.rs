@@ -16,12 +16,48 @@ const TWO_STEPS: &str = r#"{"schemaVersion":"2.2","description":"Two steps","mai
 {"action":"aws:runShellScript","name":"first","inputs":{"timeoutSeconds":"60","runCommand":["true"]}},
 {"action":"aws:runShellScript","name":"second","inputs":{"timeoutSeconds":"600","runCommand":["true"]}}]}"#;
 
+/// The document of which a step asks for reboots: three steps, and with `last` one more that runs whatever came before.
+fn asks_for_reboots(last: bool) -> String {
+    let step = |name: &str, finally: bool| {
+        let inputs = json!({ "timeoutSeconds": "60", "runCommand": ["true"] });
+        let mut step = json!({ "action": "aws:runShellScript", "name": name, "inputs": inputs });
+        if finally {
+            step["inputs"]["finallyStep"] = json!(true);
+        }
+        step
+    };
+    let mut steps = vec![step("before", false), step("asks", false), step("after", false)];
+    if last {
+        steps.push(step("last", true));
+    }
+    json!({ "schemaVersion": "2.2", "description": "Asks for reboots", "mainSteps": steps }).to_string()
+}
+
 impl World {
     /// What operators have done before the history begins.
     pub(crate) fn prepare(&mut self) {
-        let request = json!({ "Name": "two-steps", "Content": TWO_STEPS, "DocumentType": "Command", "DocumentFormat": "JSON" });
-        let (answer, _) = self.bridge.call("CreateDocument", &request);
-        assert!(answer.is_some(), "the document is taken");
+        let documents =
+            [("two-steps", TWO_STEPS.to_owned()), ("reboots", asks_for_reboots(false)), ("reboots-last", asks_for_reboots(true))];
+        for (name, content) in documents {
+            let request = json!({ "Name": name, "Content": content, "DocumentType": "Command", "DocumentFormat": "JSON" });
+            let (answer, _) = self.bridge.call("CreateDocument", &request);
+            assert!(answer.is_some(), "the document {name} is taken");
+        }
+    }
+
+    fn send_reboot(&mut self, seed: u64) {
+        let mut dice = Random::part(seed, 11);
+        let count = 1 + dice.index(3);
+        let mut targets = BTreeSet::new();
+        while targets.len() < count {
+            targets.insert(self.nodes[dice.index(self.scale.nodes)].name.clone());
+        }
+        let request = json!({
+            "DocumentName": (["reboots", "reboots-last"][dice.index(2)]),
+            "InstanceIds": targets,
+            "TimeoutSeconds": ([600, 3_600][dice.index(2)]),
+        });
+        self.sends(&request, targets, 240_000);
     }
 
     pub(crate) fn act(&mut self, action: Action) {
@@ -30,6 +66,7 @@ impl World {
         }
         match action {
             Action::Send { seed } => self.send(seed),
+            Action::SendReboot { seed } => self.send_reboot(seed),
             Action::Cancel { command, node } => self.cancel(command, node),
             Action::Kill { node, after_outputs } => self.nodes[node].stop = Some((after_outputs, Stop::Kill)),
             Action::CutPower { node, after_outputs, kept, off_ms } => {
@@ -155,7 +192,12 @@ impl World {
             request["Parameters"] = json!({});
             time_out_ms = 660_000;
         }
-        let (answer, done) = self.bridge.call("SendCommand", &request);
+        self.sends(&request, targets, time_out_ms);
+    }
+
+    fn sends(&mut self, request: &serde_json::Value, targets: BTreeSet<String>, time_out_ms: u64) {
+        let count = targets.len();
+        let (answer, done) = self.bridge.call("SendCommand", request);
         let order = answer.as_ref().and_then(|answer| answer["Command"]["CommandId"].as_str()).map(str::to_owned);
         self.trace.line(self.now_ms, format_args!("a command for {count} nodes: {order:?}"));
         if let Some(order) = order {

@@ -1,6 +1,6 @@
 //! The jobs of a node: processes of their own, which live on when the agent dies and end when the power does.
 
-use flotilla_agent_core::JobEnd;
+use flotilla_agent_core::{Attempt, JobEnd, RebootAsked, Resume};
 use flotilla_protocol::capability::command::{Captured, CommandOrder, RESULT_STDOUT_BYTES, StepResult};
 use flotilla_protocol::document::{Action, Step};
 use flotilla_protocol::id::OrderId;
@@ -18,6 +18,8 @@ pub(crate) enum Phase {
         outcome: Outcome,
     },
     Ended(Outcome),
+    /// A step asks for a reboot.
+    Asked,
     /// Cut off.
     Lost,
 }
@@ -33,6 +35,16 @@ pub(crate) struct Job {
     pub(crate) kept: u64,
     /// Bytes that no power cut takes away: exec synchronises what a result speaks of.
     pub(crate) synced: u64,
+    /// Which of the order's starts it is.
+    pub(crate) attempt: Attempt,
+    /// The first step of this run.
+    pub(crate) first: u16,
+    /// This run ends with a step that asks for a reboot.
+    asks: bool,
+    /// Each of its runs does.
+    always_asks: bool,
+    /// A cancel has been handed to it.
+    pub(crate) cancelled: bool,
     /// Exec waits for its end.
     pub(crate) watched: bool,
     /// Told apart from a timer that was set for an earlier end.
@@ -61,9 +73,13 @@ fn time_out_ms(step: &Step) -> u64 {
 }
 
 impl Job {
+    /// The step that asks, where one does.
+    pub(crate) const ASKS: u16 = 1;
+
     pub(crate) fn begin(command: &CommandOrder, now_ms: u64, dice: &mut Random) -> Self {
         let limit_ms: u64 = command.plan.steps.iter().map(time_out_ms).sum();
-        let longest_ms = [500, 5_000, 60_000, 900_000, 4_000_000][dice.index(5)];
+        let may_ask = command.document.starts_with("reboots");
+        let longest_ms = if may_ask { 20_000 } else { [500, 5_000, 60_000, 900_000, 4_000_000][dice.index(5)] };
         let wanted_ms = dice.between(20, longest_ms);
         let outcome = if wanted_ms > limit_ms {
             Outcome::TimedOut
@@ -79,7 +95,73 @@ impl Job {
         };
         let ends_ms = now_ms + wanted_ms.min(limit_ms);
         let steps = command.plan.steps.iter().map(|step| step.name.clone()).collect();
-        Self { phase: Phase::Running { ends_ms, outcome }, steps, started_ms: now_ms, output, kept: 0, synced: 0, watched: true, timer: 0 }
+        // Nothing is drawn for the others: they stay what they were.
+        let always_asks = may_ask && dice.percent(15);
+        let asks = may_ask && (always_asks || dice.percent(75));
+        Self {
+            phase: Phase::Running { ends_ms, outcome },
+            steps,
+            started_ms: now_ms,
+            output,
+            kept: 0,
+            synced: 0,
+            attempt: Attempt::default(),
+            first: 0,
+            asks,
+            always_asks,
+            cancelled: false,
+            watched: true,
+            timer: 0,
+        }
+    }
+
+    /// The run after a reboot that it asked for, or without it: then only a last step runs, and it has failed.
+    pub(crate) fn go_on(self, command: &CommandOrder, attempt: Attempt, without_reboot: bool, now_ms: u64, dice: &mut Random) -> Self {
+        let mut next = Self::begin(command, now_ms, dice);
+        next.attempt = attempt;
+        next.first = Self::ASKS + u16::from(without_reboot);
+        next.asks = !without_reboot && (self.always_asks || dice.percent(30));
+        next.always_asks = self.always_asks;
+        next.cancelled = self.cancelled;
+        if let Phase::Running { outcome, ends_ms } = &mut next.phase {
+            if without_reboot {
+                *outcome = Outcome::Failed;
+            }
+            // It finds the cancel when it begins.
+            if self.cancelled {
+                (*outcome, *ends_ms) = (Outcome::Cancelled, now_ms + 1);
+            }
+        }
+        next
+    }
+
+    /// The last step that this run comes to.
+    pub(crate) fn last(&self) -> u16 {
+        if self.asks { Self::ASKS } else { u16::try_from(self.steps.len().saturating_sub(1)).unwrap() }
+    }
+
+    /// It comes to its end by itself. `can_ask`: what it asks for can be written down.
+    pub(crate) fn comes_to_its_end(&mut self, outcome: Outcome, can_ask: bool) {
+        self.phase = match (self.asks, outcome) {
+            (true, Outcome::Succeeded | Outcome::Failed) if self.cancelled => Phase::Ended(Outcome::Cancelled),
+            (true, Outcome::Succeeded | Outcome::Failed) if can_ask => {
+                self.synced = self.kept;
+                Phase::Asked
+            }
+            (true, Outcome::Succeeded) => Phase::Ended(Outcome::Failed),
+            (_, outcome) => Phase::Ended(outcome),
+        };
+    }
+
+    /// What it asks for, as exec tells it to the core.
+    pub(crate) fn asked(&self) -> RebootAsked {
+        let step = |(index, name): (usize, &String)| {
+            let (status, exit_code) = if index == usize::from(Self::ASKS) { (StepStatus::Failed, 194) } else { (StepStatus::Succeeded, 0) };
+            let nothing = Captured::default;
+            StepResult { name: name.clone(), status, exit_code, started_ms: None, ended_ms: None, stdout: nothing(), stderr: nothing() }
+        };
+        let steps = self.steps.iter().enumerate().take(usize::from(Self::ASKS) + 1).map(step).collect();
+        RebootAsked { step: Self::ASKS, resume: Resume::SameStep, is_cancelled: self.cancelled, explanation: String::new(), steps }
     }
 
     pub(crate) fn is_running(&self) -> bool {
@@ -97,6 +179,7 @@ impl Job {
 
     /// Somebody asks it to stop; returns whether its timer must be set anew.
     pub(crate) fn cancel(&mut self, now_ms: u64, dice: &mut Random) -> bool {
+        self.cancelled = true;
         let Phase::Running { ends_ms, .. } = self.phase else { return false };
         let stops_ms = now_ms + dice.below(LONGEST_STOP_MS);
         if stops_ms >= ends_ms {
@@ -111,7 +194,7 @@ impl Job {
     pub(crate) fn end(&self, order: OrderId) -> JobEnd {
         let (outcome, explanation) = match self.phase {
             Phase::Ended(outcome) => (outcome, String::new()),
-            Phase::Running { .. } | Phase::Lost => (Outcome::Interrupted, "cut off".to_owned()),
+            Phase::Running { .. } | Phase::Asked | Phase::Lost => (Outcome::Interrupted, "cut off".to_owned()),
         };
         let last = self.steps.len().saturating_sub(1);
         let step = |(index, name): (usize, &String)| {

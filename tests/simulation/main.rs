@@ -37,6 +37,7 @@ mod jobs;
 mod network;
 mod node;
 mod plan;
+mod reboots;
 mod run;
 mod shell;
 mod trace;
@@ -64,6 +65,8 @@ const LEAST_WRONG_CLOCKS: [u64; 2] = [70, 700];
 const TWICE: u64 = 50;
 /// What every change may take, on a machine that has much else to do.
 const BUDGET: Duration = Duration::from_secs(480);
+/// What runs of as many seeds as somebody asks for may take: no limit, as far as anybody waits.
+const UNBOUNDED: Duration = Duration::from_secs(30 * 86_400);
 /// How long a failing history is made smaller.
 const SHRINK_LIMIT: Duration = Duration::from_secs(60);
 /// Within so many seeds each planted mistake is found.
@@ -110,6 +113,7 @@ struct Sum {
     invocations: u64,
     starts: u64,
     put_back: u64,
+    resumes: u64,
     ended: u64,
     copies_seen: u64,
     faults: Faults,
@@ -131,6 +135,7 @@ impl Sum {
             invocations: 0,
             starts: 0,
             put_back: 0,
+            resumes: 0,
             ended: 0,
             copies_seen: 0,
             faults: Faults::default(),
@@ -154,6 +159,7 @@ impl Sum {
         self.invocations += outcome.invocations;
         self.starts += outcome.starts;
         self.put_back += outcome.put_back;
+        self.resumes += outcome.resumes;
         self.ended += outcome.ended;
         self.copies_seen += u64::from(outcome.copy_seen);
         self.faults.merge(&outcome.faults);
@@ -161,7 +167,18 @@ impl Sum {
 
     fn report(&self) {
         let Self {
-            sizes: [short, middle, long], twice, hours, commands, invocations, starts, put_back, ended, copies_seen, faults, ..
+            sizes: [short, middle, long],
+            twice,
+            hours,
+            commands,
+            invocations,
+            starts,
+            put_back,
+            resumes,
+            ended,
+            copies_seen,
+            faults,
+            ..
         } = self;
         let took = (clock::now() - self.began).as_secs_f64().max(0.001);
         for fault in Fault::ALL {
@@ -174,7 +191,7 @@ impl Sum {
             faults.total()
         ));
         say(&format!(
-            "{commands} commands on {invocations} targets, {starts} starts ({put_back} more were recorded and never began), {ended} outcomes; {copies_seen} of {} copies of a device \
+            "{commands} commands on {invocations} targets, {starts} starts ({resumes} of them after a reboot that a step asked for, or without it; {put_back} more were recorded and never began), {ended} outcomes; {copies_seen} of {} copies of a device \
              were noticed; the others had not contradicted each other, or the database was restored",
             faults.of(Fault::Copied)
         ));
@@ -251,7 +268,7 @@ fn a_fleet_under_every_fault_loses_nothing_and_runs_nothing_twice() {
     }
     let first = number("FLOTILLA_FIRST_SEED").unwrap_or(0);
     if let Some(seeds) = number("FLOTILLA_SEEDS") {
-        let sum = Mutex::new(Sum::new(first, Duration::MAX));
+        let sum = Mutex::new(Sum::new(first, UNBOUNDED));
         run_many(&sum, first..first + seeds, |_| true);
         return sum.into_inner().unwrap().finish();
     }
@@ -307,6 +324,8 @@ fn planted_mistakes_are_found() {
         (P::StartWithoutPersist, &["C1"][..]),
         (P::PublishBeforeDurable, &["C3", "C6"]),
         (P::RunAgainAfterReboot, &["C2"]),
+        (P::RebootWithoutPersist, &["R1"]),
+        (P::ForgetsWhereItWas, &["C2", "R3"]),
         (P::ForgetsEndedOrders, &["C2", "C6"]),
         // The node has let go of what the database never had: the next report shows the gap.
         (P::AnswerBeforeCommit, &["T1", "T3", "T4"]),

@@ -18,13 +18,17 @@ pub(crate) struct Network {
     loss: u64,
     duplicates: u64,
     delays: u64,
+    /// In one history in two presence suffers with everything else. Drawn from a generator of its own: the others stay what they were.
+    presence: Option<Random>,
     /// What went by, topic and bytes.
     pub(crate) kept: Vec<(String, Vec<u8>)>,
 }
 
 impl Network {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { dice: Random::part(seed, 3), loss: 0, duplicates: 0, delays: 0, kept: Vec::new() }
+        let mut presence = Random::part(seed, 10);
+        let presence = presence.percent(50).then_some(presence);
+        Self { dice: Random::part(seed, 3), loss: 0, duplicates: 0, delays: 0, presence, kept: Vec::new() }
     }
 
     pub(crate) fn spoil(&mut self, loss: u64, duplicates: u64, delays: u64) {
@@ -76,6 +80,29 @@ impl World {
             self.faults.add(Fault::Duplicated);
         }
         copies
+    }
+
+    /// After how many milliseconds copies of what is said of a node's presence reach the bridge; nothing where it comes at once, as it does
+    /// where the network is well.
+    pub(crate) fn copies_of_presence(&mut self) -> Option<Vec<u64>> {
+        let Network { presence: Some(dice), loss, duplicates, delays, .. } = &mut self.network else { return None };
+        if dice.percent(*loss) {
+            self.faults.add(Fault::PresenceLost);
+            return Some(Vec::new());
+        }
+        let (is_late, is_doubled) = (dice.percent(*delays), dice.percent(*duplicates));
+        if !is_late && !is_doubled {
+            return None;
+        }
+        let first_ms = if is_late { dice.between(100, 60_000) } else { 1 };
+        let second_ms = is_doubled.then(|| first_ms + dice.below(120_000));
+        if is_late {
+            self.faults.add(Fault::PresenceLate);
+        }
+        if is_doubled {
+            self.faults.add(Fault::PresenceDoubled);
+        }
+        Some([first_ms].into_iter().chain(second_ms).collect())
     }
 
     /// The bridge has published.

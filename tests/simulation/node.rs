@@ -43,7 +43,7 @@ pub(crate) struct Node {
     pub(crate) core: Option<Core>,
     /// Counts the agent's processes: what was meant for one is nothing to the next.
     pub(crate) life: u32,
-    boot: u32,
+    pub(crate) boot: u32,
     booted_ms: u64,
     /// Whether there is power.
     pub(crate) is_on: bool,

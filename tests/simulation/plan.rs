@@ -59,6 +59,10 @@ pub(crate) enum Action {
     Send {
         seed: u64,
     },
+    /// A command whose scripts ask for reboots.
+    SendReboot {
+        seed: u64,
+    },
     Cancel {
         command: usize,
         node: Option<usize>,
@@ -179,6 +183,17 @@ pub(crate) fn plan(seed: u64, scale: Scale) -> Plan {
     let mut dice = Random::part(seed, 7);
     if dice.below(8) == 0 {
         plan.push((dice.below(end_ms), Action::Copy { node: dice.index(scale.nodes), off_ms: dice.between(1_000, 120_000) }));
+    }
+    // One history in two has commands that ask for reboots, and what is done to those who sent them.
+    let mut dice = Random::part(seed, 9);
+    if dice.percent(50) {
+        for _ in 0..scale.sends / 3 {
+            let at_ms = dice.below(end_ms);
+            plan.push((at_ms, Action::SendReboot { seed: dice.number() }));
+            if dice.percent(25) {
+                plan.push((at_ms + dice.below(900_000), Action::Cancel { command: 0, node: None }));
+            }
+        }
     }
     plan.sort_by_key(|(at_ms, _)| *at_ms);
     plan

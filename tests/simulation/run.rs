@@ -21,6 +21,7 @@ pub(crate) struct Outcome {
     pub(crate) invocations: u64,
     pub(crate) starts: u64,
     pub(crate) put_back: u64,
+    pub(crate) resumes: u64,
     /// Outcomes that nodes have signed.
     pub(crate) ended: u64,
     pub(crate) virtual_hours: u64,
@@ -55,6 +56,7 @@ pub(crate) fn run(seed: u64, scale: Scale, plan: &Plan, planted: Planted) -> Out
         invocations: world.sent.iter().map(|sent| u64::try_from(sent.targets.len()).unwrap()).sum(),
         starts: world.starts,
         put_back: world.put_back,
+        resumes: world.resumes,
         ended: u64::try_from(ended.count()).unwrap(),
         virtual_hours: world.now_ms / 3_600_000,
         copy_seen: world.quarantined_name().is_some(),

@@ -6,8 +6,9 @@ use crate::disk::DiskError;
 use crate::fault::Fault;
 use crate::jobs::{Job, Phase};
 use crate::node::Stop;
+use crate::reboots::boot_number;
 use crate::world::{Event, Planted, World};
-use flotilla_agent_core::{Input, Output, Record, UpMessage};
+use flotilla_agent_core::{Attempt, Input, Output, Record, UpMessage};
 use flotilla_protocol::capability::ReportPayload;
 use flotilla_protocol::capability::command::{CommandOrder, CommandResult};
 use flotilla_protocol::delivery::Delivery;
@@ -18,7 +19,7 @@ use flotilla_protocol::report::{MAXIMUM_CHUNK_BYTES, OutputStream, ReceiptBody, 
 use flotilla_protocol::status::Admission;
 use flotilla_protocol::topic::{DownKind, Topic, UpKind};
 use flotilla_protocol::wire::decode;
-use flotilla_tests::invariants::Fact;
+use flotilla_tests::invariants::{Ask, Fact};
 
 /// What a report says, and its sequence.
 fn said(report: &[u8]) -> Option<(u64, ReportPayload)> {
@@ -162,6 +163,7 @@ impl World {
     fn synced(&mut self, node: usize, output: &Output) -> Result<(), DiskError> {
         let skipped = match self.planted {
             Planted::StartWithoutPersist => matches!(output, Output::RunJob { .. }),
+            Planted::RebootWithoutPersist => matches!(output, Output::Reboot),
             Planted::PublishBeforeDurable => matches!(output, Output::Publish(_)),
             _ => false,
         };
@@ -202,6 +204,15 @@ impl World {
                     }
                 }
                 Record::Starting { order, .. } => self.fact(node, order.to_string(), Fact::Starting),
+                Record::Rebooting { order, reboot, .. } => {
+                    let (step, count, first) = (reboot.step, reboot.count, u16::try_from(reboot.first_step()).unwrap());
+                    let ask = Ask { boot: boot_number(reboot.boot), step, first, count };
+                    self.fact(node, order.to_string(), Fact::RebootAsked(ask));
+                }
+                Record::RebootGivenUp { order, reboot, .. } => {
+                    let (step, count) = (reboot.step, reboot.count);
+                    self.fact(node, order.to_string(), Fact::RebootGivenUp { step, count });
+                }
                 Record::Refused { order, .. } => self.fact(node, order.to_string(), Fact::Refused),
                 Record::Ended { order, report } => {
                     self.nodes[node].open.remove(&order);
@@ -219,14 +230,18 @@ impl World {
 
     fn does(&mut self, node: usize, output: Output) {
         match output {
-            // No job here asks for a reboot.
-            Output::Persist(_) | Output::Refused { .. } | Output::SpreadReconnect { .. } | Output::Reboot => {}
+            Output::Persist(_) | Output::Refused { .. } | Output::SpreadReconnect { .. } => {}
+            Output::Reboot => self.told_to_reboot(node),
             Output::Publish(message) => self.publishes(node, message),
-            Output::RunJob { order, command, .. } => {
+            Output::RunJob { order, command, attempt, without_reboot } => {
                 let trusted_ms = self.real_ms().saturating_sub(self.nodes[node].behind_ms);
-                self.start_job(node, order, &command, trusted_ms);
+                if attempt.reboots == 0 {
+                    self.start_job(node, order, &command, attempt, trusted_ms);
+                } else {
+                    self.go_on_with_job(node, order, &command, attempt, without_reboot.is_some());
+                }
             }
-            Output::RecoverJob { order, command, same_boot, .. } => self.recover_job(node, order, &command, same_boot),
+            Output::RecoverJob { order, command, same_boot, attempt } => self.recover_job(node, order, &command, same_boot, attempt),
             Output::CancelJob { order } => {
                 let now_ms = self.now_ms;
                 let here = &mut self.nodes[node];
@@ -283,12 +298,21 @@ impl World {
     // Jobs
 
     /// `trusted_ms` is the least that trusted time can be.
-    fn start_job(&mut self, node: usize, order: OrderId, command: &CommandOrder, trusted_ms: u64) {
+    fn start_job(&mut self, node: usize, order: OrderId, command: &CommandOrder, attempt: Attempt, trusted_ms: u64) {
         self.starts += 1;
         self.fact(node, order.to_string(), Fact::Started { trusted_ms: Some(trusted_ms) });
         let now_ms = self.now_ms;
+        let mut job = Job::begin(command, now_ms, &mut self.nodes[node].dice);
+        job.attempt = attempt;
+        self.job_runs(node, order, job);
+    }
+
+    pub(crate) fn job_runs(&mut self, node: usize, order: OrderId, job: Job) {
+        for step in job.first..=job.last() {
+            self.fact(node, order.to_string(), Fact::StepStarted(step));
+        }
+        let now_ms = self.now_ms;
         let here = &mut self.nodes[node];
-        let job = Job::begin(command, now_ms, &mut here.dice);
         let Phase::Running { ends_ms, .. } = job.phase else { return };
         let grows = if job.output > 1_000 { here.dice.below(4) } else { 0 };
         here.jobs.jobs.insert(order, job);
@@ -306,10 +330,18 @@ impl World {
         }
     }
 
-    fn recover_job(&mut self, node: usize, order: OrderId, command: &CommandOrder, same_boot: bool) {
+    fn recover_job(&mut self, node: usize, order: OrderId, command: &CommandOrder, same_boot: bool, attempt: Attempt) {
         let here = &mut self.nodes[node];
         match here.jobs.jobs.get_mut(&order) {
-            None if !same_boot && self.planted == Planted::RunAgainAfterReboot => self.start_job(node, order, command, 0),
+            None if !same_boot && self.planted == Planted::RunAgainAfterReboot => self.start_job(node, order, command, attempt, 0),
+            // What is there is of an earlier start, which asked for the reboot.
+            Some(job) if same_boot && job.attempt != attempt => {
+                self.put_back += 1;
+                let uptime = self.nodes[node].uptime(self.now_ms);
+                if let Some(core) = &mut self.nodes[node].core {
+                    core.handle(Input::NeverStarted { order }, uptime);
+                }
+            }
             // Nobody has linked its start: in this boot that says that it never began, and now nobody can any more.
             None if same_boot => {
                 self.put_back += 1;
@@ -324,7 +356,7 @@ impl World {
                     self.tell_soon(node, order);
                 }
             }
-            Some(_) if self.planted == Planted::RunAgainAfterReboot => self.start_job(node, order, command, 0),
+            Some(_) if self.planted == Planted::RunAgainAfterReboot => self.start_job(node, order, command, attempt, 0),
             Some(job) => {
                 (job.watched, job.phase) = (true, Phase::Lost);
                 self.tell_soon(node, order);
@@ -338,7 +370,7 @@ impl World {
         }
     }
 
-    fn tell_soon(&mut self, node: usize, order: OrderId) {
+    pub(crate) fn tell_soon(&mut self, node: usize, order: OrderId) {
         let life = self.nodes[node].life;
         let pause_ms = self.nodes[node].dice.between(1, 250);
         self.after(pause_ms, Event::JobTold { node, order, life });
@@ -346,13 +378,14 @@ impl World {
 
     pub(crate) fn job_timer(&mut self, node: usize, order: OrderId, timer: u32) {
         let now_ms = self.now_ms;
+        let can_ask = self.nodes[node].disk.trouble.is_none();
         let Some(job) = self.nodes[node].jobs.jobs.get_mut(&order) else { return };
         let Phase::Running { ends_ms, outcome } = job.phase else { return };
         if job.timer != timer || ends_ms != now_ms {
             return;
         }
         job.grow(now_ms);
-        job.phase = Phase::Ended(outcome);
+        job.comes_to_its_end(outcome, can_ask);
         let watched = job.watched;
         self.fact(node, order.to_string(), Fact::JobOver);
         if watched {
@@ -363,6 +396,9 @@ impl World {
     pub(crate) fn job_told(&mut self, node: usize, order: OrderId, life: u32) {
         if self.nodes[node].life != life || self.is_frozen(node, || Event::JobTold { node, order, life }) {
             return;
+        }
+        if self.nodes[node].jobs.jobs.get(&order).is_some_and(|job| job.phase == Phase::Asked) {
+            return self.reboot_asked(node, order);
         }
         let told = self.nodes[node].jobs.jobs.get_mut(&order).map(|job| {
             job.synced = job.kept;
@@ -515,11 +551,10 @@ impl World {
         let here = &mut self.nodes[node];
         self.index.insert(here.id, node);
         here.connected = true;
-        here.broker_says_online = true;
         here.link += 1;
         let nonce = here.dice.bytes();
         self.trace.line(self.now_ms, format_args!("node {node} connects"));
-        self.tell_presence(node, true);
+        self.presence_changed(node, true);
         self.handle(node, Input::Connected { nonce });
     }
 
@@ -542,8 +577,7 @@ impl World {
     pub(crate) fn will(&mut self, node: usize, link: u32) {
         let has_the_session = self.index.get(&self.nodes[node].id) == Some(&node);
         if self.nodes[node].link == link && !self.nodes[node].connected && has_the_session {
-            self.nodes[node].broker_says_online = false;
-            self.tell_presence(node, false);
+            self.presence_changed(node, false);
         }
     }
 }

@@ -43,6 +43,10 @@ pub(crate) enum Planted {
     ForgetsEndedOrders,
     /// The bridge's answers go out before its commit.
     AnswerBeforeCommit,
+    /// Exec tells the device to reboot before the record of it is on the disk.
+    RebootWithoutPersist,
+    /// After a reboot that a step asked for the job begins anew.
+    ForgetsWhereItWas,
     /// The bridge forgets whom it has quarantined.
     BelievesCopies,
 }
@@ -74,6 +78,9 @@ pub(crate) enum Event {
     JobTimer { node: usize, order: OrderId, timer: u32 },
     JobTold { node: usize, order: OrderId, life: u32 },
     JobGrows { node: usize, order: OrderId },
+    DeviceReboots { node: usize, boot: u32, off_ms: u64 },
+    RebootRefused { node: usize, life: u32 },
+    Presence { node: usize, life: u64, online: bool },
     Take,
     Round { number: u64 },
     BridgeUp,
@@ -116,6 +123,8 @@ pub(crate) struct World {
     pub(crate) starts: u64,
     /// Starts that were recorded and never began, so that their orders waited again.
     pub(crate) put_back: u64,
+    /// Starts after a reboot that a step asked for, or without it.
+    pub(crate) resumes: u64,
     /// Two devices with one identity.
     pub(crate) twins: Option<Twins>,
     /// What broke that no history shows.
@@ -156,6 +165,7 @@ impl World {
             history: History::default(),
             starts: 0,
             put_back: 0,
+            resumes: 0,
             twins: None,
             broken: Vec::new(),
             clock_was_wrong: false,
@@ -244,6 +254,13 @@ impl World {
             Event::JobTimer { node, order, timer } => self.job_timer(node, order, timer),
             Event::JobTold { node, order, life } => self.job_told(node, order, life),
             Event::JobGrows { node, order } => self.job_grows(node, order),
+            Event::DeviceReboots { node, boot, off_ms } => self.device_reboots(node, boot, off_ms),
+            Event::RebootRefused { node, life } => self.reboot_refused(node, life),
+            Event::Presence { node, life, online } => {
+                if life == self.bridge_life {
+                    self.tell_presence(node, online);
+                }
+            }
             Event::Take => {
                 self.take_is_queued = false;
                 let done = self.bridge.take();
@@ -358,6 +375,20 @@ impl World {
         self.bridge_life += 1;
         self.bridge.set_connected(false);
         self.queue_take();
+    }
+
+    /// A node came or went, as the broker says.
+    pub(crate) fn presence_changed(&mut self, node: usize, online: bool) {
+        self.nodes[node].broker_says_online = online;
+        match self.copies_of_presence() {
+            None => self.tell_presence(node, online),
+            Some(copies) => {
+                let life = self.bridge_life;
+                for ms in copies {
+                    self.after(ms, Event::Presence { node, life, online });
+                }
+            }
+        }
     }
 
     pub(crate) fn tell_presence(&mut self, node: usize, online: bool) {

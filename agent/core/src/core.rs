@@ -122,6 +122,8 @@ pub struct Core {
     /// The system was told to reboot and did not refuse: nothing starts before this, in milliseconds of uptime, also where the order that asked
     /// for it has ended meanwhile.
     told_to_reboot_until: Option<u64>,
+    /// The system was not told to reboot although a record says so, and nothing could be recorded since.
+    is_reboot_withheld: bool,
 }
 
 /// What became of a job while nothing could be recorded.
@@ -171,6 +173,7 @@ impl Recovery {
             reboot_rule: RebootRule::default(),
             reboot_refusal: String::new(),
             told_to_reboot_until: None,
+            is_reboot_withheld: false,
         })
     }
 
@@ -284,6 +287,7 @@ impl Core {
             Input::NeverStarted { order } => self.never_started(order, now),
             Input::RebootAsked { order, asked } => self.reboot_asked(order, asked, now),
             Input::RebootRefused { why } => self.reboot_refused(why, now),
+            Input::RebootWithheld => self.reboot_withheld(),
             Input::OutputGrew { order, step, stream, kept_bytes } => {
                 if self.orders.known.get(&order).is_some_and(|order| matches!(order.phase, Phase::Running { .. })) {
                     self.uploads.grew((order, step, stream), kept_bytes, false);
@@ -338,15 +342,16 @@ impl Core {
         };
         while may_start(self) && time_ms < self.trust.bundle().expires_ms {
             let Some(order) = self.orders.next_to_resume(self.boot).or_else(|| self.orders.next_to_start(time_ms)) else { break };
-            // At a later try it was said before; after a reboot the bridge is to know that it goes on.
-            let is_first = self.orders.known.get(&order).is_some_and(|order| order.tries == 0 || order.reboot.is_some());
+            // At a later try it was said before; after a reboot it is said again, once: the bridge is to know that it goes on.
+            let is_first = self.orders.known.get(&order).is_some_and(|order| order.tries == 0);
             let progress = ReportPayload::CommandProgress(CommandProgress { order });
             let report = is_first.then(|| self.spool.make(&self.identity, Some(time_ms), &progress));
             self.record(Record::Starting { order, boot: self.boot, report });
             if let Some(known) = self.orders.known.get(&order)
                 && let Phase::Running { command, .. } = &known.phase
             {
-                self.outputs.push_back(Output::RunJob { order, command: command.clone(), attempt: known.attempt() });
+                let without_reboot = known.reboot.as_ref().and_then(|reboot| reboot.given_up.clone());
+                self.outputs.push_back(Output::RunJob { order, command: command.clone(), attempt: known.attempt(), without_reboot });
             }
         }
     }

@@ -51,6 +51,8 @@ pub enum Input<'a> {
         /// Why, for people.
         why: String,
     },
+    /// The answer to [`Output::Reboot`] where a record before it could not be made durable: the system was not told, and is not going to be.
+    RebootWithheld,
     /// A running step has written output: so many bytes are kept by now.
     OutputGrew {
         /// Which job.
@@ -105,6 +107,8 @@ pub struct RebootAsked {
     pub step: u16,
     /// Where the command goes on.
     pub resume: Resume,
+    /// Whether a cancel has come to the job, by an earlier process of the agent too: then it gets no reboot.
+    pub is_cancelled: bool,
     /// For people, on the steps so far; may be empty.
     pub explanation: String,
     /// The steps up to and with the one that asks. Their times are uptimes in milliseconds.
@@ -126,6 +130,9 @@ pub enum Output {
         command: Box<CommandOrder>,
         /// Which of the order's starts it is: each is made at most once.
         attempt: Attempt,
+        /// Why the reboot that the order asked for is not to be, where that is so: of the steps after the one that asked only one runs that
+        /// is to run whatever came before, and the one that asked has failed.
+        without_reboot: Option<String>,
     },
     /// After a restart: an order was about to start. Do not start it. In the same boot find out whether it has started: wait for it and
     /// answer [`Input::JobEnded`], or see to it that nothing can start it any more and answer [`Input::NeverStarted`]. In a later boot
@@ -140,7 +147,8 @@ pub enum Output {
         /// Which of the order's starts it was.
         attempt: Attempt,
     },
-    /// Reboot the device. No job runs, and none starts until the system refuses or too much time has passed without a reboot.
+    /// Reboot the device, now or not at all. No job runs, and none starts until the system refuses or too much time has passed without a
+    /// reboot. Where the records before it cannot be made durable the system is not told; [`Input::RebootWithheld`] says so.
     Reboot,
     /// Stop a running job. It answers with [`Input::JobEnded`] as usual.
     CancelJob {

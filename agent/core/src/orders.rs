@@ -45,7 +45,7 @@ pub(crate) struct Order {
     pub(crate) sequence: u64,
     /// Place in the run queue: the order in which orders were accepted.
     pub(crate) arrival: u64,
-    /// How often it was about to start and certainly did not.
+    /// How often it was about to start, or to go on after its last reboot, and certainly did not.
     pub(crate) tries: u32,
     /// The last reboot that it asked for.
     pub(crate) reboot: Option<Box<Rebooting>>,
@@ -57,6 +57,8 @@ pub(crate) struct Order {
 pub(crate) struct Rebooting {
     pub(crate) asked: Reboot,
     pub(crate) tries: RebootTries,
+    /// Why it is not to be: then the order goes on in any boot, with its last step alone.
+    pub(crate) given_up: Option<String>,
 }
 
 impl Order {
@@ -67,12 +69,12 @@ impl Order {
 
     /// Whether it waits for a reboot that did not happen as far as `boot` shows.
     pub(crate) fn awaits_reboot(&self, boot: BootId) -> bool {
-        self.is_rebooting() && self.reboot.as_ref().is_some_and(|reboot| reboot.asked.boot == boot)
+        self.is_rebooting() && self.reboot.as_ref().is_some_and(|reboot| reboot.asked.boot == boot && reboot.given_up.is_none())
     }
 
-    /// Whether the reboot that it waited for lies behind it, since this is `boot`.
-    pub(crate) fn has_rebooted(&self, boot: BootId) -> bool {
-        self.is_rebooting() && self.reboot.as_ref().is_some_and(|reboot| reboot.asked.boot != boot)
+    /// Whether it may go on, since this is `boot`: the reboot that it waited for lies behind it, or is not to be.
+    pub(crate) fn may_go_on(&self, boot: BootId) -> bool {
+        self.is_rebooting() && self.reboot.as_ref().is_some_and(|reboot| reboot.given_up.is_some() || reboot.asked.boot != boot)
     }
 
     fn is_rebooting(&self) -> bool {
@@ -159,10 +161,10 @@ impl Orders {
         free.min_by_key(|(_, order)| order.arrival).map(|(id, _)| *id)
     }
 
-    /// The next order that goes on after the reboot that it asked for.
+    /// The next order that goes on after the reboot that it asked for, or without it.
     pub(crate) fn next_to_resume(&self, boot: BootId) -> Option<OrderId> {
-        let rebooted = self.known.iter().filter(|(_, order)| order.has_rebooted(boot));
-        rebooted.min_by_key(|(_, order)| order.arrival).map(|(id, _)| *id)
+        let may = self.known.iter().filter(|(_, order)| order.may_go_on(boot));
+        may.min_by_key(|(_, order)| order.arrival).map(|(id, _)| *id)
     }
 
     /// When a waiting order may start or expires, whichever comes first after `time_ms`, in trusted milliseconds.

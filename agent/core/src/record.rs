@@ -184,6 +184,22 @@ pub enum Record {
         /// The sequence.
         up_to: u64,
     },
+    /// A step has asked for a reboot that is not to be, and the last step of the order runs whatever came before: it goes on with that.
+    RebootGivenUp {
+        /// Which.
+        order: OrderId,
+        /// Who asked, and what was done so far.
+        reboot: Box<Reboot>,
+        /// Why there is none, for people.
+        why: String,
+    },
+    /// The system is about to be told to reboot, or has refused to.
+    ToldToReboot {
+        /// In which boot.
+        boot: BootId,
+        /// Nothing starts before this, in milliseconds of uptime of that boot; nothing where it refused.
+        until: Option<u64>,
+    },
 }
 
 /// A reboot that a step of an order has asked for.

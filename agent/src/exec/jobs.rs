@@ -106,9 +106,9 @@ impl Jobs {
             .unwrap_or_else(|error| tracing::warn!(error = %with_causes(&error), "remains of jobs' folders stay"));
     }
 
-    /// Starts a job that was never started, or goes on with it after a reboot.
-    pub fn start(&mut self, order: OrderId, command: CommandOrder, attempt: Attempt) {
-        let spec = self.spec_of(order, command);
+    /// Starts a job that was never started, or goes on with it after a reboot, or without the one that it asked for.
+    pub fn start(&mut self, order: OrderId, command: CommandOrder, attempt: Attempt, without_reboot: Option<String>) {
+        let spec = JobSpec { without_reboot, ..self.spec_of(order, command) };
         let names = step_names(&spec);
         let folder = self.of(order).of_attempt(attempt);
         let made = if attempt.reboots == 0 { JobFolder::create(&self.folder, &spec).map(drop) } else { folder.prepare(&spec) };
@@ -206,6 +206,7 @@ impl Jobs {
             job_user: self.job_user.clone(),
             boot: self.boot,
             tools: self.tools.clone(),
+            without_reboot: None,
         }
     }
 
@@ -336,9 +337,11 @@ fn not_started(explanation: &str) -> Fate {
 /// What the core is to know of a job that asks for a reboot. Its output is on disk with the rest.
 async fn reboot_asked(folder: JobFolder, asked: spec::RebootAsked) -> Fate {
     let spec::RebootAsked { step, explanation, steps, .. } = asked;
+    // The exec that was told of a cancel may not live any more, and in the journal there is none.
+    let is_cancelled = folder.is_cancelled();
     let read = move || (0..).zip(steps).map(|(index, step)| step_result(&folder, index, step)).collect();
     match tokio::task::spawn_blocking(read).await {
-        Ok(steps) => Fate::RebootAsked(RebootAsked { step, resume: Resume::SameStep, explanation, steps }),
+        Ok(steps) => Fate::RebootAsked(RebootAsked { step, resume: Resume::SameStep, is_cancelled, explanation, steps }),
         Err(error) => {
             tracing::warn!(%error, "what a job left that asks for a reboot cannot be read");
             let explanation = "a step asked for a reboot, and what the steps did and wrote could not be read".to_owned();

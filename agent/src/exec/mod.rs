@@ -118,8 +118,18 @@ pub async fn run(settings: Settings, restarts: Option<u32>) -> Result<(), ExecEr
         .with_tools(settings.tools.clone());
     let listener = listen(&settings)?;
     let (storage, fleet) = (Storage::new(journal), state.fleet);
-    let mut shell =
-        Shell { core, storage, jobs, rebooter, fleet, link: None, refusals: BTreeMap::new(), withheld: VecDeque::new(), has_begun: false };
+    let mut shell = Shell {
+        core,
+        storage,
+        jobs,
+        rebooter,
+        fleet,
+        link: None,
+        refusals: BTreeMap::new(),
+        withheld: VecDeque::new(),
+        is_reboot_withheld: false,
+        has_begun: false,
+    };
     shell.try_disk();
     tracing::info!(node = %state.node, fleet = %state.fleet, "exec is ready");
     shell.run(listener, ends, refusals_to_reboot).await
@@ -158,6 +168,8 @@ struct Shell {
     refusals: BTreeMap<RejectReason, u64>,
     /// What must wait until the disk takes records again, in its order.
     withheld: VecDeque<Output>,
+    /// The system was to be told to reboot, and was not.
+    is_reboot_withheld: bool,
     /// Whether what was read from the journal is known to be on disk: only then it is acted on.
     has_begun: bool,
 }
@@ -223,6 +235,9 @@ impl Shell {
         }
         for output in std::mem::take(&mut self.withheld) {
             self.act(output);
+        }
+        if std::mem::take(&mut self.is_reboot_withheld) {
+            self.core.handle(Input::RebootWithheld, clock::boottime_ms());
         }
     }
 
@@ -292,9 +307,9 @@ impl Shell {
                 let topic = Topic::Up { fleet: self.fleet, node: self.core.node(), kind: message.kind };
                 self.say(&FromExec::Publish { topic: topic.to_string(), retain: false, payload: message.payload });
             }
-            Output::RunJob { order, command, attempt } => {
+            Output::RunJob { order, command, attempt, without_reboot } => {
                 tracing::info!(%order, %attempt, document = %command.document, "a job starts");
-                self.jobs.start(order, *command, attempt);
+                self.jobs.start(order, *command, attempt, without_reboot);
             }
             Output::RecoverJob { order, command, same_boot, attempt } => {
                 tracing::info!(%order, %attempt, same_boot, "a job is picked up again");
@@ -317,24 +332,13 @@ impl Shell {
         }
     }
 
-    /// What may be done although the records before it are not on disk: nothing that starts, forgets or promises.
     fn act_without_disk(&mut self, output: Output) {
-        let waits_to_start = |order: OrderId| {
-            let is_its_start = |output: &Output| match output {
-                Output::RunJob { order: of, .. } | Output::RecoverJob { order: of, .. } => *of == order,
-                _ => false,
-            };
-            self.withheld.iter().any(is_its_start)
-        };
-        match output {
-            // A hello speaks of no record, and chunks of output are files that are there.
-            Output::Publish(ref message) if message.kind != UpKind::Report => self.act(output),
-            // It is sent again.
-            Output::Publish(_) => {}
-            Output::CancelJob { order } if !waits_to_start(order) => self.act(output),
-            Output::ReadOutput { .. } | Output::Refused { .. } | Output::SpreadReconnect { .. } => self.act(output),
+        match without_disk(&output, &self.withheld) {
+            WithoutDisk::Act => self.act(output),
+            WithoutDisk::Drop => {}
+            WithoutDisk::DecideAnew => self.is_reboot_withheld = true,
             // As many as there are orders, at most a few for each: the core makes no records meanwhile, and so no more of these.
-            output => self.withheld.push_back(output),
+            WithoutDisk::Wait => self.withheld.push_back(output),
         }
     }
 
@@ -352,5 +356,66 @@ impl Shell {
             tracing::warn!(reason = reason.as_str(), count, "a message was refused");
             self.refusals.insert(reason, now);
         }
+    }
+}
+
+/// What becomes of an output while the records before it are not on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WithoutDisk {
+    Act,
+    Drop,
+    /// It is acted on when the disk is back.
+    Wait,
+    /// The core is told then, and decides again.
+    DecideAnew,
+}
+
+/// What may be done although the records before it are not on disk: nothing that starts, forgets or promises. `withheld` is what waits.
+fn without_disk(output: &Output, withheld: &VecDeque<Output>) -> WithoutDisk {
+    let waits_to_start = |order: OrderId| {
+        let is_its_start = |output: &Output| match output {
+            Output::RunJob { order: of, .. } | Output::RecoverJob { order: of, .. } => *of == order,
+            _ => false,
+        };
+        withheld.iter().any(is_its_start)
+    };
+    match output {
+        // A hello speaks of no record, and chunks of output are files that are there. A report is sent again.
+        Output::Publish(message) if message.kind != UpKind::Report => WithoutDisk::Act,
+        Output::Publish(_) => WithoutDisk::Drop,
+        // Nobody knows what is going on on the device when the disk is back, however late.
+        Output::Reboot => WithoutDisk::DecideAnew,
+        Output::CancelJob { order } if !waits_to_start(*order) => WithoutDisk::Act,
+        Output::ReadOutput { .. } | Output::Refused { .. } | Output::SpreadReconnect { .. } => WithoutDisk::Act,
+        _ => WithoutDisk::Wait,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flotilla_agent_core::{Attempt, UpMessage};
+    use flotilla_protocol::capability::command::CommandOrder;
+    use flotilla_protocol::document::Plan;
+
+    #[test]
+    fn without_the_disk_nothing_starts_or_is_promised_and_no_reboot_waits() {
+        let order = OrderId([1; 16]);
+        let command = CommandOrder {
+            document: String::new(),
+            document_version: String::new(),
+            parameters: Vec::new(),
+            plan: Plan { steps: Vec::new() },
+        };
+        let start = Output::RunJob { order, command: Box::new(command), attempt: Attempt::default(), without_reboot: None };
+        let publish = |kind| Output::Publish(UpMessage { kind, payload: Vec::new() });
+        let (nothing, waiting) = (VecDeque::new(), VecDeque::from([start.clone()]));
+        assert_eq!(without_disk(&start, &nothing), WithoutDisk::Wait);
+        assert_eq!(without_disk(&Output::ForgetJob { order }, &nothing), WithoutDisk::Wait);
+        assert_eq!(without_disk(&publish(UpKind::Hello), &nothing), WithoutDisk::Act);
+        assert_eq!(without_disk(&publish(UpKind::Report), &nothing), WithoutDisk::Drop);
+        assert_eq!(without_disk(&Output::CancelJob { order }, &nothing), WithoutDisk::Act);
+        assert_eq!(without_disk(&Output::CancelJob { order }, &waiting), WithoutDisk::Wait, "it must find what it is to stop");
+        assert_eq!(without_disk(&Output::Reboot, &nothing), WithoutDisk::DecideAnew);
     }
 }

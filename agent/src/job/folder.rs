@@ -433,6 +433,11 @@ impl JobFolder {
         self.path.join("cancel")
     }
 
+    /// Whether the job was told to stop, by whichever exec.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancel_marker().exists()
+    }
+
     fn unused_cancel_marker(&self) -> PathBuf {
         self.path.join(UNUSED_CANCEL)
     }

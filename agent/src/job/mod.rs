@@ -194,9 +194,19 @@ fn fit_to_run(spec: JobSpec) -> Result<JobSpec, &'static str> {
 }
 
 async fn run_steps(folder: &JobFolder, spec: &JobSpec, mut stop: Stop, before: Option<RebootAsked>) -> Finish {
-    let first = before.as_ref().map_or(0, |before| before.step);
-    let mut flow = Flow::of(&spec.plan).after(usize::from(first), before.as_ref().and_then(|before| before.ended_by.clone()));
+    let mut first = before.as_ref().map_or(0, |before| before.step);
+    let mut ended_by = before.as_ref().and_then(|before| before.ended_by.clone());
     let Resumed { mut steps, mut explanation, mut again, mut within } = Resumed::of(before, folder.attempt());
+    if let Some(why) = &spec.without_reboot
+        && let Some(asked) = again.take()
+    {
+        add_line(&mut explanation, why);
+        ended_by.get_or_insert_with(|| asked.name.clone());
+        steps.push(asked);
+        within.clear();
+        first = first.saturating_add(1);
+    }
+    let mut flow = Flow::of(&spec.plan).after(usize::from(first), ended_by);
     let mut cancelled = false;
     for (index, planned) in (0_u16..).zip(&spec.plan.steps).skip(usize::from(first)) {
         cancelled = cancelled || stop.requested();
@@ -262,10 +272,14 @@ impl Resumed {
 
 /// Adds a line on a step, as far as there is room.
 pub(crate) fn explain(explanation: &mut String, step: &str, why: &str) {
+    add_line(explanation, &format!("step {step}: {why}"));
+}
+
+fn add_line(explanation: &mut String, line: &str) {
     if !explanation.is_empty() {
         explanation.push_str("; ");
     }
-    explanation.push_str(&format!("step {step}: {why}"));
+    explanation.push_str(line);
     explanation.truncate(explanation.floor_char_boundary(MAXIMUM_EXPLANATION_BYTES));
 }
 

@@ -28,6 +28,8 @@ pub struct JobSpec {
     pub boot: BootId,
     /// What the node's settings say to steps.
     pub tools: Tools,
+    /// Why the reboot that a step asked for is not to be: that step has failed, and only a last one still runs that runs whatever came before.
+    pub without_reboot: Option<String>,
 }
 
 /// What stands in `started`.

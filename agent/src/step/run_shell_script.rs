@@ -137,6 +137,7 @@ mod tests {
             job_user: None,
             boot: BootId([0; 16]),
             tools: Default::default(),
+            without_reboot: None,
         };
         let plan = plan(&script, &spec).unwrap();
         assert_eq!(plan.script, "echo begin\none\ntwo\n");

@@ -46,6 +46,7 @@ pub(crate) fn of_plan(plan: Plan) -> JobSpec {
         job_user: None,
         boot: clock::boot_id().unwrap(),
         tools: Default::default(),
+        without_reboot: None,
     }
 }
 

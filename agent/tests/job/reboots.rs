@@ -141,6 +141,43 @@ async fn a_start_after_a_reboot_that_was_none_is_made_under_another_name() {
     assert_eq!(last.attempt(), Attempt { reboots: 1, tries: 1 });
 }
 
+#[test]
+fn without_the_reboot_only_a_last_step_runs_that_runs_whatever_came_before() {
+    let step = |name: &str, lines: &[&str]| Step::new(name, &Action::RunShellScript(script(lines)));
+    let finally = Step { control: Control { finally: true, ..Control::default() }, ..step("last", &["echo last"]) };
+    let plan = vec![step("first", &["echo first"]), step("asks", &[&asks_until(2)]), step("never", &["echo never"]), finally];
+    let spec = of_plan(Plan { steps: plan });
+    let mut job = Job::new(&spec);
+    run_until_it_asks(&job);
+    job.reboot(&JobSpec { without_reboot: Some("the device said no".to_owned()), ..spec });
+    let report = job.run();
+    assert_eq!(report.outcome, Outcome::Failed);
+    assert_eq!(ends(&job), [(StepStatus::Succeeded, 0), (StepStatus::Failed, 194), (StepStatus::Skipped, 0), (StepStatus::Succeeded, 0)]);
+    assert_eq!(
+        (job.output(0, Stdout), job.output(1, Stdout), job.output(3, Stdout)),
+        ("first\n".into(), "run 1\n".into(), "last\n".into())
+    );
+    assert!(report.explanation.contains("the device said no"), "{report:?}");
+    assert!(job.output(2, Stdout).contains("the step asks has ended the document"), "{:?}", job.output(2, Stdout));
+}
+
+#[tokio::test]
+async fn exec_hears_of_a_cancel_that_an_earlier_exec_handed_on() {
+    let spec = spec(vec![script(&[&asks_until(2)])]);
+    let job = Job::new(&spec);
+    run_until_it_asks(&job);
+    for is_cancelled in [false, true] {
+        let (ended, mut ends) = tokio::sync::mpsc::channel(1);
+        let mut jobs = Jobs::new(job.folder.path().parent().unwrap().to_owned(), 1024, None, spec.boot, ended);
+        let JobSpec { order, document, document_version, parameters, plan, .. } = spec.clone();
+        jobs.recover(order, &CommandOrder { document, document_version, parameters, plan }, true, Attempt::default());
+        let Fate::RebootAsked(asked) = ends.recv().await.unwrap().fate else { panic!("it asked for a reboot") };
+        assert_eq!(asked.is_cancelled, is_cancelled);
+        // Between the end of the job and the record of what it asks for.
+        jobs.cancel(order);
+    }
+}
+
 #[tokio::test]
 async fn exec_hears_of_the_steps_so_far() {
     let spec = spec(vec![script(&["echo once; exit 4"]), script(&[&asks_until(2)])]);

@@ -42,6 +42,7 @@ pub async fn read(connection: &mut SqliteConnection, history: &mut History) -> R
         command.invocations.clear();
     }
     output(connection, history).await?;
+    audited(connection, history).await?;
     let heads: Vec<(String, i64)> =
         sqlx::query_as("SELECT node_id, sequence FROM node_stream WHERE stream = 0").fetch_all(&mut *connection).await?;
     for (node, sequence) in heads {
@@ -124,6 +125,21 @@ async fn output(connection: &mut SqliteConnection, history: &mut History) -> Res
     for (order, node, step, stream, from, to) in rows {
         let bytes = |offset: i64| u64::try_from(offset).unwrap_or(0);
         rows_of(history.command(&order), &node, step, stream).pieces.push((bytes(from), bytes(to)));
+    }
+    Ok(())
+}
+
+/// The starts in the audit log.
+async fn audited(connection: &mut SqliteConnection, history: &mut History) -> Result<(), sqlx::Error> {
+    let sql = "SELECT subject, actor, COUNT(*) FROM audit_entry WHERE kind = 'order-started' GROUP BY subject, actor";
+    let rows: Vec<(String, String, i64)> = sqlx::query_as(sql).fetch_all(connection).await?;
+    history.has_audit = true;
+    history.commands.values_mut().for_each(|command| command.audited_starts.clear());
+    for (order, node, count) in rows {
+        // Of a command that retention has removed nothing is left to compare it with.
+        if let Some(command) = history.commands.get_mut(&order) {
+            command.audited_starts.insert(node, usize::try_from(count).unwrap_or(usize::MAX));
+        }
     }
     Ok(())
 }

@@ -32,11 +32,17 @@ struct State {
     accepted: bool,
     refused: bool,
     starting: bool,
+    /// How often it was recorded that it starts, how often it said so, and how often it did.
+    recorded: u32,
+    said_started: u32,
+    starts: u32,
     started_ms: Option<u64>,
     cut_off: bool,
     over_ms: Option<u64>,
     ended: Option<Outcome>,
     said_ended: BTreeSet<&'static str>,
+    /// It waits for a reboot that it asked for, or for its end.
+    is_rebooting: bool,
     cancel_before_start: bool,
     cancelled_running_ms: Option<u64>,
 }
@@ -72,15 +78,25 @@ impl Walk<'_> {
             Fact::Delivered { genuine } => self.state.delivered |= genuine,
             Fact::Accepted => self.accepted(),
             Fact::Refused => self.state.refused = true,
-            Fact::Starting => self.state.starting = true,
+            Fact::Starting => {
+                self.state.starting = true;
+                self.state.recorded += 1;
+            }
             Fact::Started { trusted_ms } => self.started(entry.at_ms, trusted_ms),
+            Fact::RebootAsked(_) | Fact::RebootGivenUp { .. } => {
+                // Whatever goes on now needs a record of its own.
+                self.state.starting = false;
+                self.state.is_rebooting = true;
+            }
+            Fact::Resumed { .. } => self.resumed(entry.at_ms),
+            Fact::StepStarted(_) | Fact::ToldToReboot { .. } | Fact::RebootRefused => {}
             Fact::JobOver => self.over(entry.at_ms),
             Fact::CutOff => {
                 self.over(entry.at_ms);
                 self.state.cut_off = true;
             }
             Fact::CancelTaken => {
-                if self.state.started_ms.is_none() && !self.state.starting {
+                if !self.state.starting && (self.state.started_ms.is_none() || self.state.is_rebooting) {
                     self.state.cancel_before_start = true;
                 } else if self.state.started_ms.is_some() && self.state.over_ms.is_none() {
                     self.state.cancelled_running_ms.get_or_insert(entry.at_ms);
@@ -90,8 +106,12 @@ impl Walk<'_> {
             Fact::SaidAccepted if knows_journal && !self.state.accepted => {
                 self.broken(Invariant::C6, "the node signed that it has accepted, and that was not durable");
             }
-            Fact::SaidStarted if knows_journal && !self.state.starting => {
-                self.broken(Invariant::C1, "the node signed that it starts, and that was not durable");
+            Fact::SaidStarted => {
+                // What it says late may be of a start before a reboot.
+                self.state.said_started += 1;
+                if knows_journal && self.state.said_started > self.state.recorded {
+                    self.broken(Invariant::C1, "the node signed that it starts, and that was not durable");
+                }
             }
             Fact::SaidEnded(outcome) => {
                 self.state.said_ended.insert(name(outcome));
@@ -102,7 +122,7 @@ impl Walk<'_> {
                     self.broken(Invariant::C3, format!("the node signed {} before that was durable", name(outcome)));
                 }
             }
-            Fact::SaidAccepted | Fact::SaidStarted | Fact::SaidRejected => {}
+            Fact::SaidAccepted | Fact::SaidRejected => {}
             Fact::Dropped { effects } => {
                 if effects > 0 {
                     self.broken(Invariant::C7, format!("a message that was refused had {effects} effects"));
@@ -125,7 +145,9 @@ impl Walk<'_> {
         if self.of_node.knowledge.journal && !self.state.starting {
             self.broken(Invariant::C1, "it started, and no durable record said so before");
         }
-        if self.state.started_ms.is_some() {
+        let asked = self.history.commands.get(self.order).map_or(0, |command| command.asks.values().map(|asks| u32::from(*asks)).sum());
+        self.state.starts += 1;
+        if self.state.starts > 1 + asked {
             self.broken(Invariant::C2, "it started a second time");
         }
         if self.state.ended.is_some() {
@@ -139,6 +161,24 @@ impl Walk<'_> {
             self.broken(Invariant::C5, format!("it started at {trusted_ms:?} and expired at {not_after_ms}"));
         }
         self.state.started_ms.get_or_insert(at_ms);
+    }
+
+    /// It goes on: a run of its own, with the limits of one.
+    fn resumed(&mut self, at_ms: u64) {
+        if self.of_node.knowledge.journal && !self.state.starting {
+            self.broken(Invariant::C1, "it went on, and no durable record said so before");
+        }
+        if self.state.ended.is_some() {
+            self.broken(Invariant::C3, "it went on after its end was signed");
+        }
+        if self.state.cancel_before_start {
+            self.broken(Invariant::C8, "it went on after it was cancelled");
+        }
+        if self.state.cut_off {
+            self.broken(Invariant::C4, "it went on although its run was cut off");
+        }
+        self.state.is_rebooting = false;
+        (self.state.started_ms, self.state.over_ms, self.state.cancelled_running_ms) = (Some(at_ms), None, None);
     }
 
     fn over(&mut self, at_ms: u64) {

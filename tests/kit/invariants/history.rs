@@ -21,6 +21,8 @@ pub struct History {
     pub restored: bool,
     /// The commands are those of a database that was read: there are no others.
     pub has_database: bool,
+    /// The bridge's audit log was read.
+    pub has_audit: bool,
     /// Commands of which the requester was told that they are taken.
     pub acknowledged: BTreeSet<String>,
     /// Messages that no bridge can read, sent as a node's.
@@ -78,6 +80,19 @@ pub struct Entry {
     pub fact: Fact,
 }
 
+/// A step asks for a reboot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ask {
+    /// In which boot.
+    pub boot: u64,
+    /// The step, by its index from 0.
+    pub step: u16,
+    /// The step with which the order goes on.
+    pub first: u16,
+    /// How many reboots the order has asked for, this one included.
+    pub count: u16,
+}
+
 /// What happened to an order on a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fact {
@@ -99,6 +114,33 @@ pub enum Fact {
         /// A lower bound of trusted time.
         trusted_ms: Option<u64>,
     },
+    /// That a step of it asks for a reboot became durable.
+    RebootAsked(Ask),
+    /// That the reboot is not to be became durable; it goes on with the step after the one that asked.
+    RebootGivenUp {
+        /// The step that asked, by its index from 0.
+        step: u16,
+        /// How many reboots it had asked for.
+        count: u16,
+    },
+    /// It went on after a reboot that it asked for, or without it: a side effect.
+    Resumed {
+        /// In which boot.
+        boot: u64,
+        /// With which step, by its index from 0.
+        first: u16,
+        /// How many reboots it had asked for.
+        count: u16,
+    },
+    /// A step of it began to run, by its index from 0: a side effect.
+    StepStarted(u16),
+    /// The device was told to reboot, for whichever orders.
+    ToldToReboot {
+        /// In which boot.
+        boot: u64,
+    },
+    /// The device refused, and the node heard it.
+    RebootRefused,
     /// Its processes are gone in good order.
     JobOver,
     /// Its run was cut off: nobody can know how far it came.
@@ -145,6 +187,11 @@ pub struct CommandHistory {
     pub excused: Option<BTreeSet<InvocationState>>,
     /// The output that the bridge has in chunks.
     pub output: Vec<OutputRows>,
+    /// How often each step asks for a reboot, by its index from 0, as the test wrote it: so many more starts it has. Where a node's records
+    /// are known, those count.
+    pub asks: BTreeMap<u16, u16>,
+    /// How many starts of it the bridge's audit log has, by node.
+    pub audited_starts: BTreeMap<String, usize>,
 }
 
 /// Where an invocation stood at one moment.
@@ -275,6 +322,25 @@ impl History {
             }
         }
         // Stable, so that a start stays before an end of the same millisecond.
+        of_node.entries.sort_by_key(|entry| entry.at_ms);
+    }
+}
+
+impl History {
+    /// Takes what single steps of a real node's commands have written: `step_of` says which step of which command wrote under a mark.
+    pub fn step_effects<'a>(
+        &mut self,
+        node: &str,
+        effects: impl IntoIterator<Item = (&'a String, &'a Effect)>,
+        step_of: impl Fn(&str) -> Option<(String, u16)>,
+    ) {
+        let of_node = self.node(node);
+        for (mark, effect) in effects {
+            let Some((order, step)) = step_of(mark) else { continue };
+            for at_ns in &effect.starts {
+                of_node.entries.push(Entry { at_ms: at_ns / 1_000_000, order: order.clone(), fact: Fact::StepStarted(step) });
+            }
+        }
         of_node.entries.sort_by_key(|entry| entry.at_ms);
     }
 }

@@ -49,6 +49,8 @@ pub struct KeptJournal {
     pub floor_ms: u64,
     /// The node has receipts up to this sequence.
     pub receipted_up_to: u64,
+    /// The number of the last reboot that each order asked for which is not over.
+    pub reboots: BTreeMap<String, u16>,
     /// It was there, and cannot be read any more.
     pub is_lost: bool,
 }
@@ -83,6 +85,7 @@ impl KeptJournal {
                 };
                 self.orders.insert(order.to_string(), kept);
             }
+            Record::Rebooting { order, reboot, .. } => drop(self.reboots.insert(order.to_string(), reboot.count)),
             Record::Receipted { up_to } => self.receipted_up_to = self.receipted_up_to.max(*up_to),
             Record::Chain { receipted, .. } => self.receipted_up_to = self.receipted_up_to.max(*receipted),
             Record::Floor { floor_ms } => self.floor_ms = self.floor_ms.max(*floor_ms),

@@ -1,21 +1,22 @@
 //! The checker: takes what happened on nodes and what the bridge has written, and says which numbered invariant of INVARIANTS.md
-//! (commands C1 to C14, reports T1 to T6) broke, where, and why. Every fault test whose trials have commands calls it.
+//! (commands C1 to C14, reboots R1 to R5, reports T1 to T6, the audit log's A2) broke, where, and why. Every fault test whose trials have commands calls it.
 //!
 //! A [`History`] is plain data. The simulator writes down everything that happens, and everything is checked; a test of real processes
 //! reads what they leave ([`database::read`], [`journal::read`], [`History::effects`]), and what it cannot know is not checked: each rule
-//! says what it needs. To check one more thing: add what must be known to [`history`], a rule to [`device`], [`bridge`], [`journal`] or
-//! [`told`], and a history that breaks it to `tests.rs`, which fails while an invariant of the list has none.
+//! says what it needs. To check one more thing: add what must be known to [`history`], a rule to [`device`], [`reboots`], [`bridge`], [`journal`]
+//! or [`told`], and a history that breaks it to `tests.rs`, which fails while an invariant of the list has none.
 
 pub mod bridge;
 pub mod database;
 pub mod device;
 pub mod history;
 pub mod journal;
+pub mod reboots;
 #[cfg(test)]
 mod tests;
 pub mod told;
 
-pub use history::{CommandHistory, Entry, Fact, History, InvocationRow, Knowledge, NodeHistory, Note, OutputRows, Seen};
+pub use history::{Ask, CommandHistory, Entry, Fact, History, InvocationRow, Knowledge, NodeHistory, Note, OutputRows, Seen};
 
 use std::fmt;
 
@@ -34,7 +35,7 @@ macro_rules! invariants {
 invariants! {
     /// No start without a durable Starting record.
     C1,
-    /// At most one start per command.
+    /// At most one start of each step, and one more for each reboot that it asked for.
     C2,
     /// One immutable signed terminal state, and bridge and device agree.
     C3,
@@ -60,6 +61,16 @@ invariants! {
     C13,
     /// Nothing is taken that was retained, or was for another topic or device.
     C14,
+    /// The intent to reboot is durable before the device is told.
+    R1,
+    /// Only another boot proves a reboot.
+    R2,
+    /// It goes on at the recorded step.
+    R3,
+    /// No reboot under other jobs.
+    R4,
+    /// Reboots are bounded.
+    R5,
     /// What has a receipt is in the database.
     T1,
     /// Duplicates are one row.
@@ -72,6 +83,8 @@ invariants! {
     T5,
     /// A poison message is set aside.
     T6,
+    /// Every start on a device has one audit record.
+    A2,
 }
 
 /// A broken invariant.
@@ -101,6 +114,7 @@ pub fn check(history: &History) -> Vec<Violation> {
     for (node, of_node) in &history.nodes {
         device::check(history, node, of_node, &mut found);
         journal::check(history, node, of_node, &mut found);
+        reboots::check(history, node, of_node, &mut found);
     }
     bridge::check(history, &mut found);
     told::check(history, &mut found);

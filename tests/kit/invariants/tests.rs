@@ -1,7 +1,8 @@
 //! For every invariant a history that breaks just that one, and a clean one that breaks none.
 
 use super::{
-    CommandHistory, Fact, History, Invariant, InvocationRow, Knowledge, Note, OutputRows, Seen, Violation, assert_holds, check, database,
+    Ask, CommandHistory, Entry, Fact, History, Invariant, InvocationRow, Knowledge, Note, OutputRows, Seen, Violation, assert_holds, check,
+    database,
 };
 use crate::effects::Effect;
 use flotilla_broker_bridge::capability::run_command::model::{Counts, InvocationState};
@@ -116,6 +117,41 @@ fn output(pieces: &[(u64, u64)], is_right: Option<bool>, wanted: Option<u64>) ->
     })
 }
 
+/// The life of a command whose second step asks for a reboot, on a device that was told twice.
+fn rebooting() -> Vec<Fact> {
+    let mut facts = life();
+    let again = vec![
+        Fact::StepStarted(0),
+        Fact::StepStarted(1),
+        Fact::JobOver,
+        Fact::RebootAsked(Ask { boot: 1, step: 1, first: 1, count: 1 }),
+        Fact::ToldToReboot { boot: 1 },
+        Fact::ToldToReboot { boot: 1 },
+        Fact::Starting,
+        Fact::Resumed { boot: 2, first: 1, count: 1 },
+        Fact::SaidStarted,
+        Fact::StepStarted(1),
+        Fact::StepStarted(2),
+    ];
+    drop(facts.splice(6..6, again));
+    facts
+}
+
+/// The same, changed in one place.
+fn rebooted(change: impl Fn(&mut Vec<Fact>)) -> History {
+    let mut facts = rebooting();
+    change(&mut facts);
+    with(&facts)
+}
+
+/// A life with an audit log that has so many starts.
+fn audited(facts: &[Fact], starts: usize) -> History {
+    with(facts).tap(|history| {
+        history.has_audit = true;
+        history.command(ORDER).audited_starts.insert(NODE.to_owned(), starts);
+    })
+}
+
 /// Every case: what must be named, what was broken, and the history.
 fn broken() -> Vec<(Invariant, &'static str, History)> {
     use Invariant as I;
@@ -199,6 +235,60 @@ fn broken() -> Vec<(Invariant, &'static str, History)> {
         ),
         (I::C13, "a lane backwards", lanes()),
         (I::C14, "taken although retained", facts(|facts| facts[0] = Fact::Delivered { genuine: false })),
+        (I::C1, "it went on without a record", rebooted(|facts| facts.drain(12..13).for_each(drop))),
+        (I::C2, "a step ran twice", facts(|facts| facts.splice(5..5, [Fact::StepStarted(0), Fact::StepStarted(0)]).for_each(drop))),
+        (I::C2, "a step that did not ask ran twice", rebooted(|facts| facts.insert(15, Fact::StepStarted(0)))),
+        (I::C2, "it went on twice", rebooted(|facts| facts.insert(14, Fact::Resumed { boot: 2, first: 1, count: 1 }))),
+        (
+            I::C3,
+            "it went on after its end",
+            rebooted(|facts| facts.insert(12, Fact::Ended(Outcome::Succeeded)))
+                .tap(|history| history.node(NODE).entries.retain(|entry| entry.fact != Fact::ToldToReboot { boot: 1 }))
+                .tap(|history| history.node(NODE).entries.pop())
+                .tap(|history| history.node(NODE).entries.pop()),
+        ),
+        (
+            I::C4,
+            "it went on after it was cut off",
+            rebooted(|facts| facts[8] = Fact::CutOff)
+                .tap(|history| {
+                    history.node(NODE).entries.iter_mut().rev().take(2).for_each(|entry| {
+                        entry.fact = match entry.fact {
+                            Fact::Ended(_) => Fact::Ended(Outcome::Interrupted),
+                            _ => Fact::SaidEnded(Outcome::Interrupted),
+                        };
+                    })
+                })
+                .tap(|history| history.command(ORDER).invocations.insert(NODE.to_owned(), InvocationRow::new(S::Interrupted, true))),
+        ),
+        (I::C8, "it went on after a cancel", rebooted(|facts| facts.insert(12, Fact::CancelTaken))),
+        (I::R1, "told without a record", rebooted(|facts| facts.swap(9, 10))),
+        (
+            I::R1,
+            "gone on without a record",
+            facts(|facts| facts.splice(7..7, [Fact::Resumed { boot: 2, first: 1, count: 1 }, Fact::JobOver]).for_each(drop)),
+        ),
+        (I::R2, "gone on in the same boot", rebooted(|facts| facts[13] = Fact::Resumed { boot: 1, first: 1, count: 1 })),
+        (I::R3, "gone on at another step", rebooted(|facts| facts[13] = Fact::Resumed { boot: 2, first: 2, count: 1 })),
+        (
+            I::R3,
+            "run again without the reboot",
+            rebooted(|facts| facts[12] = Fact::RebootGivenUp { step: 1, count: 1 })
+                .tap(|history| history.node(NODE).entries.insert(13, Entry { at_ms: 13, order: ORDER.to_owned(), fact: Fact::Starting })),
+        ),
+        (I::R4, "told while a job ran", rebooted(|facts| facts.swap(8, 10)).tap(|history| history.node(NODE).entries.swap(8, 9))),
+        (I::R5, "told once too often", rebooted(|facts| facts.insert(11, Fact::ToldToReboot { boot: 1 }))),
+        (
+            I::R5,
+            "a reboot too many",
+            rebooted(|facts| {
+                facts[9] = Fact::RebootAsked(Ask { boot: 1, step: 1, first: 1, count: 6 });
+                facts[13] = Fact::Resumed { boot: 2, first: 1, count: 6 };
+            }),
+        ),
+        (I::A2, "a start that the audit log does not know", audited(&life(), 0)),
+        (I::A2, "a start that the audit log has twice", audited(&life(), 2)),
+        (I::A2, "it went on, and the audit log does not know it", audited(&rebooting(), 1)),
         (I::T1, "a receipt for what is not there", changed(|history| history.node(NODE).bridge_head = 2)),
         (I::T2, "a chunk twice", output(&[(0, 10), (5, 15)], None, None)),
         (I::T3, "a gap without a cause", changed(|history| history.notes.push(Note { node: NODE.to_owned(), kind: "gap".to_owned() }))),
@@ -235,6 +325,16 @@ fn a_clean_history_breaks_nothing() {
     assert_holds(&never_ran(&cancelled, InvocationState::Cancelled));
     let refused = [Fact::Delivered { genuine: true }, Fact::Refused, Fact::SaidRejected, Fact::Dropped { effects: 0 }];
     assert_holds(&never_ran(&refused, InvocationState::AccessDenied));
+    assert_holds(&audited(&life(), 1));
+    assert_holds(&audited(&rebooting(), 2));
+    // The device refuses and is told again; and an order that goes on without its reboot.
+    assert_holds(&rebooted(|facts| facts.splice(11..11, [Fact::RebootRefused, Fact::ToldToReboot { boot: 1 }]).for_each(drop)));
+    assert_holds(&rebooted(|facts| {
+        facts[12] = Fact::RebootGivenUp { step: 1, count: 1 };
+        facts[13] = Fact::Starting;
+        facts[14] = Fact::Resumed { boot: 1, first: 2, count: 1 };
+        facts.remove(15);
+    }));
 }
 
 #[test]

@@ -1,14 +1,15 @@
 //! Reboots that steps ask for: a record before everything, the system told once no job runs, and a new boot id as the only proof.
 //!
 //! A step that asks gets its reboot unless the node's rule forbids it, the order was cancelled, it asks too often, or it is too late for it:
-//! then the order ends, with what was done so far. While one waits for its reboot no job starts. The system may refuse (somebody inhibits
-//! reboots) and is told again after a pause; where it obeys and nothing happens it is told once more, and then the order fails. After the
+//! then the order ends, with what was done so far; where its last step runs whatever came before, that is run first. While one waits for its reboot no job starts. The system may refuse (somebody inhibits
+//! reboots) and is told again after a pause; where it obeys and nothing happens it is told once more, and then the order fails. It is told when
+//! that is decided or not at all: where the disk takes no records meanwhile it is decided anew afterwards. After the
 //! reboot the order goes on as soon as the node knows the time, before all that wait.
 
 use super::{Core, bound_explanation, bound_output};
 use crate::interface::{Output, RebootAsked};
 use crate::orders::{Order, Phase};
-use crate::record::{Reboot, RebootTries, Record};
+use crate::record::{Reboot, RebootTries, Record, Resume};
 use crate::room;
 use flotilla_protocol::capability::ReportPayload;
 use flotilla_protocol::capability::command::{Captured, CommandOrder, CommandRebooting, StepResult};
@@ -62,47 +63,72 @@ impl Core {
         let count = known.attempt().reboots.saturating_add(1);
         let name = command.plan.steps.get(usize::from(asked.step)).map_or("", |step| &step.name);
         let refusal = self.reason_against(order, known, command, name, count, now);
-        let RebootAsked { step, resume, explanation, steps } = asked;
+        let refusal = if asked.is_cancelled { Some(Refusal::cancelled()) } else { refusal };
+        let can_give_up = self.has_final_step_after(order, asked.step) && self.has_room_for_a_reboot();
+        let RebootAsked { step, resume, is_cancelled: _, explanation, steps } = asked;
         let timed: Vec<StepResult> = steps.into_iter().map(|step| self.with_trusted_times(step, now)).collect();
-        if let Some((outcome, why)) = refusal {
-            return self.end(order, outcome, &joined(&explanation, &why), timed, now);
+        if let Some(Refusal { outcome, why, .. }) = refusal.as_ref().filter(|refusal| !(refusal.ends_with_final_step && can_give_up)) {
+            return self.end(order, *outcome, &joined(&explanation, why), timed, now);
         }
         let (explanation, mut steps) = self.with_what_was_before_a_reboot(order, Outcome::Failed, &explanation, timed);
         steps.truncate(usize::from(step).saturating_add(1));
         bound_output(&mut steps);
         let explanation = bound_explanation(&explanation);
         let reboot = Box::new(Reboot { step, boot: self.boot, resume, count, asked_at: now, explanation, steps });
+        if let Some(Refusal { why, .. }) = refusal {
+            return self.give_up(order, reboot, &why);
+        }
         let payload = ReportPayload::CommandRebooting(CommandRebooting { order, step, count });
         let report = Some(self.spool.make(&self.identity, self.time.at(now), &payload));
         self.record(Record::Rebooting { order, reboot, report });
     }
 
-    fn reason_against(
-        &self,
-        id: OrderId,
-        order: &Order,
-        command: &CommandOrder,
-        step: &str,
-        count: u16,
-        now: u64,
-    ) -> Option<(Outcome, String)> {
-        let failed = |why: &str| Some((Outcome::Failed, format!("step {step}: it asks for a reboot (exit code 194), {why}")));
+    fn reason_against(&self, id: OrderId, order: &Order, command: &CommandOrder, step: &str, count: u16, now: u64) -> Option<Refusal> {
+        let failed = |ends_with_final_step: bool, why: &str| {
+            let why = format!("step {step}: it asks for a reboot (exit code 194), {why}");
+            Some(Refusal { outcome: Outcome::Failed, why, ends_with_final_step })
+        };
         match () {
-            () if self.again.is_cancelled(id) => Some((Outcome::Cancelled, "cancelled before a reboot that a step asked for".to_owned())),
-            () if !self.reboot_rule.is_allowed => failed("and this node's setting reboot is \"refuse\""),
-            () if count > MAXIMUM_REBOOTS => failed(&format!("and a command may reboot a node at most {MAXIMUM_REBOOTS} times")),
+            () if self.again.is_cancelled(id) => Some(Refusal::cancelled()),
+            () if !self.reboot_rule.is_allowed => failed(true, "and this node's setting reboot is \"refuse\""),
+            () if count > MAXIMUM_REBOOTS => failed(true, &format!("and a command may reboot a node at most {MAXIMUM_REBOOTS} times")),
             () if self.time.at(now).is_some_and(|time_ms| time_ms >= latest_ms(order, command)) => {
-                failed("and the time in which the command may run is over")
+                failed(false, "and the time in which the command may run is over")
             }
-            () if self.journal_room().is_none_or(|room| room < room::of_reboot()) => failed("and the agent's journal has no room for that"),
+            () if !self.has_room_for_a_reboot() => failed(false, "and the agent's journal has no room for that"),
             () => None,
         }
     }
 
+    fn has_room_for_a_reboot(&self) -> bool {
+        self.journal_room().is_some_and(|room| room >= room::of_reboot())
+    }
+
+    /// Whether the last step of an order comes after `step` and runs whatever came before.
+    fn has_final_step_after(&self, order: OrderId, step: u16) -> bool {
+        let known = self.orders.known.get(&order);
+        let Some(Phase::Running { command, .. } | Phase::Rebooting(command)) = known.map(|order| &order.phase) else { return false };
+        let last = command.plan.steps.len().saturating_sub(1);
+        last > usize::from(step) && command.plan.steps.last().is_some_and(|step| step.control.finally)
+    }
+
+    /// There is no reboot, and the order goes on with its last step.
+    fn give_up(&mut self, order: OrderId, mut reboot: Box<Reboot>, why: &str) {
+        let why = bound_explanation(why);
+        reboot.explanation = bound_explanation(&joined(&reboot.explanation, &why));
+        // The step that asked has failed, and is not run again.
+        reboot.resume = Resume::NextStep;
+        self.record(Record::RebootGivenUp { order, reboot, why });
+    }
+
     /// Gives up what has waited too long, and tells the system to reboot once no job runs.
     pub(super) fn see_to_reboots(&mut self, now: u64) {
-        for (order, outcome, why) in self.given_up(now) {
-            self.end(order, outcome, &why, Vec::new(), now);
+        for (order, Refusal { outcome, why, ends_with_final_step }) in self.given_up(now) {
+            let reboot = self.orders.known.get(&order).and_then(|order| order.reboot.as_ref()).map(|reboot| &reboot.asked);
+            match reboot.filter(|reboot| ends_with_final_step && self.has_final_step_after(order, reboot.step)) {
+                Some(reboot) => self.give_up(order, Box::new(reboot.clone()), &why),
+                None => self.end(order, outcome, &why, Vec::new(), now),
+            }
         }
         if self.orders.running() > 0 {
             return;
@@ -121,7 +147,7 @@ impl Core {
             self.record(Record::RebootTried { order: *order, tries });
         }
         if !due.is_empty() {
-            self.told_to_reboot_until = Some(now.saturating_add(self.reboot_rule.patience_ms));
+            self.record(Record::ToldToReboot { boot: self.boot, until: Some(now.saturating_add(self.reboot_rule.patience_ms)) });
             self.outputs.push_back(Output::Reboot);
         }
     }
@@ -132,34 +158,36 @@ impl Core {
         tries == RebootTries::default() || now >= tries.at.saturating_add(pause_ms)
     }
 
-    fn given_up(&self, now: u64) -> Vec<(OrderId, Outcome, String)> {
+    fn given_up(&self, now: u64) -> Vec<(OrderId, Refusal)> {
         let time_ms = self.time.at(now);
         let judged = self.orders.known.iter().filter_map(|(id, order)| {
             let (Phase::Rebooting(command), Some(reboot)) = (&order.phase, &order.reboot) else { return None };
-            let failed = |why: String| Some((*id, Outcome::Failed, why));
-            let latest_ms = latest_ms(order, command);
-            if order.has_rebooted(self.boot) {
-                let is_late = time_ms.is_some_and(|time_ms| time_ms >= latest_ms.saturating_add(LONGEST_WAIT_MS));
-                return if is_late {
-                    failed("the device came back too long after the reboot that a step asked for".to_owned())
+            let failed =
+                |ends_with_final_step: bool, why: String| Some((*id, Refusal { outcome: Outcome::Failed, why, ends_with_final_step }));
+            let is_over = time_ms.is_some_and(|time_ms| time_ms >= latest_ms(order, command).saturating_add(LONGEST_WAIT_MS));
+            if order.may_go_on(self.boot) {
+                let why = if reboot.given_up.is_some() {
+                    "the time in which the command may run was over before its last step could start"
                 } else {
-                    None
+                    "the device came back too long after the reboot that a step asked for"
                 };
+                return if is_over { failed(false, why.to_owned()) } else { None };
             }
             let RebootTries { told, refused, is_told, at } = reboot.tries;
-            let is_over = is_told && now >= at.saturating_add(self.reboot_rule.patience_ms);
+            let has_waited = is_told && now >= at.saturating_add(self.reboot_rule.patience_ms);
             match () {
-                () if is_over && told >= MAXIMUM_TOLD => failed(format!("the device was told {told} times to reboot, and did not")),
-                () if is_told && !is_over => None,
+                () if has_waited && told >= MAXIMUM_TOLD => {
+                    failed(true, format!("the device was told {told} times to reboot, and did not"))
+                }
+                () if is_told && !has_waited => None,
                 () if refused >= MAXIMUM_REFUSED => {
-                    failed(joined(&format!("the device refused {refused} times to reboot"), &self.reboot_refusal))
+                    failed(true, joined(&format!("the device refused {refused} times to reboot"), &self.reboot_refusal))
                 }
-                () if now >= reboot.asked_at().saturating_add(LONGEST_WAIT_MS) => {
-                    failed("other commands did not end in time for the reboot that a step asked for".to_owned())
+                // Once the system was told no other command keeps the device from it: then the tries are what ends.
+                () if told == 0 && refused == 0 && now >= reboot.asked_at().saturating_add(LONGEST_WAIT_MS) => {
+                    failed(true, "other commands did not end in time for the reboot that a step asked for".to_owned())
                 }
-                () if time_ms.is_some_and(|time_ms| time_ms >= latest_ms.saturating_add(LONGEST_WAIT_MS)) => {
-                    failed("the time in which the command may run was over before the device could reboot".to_owned())
-                }
+                () if is_over => failed(false, "the time in which the command may run was over before the device could reboot".to_owned()),
                 () => None,
             }
         });
@@ -169,18 +197,39 @@ impl Core {
     /// The system says that it will not reboot.
     pub(super) fn reboot_refused(&mut self, why: String, now: u64) {
         self.reboot_refusal = bound_explanation(&why);
-        self.told_to_reboot_until = None;
         // Where nothing can be recorded it is told again when its time is over.
         if !self.can_record() {
+            self.told_to_reboot_until = None;
             return;
         }
-        let told = self.orders.known.iter().filter(|(_, order)| order.awaits_reboot(self.boot));
-        let told: Vec<(OrderId, RebootTries)> =
-            told.filter_map(|(id, order)| Some((*id, order.reboot.as_ref()?.tries))).filter(|(_, tries)| tries.is_told).collect();
-        for (order, before) in told {
+        self.record(Record::ToldToReboot { boot: self.boot, until: None });
+        for (order, before) in self.told() {
             let (told, refused) = (before.told.saturating_sub(1), before.refused.saturating_add(1));
             self.record(Record::RebootTried { order, tries: RebootTries { told, refused, is_told: false, at: now } });
         }
+    }
+
+    /// The system was not told, because the disk took no records: whether it is to be told is decided anew when it takes some, as if it had
+    /// not been decided before. Meanwhile orders may have been cancelled, or be over.
+    pub(super) fn reboot_withheld(&mut self) {
+        if !self.can_record() {
+            self.is_reboot_withheld = true;
+            return;
+        }
+        self.record(Record::ToldToReboot { boot: self.boot, until: None });
+        for (order, before) in self.told() {
+            let at = before.at.saturating_sub(REFUSAL_PAUSE_MS);
+            self.record(Record::RebootTried {
+                order,
+                tries: RebootTries { told: before.told.saturating_sub(1), is_told: false, at, ..before },
+            });
+        }
+    }
+
+    /// The orders for which the system is being told.
+    fn told(&self) -> Vec<(OrderId, RebootTries)> {
+        let waiting = self.orders.known.iter().filter(|(_, order)| order.awaits_reboot(self.boot));
+        waiting.filter_map(|(id, order)| Some((*id, order.reboot.as_ref()?.tries))).filter(|(_, tries)| tries.is_told).collect()
     }
 
     /// When something is to be done about a reboot: uptime in milliseconds.
@@ -234,6 +283,22 @@ impl Core {
         let missing = command.plan.steps.iter().skip(steps.len()).map(|step| not_run(&step.name));
         steps.extend(missing);
         (explanation, steps)
+    }
+}
+
+/// Why there is no reboot.
+struct Refusal {
+    outcome: Outcome,
+    why: String,
+    /// Whether the last step is still to run where it runs whatever came before.
+    ends_with_final_step: bool,
+}
+
+impl Refusal {
+    /// A cancel ends everything, a last step too.
+    fn cancelled() -> Self {
+        let why = "cancelled before a reboot that a step asked for".to_owned();
+        Self { outcome: Outcome::Cancelled, why, ends_with_final_step: false }
     }
 }
 

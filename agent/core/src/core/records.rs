@@ -58,7 +58,8 @@ impl Core {
                 // In a snapshot no start stands before it.
                 if let Phase::Running { command, .. } | Phase::Waiting(command) = &mut order.phase {
                     order.phase = Phase::Rebooting(taken(command));
-                    order.reboot = Some(Box::new(Rebooting { asked: *reboot, tries: RebootTries::default() }));
+                    order.reboot = Some(Box::new(Rebooting { asked: *reboot, tries: RebootTries::default(), given_up: None }));
+                    order.tries = 0;
                 }
                 self.orders.pass_in_lane(id);
             }
@@ -122,6 +123,21 @@ impl Core {
             Record::StreamReceipted { stream, up_to } => {
                 self.streams.get_mut(stream).ok_or(RecordError::Malformed)?.forget(up_to);
             }
+            Record::RebootGivenUp { order: id, reboot, why } => {
+                let order = self.orders.known.get_mut(&id).ok_or(RecordError::UnknownOrder(id))?;
+                let tries = order.reboot.as_ref().map_or_else(RebootTries::default, |reboot| reboot.tries);
+                if let Phase::Running { command, .. } | Phase::Waiting(command) | Phase::Rebooting(command) = &mut order.phase {
+                    order.phase = Phase::Rebooting(taken(command));
+                    order.reboot = Some(Box::new(Rebooting { asked: *reboot, tries, given_up: Some(why) }));
+                    order.tries = 0;
+                }
+                self.orders.pass_in_lane(id);
+            }
+            Record::ToldToReboot { boot, until } => {
+                if boot == self.boot {
+                    self.told_to_reboot_until = until;
+                }
+            }
             Record::Trust { version, epoch } => self.least_trust = self.least_trust.max((version, epoch)),
         }
         Ok(())
@@ -172,14 +188,19 @@ impl Core {
             match &order.phase {
                 Phase::Waiting(_) | Phase::Running { .. } | Phase::Rebooting(_) => {
                     records.push(Record::Accepted { body: order.body.clone(), report: None });
-                    if order.tries > 0 {
-                        records.push(Record::NotStarted { order: *id, tries: order.tries });
-                    }
                     if let Some(reboot) = &order.reboot {
-                        records.push(Record::Rebooting { order: *id, reboot: Box::new(reboot.asked.clone()), report: None });
+                        let asked = Box::new(reboot.asked.clone());
+                        records.push(match &reboot.given_up {
+                            Some(why) => Record::RebootGivenUp { order: *id, reboot: asked, why: why.clone() },
+                            None => Record::Rebooting { order: *id, reboot: asked, report: None },
+                        });
                         if reboot.tries != RebootTries::default() {
                             records.push(Record::RebootTried { order: *id, tries: reboot.tries });
                         }
+                    }
+                    // What was said of a reboot begins the count anew.
+                    if order.tries > 0 {
+                        records.push(Record::NotStarted { order: *id, tries: order.tries });
                     }
                     if let Phase::Running { boot, .. } = &order.phase {
                         records.push(Record::Starting { order: *id, boot: *boot, report: None });
@@ -193,6 +214,9 @@ impl Core {
                     });
                 }
             }
+        }
+        if self.told_to_reboot_until.is_some() {
+            records.push(Record::ToldToReboot { boot: self.boot, until: self.told_to_reboot_until });
         }
         for ((order, step, stream), kept_bytes) in self.uploads.unfinished() {
             records.push(Record::Upload { order, step, stream, kept_bytes });

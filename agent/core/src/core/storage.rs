@@ -67,6 +67,9 @@ impl Core {
                 Unrecorded::RebootAsked(asked) => self.reboot_asked(order, asked, now),
             }
         }
+        if std::mem::take(&mut self.is_reboot_withheld) {
+            self.reboot_withheld();
+        }
         self.forget_what_is_done();
     }
 

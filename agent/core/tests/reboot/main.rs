@@ -36,6 +36,7 @@ fn action() -> impl Strategy<Value = Action> {
         2 => (0..8_u8, any::<bool>()).prop_map(|(outputs, power)| Action::StopAfter(outputs, power)),
         1 => Just(Action::Compact),
         1 => any::<bool>().prop_map(Action::Storage),
+        1 => Just(Action::BreaksWhenTold),
     ]
 }
 
@@ -43,8 +44,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: histories(), failure_persistence: None, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_history_of_reboots_keeps_the_promises(actions in prop::collection::vec(action(), 1..50)) {
-        let mut world = World::new(true);
+    fn any_history_of_reboots_keeps_the_promises(with_final_steps in any::<bool>(), actions in prop::collection::vec(action(), 1..50)) {
+        let world = World::new(true);
+        let mut world = if with_final_steps { world.with_final_steps() } else { world };
         for action in actions {
             world.act(action);
         }
@@ -248,4 +250,94 @@ fn an_ask_that_comes_while_nothing_can_be_recorded_is_kept() {
     assert_eq!(world.told, 0);
     world.act(Action::Storage(true));
     assert_eq!(world.told, 1);
+}
+
+#[test]
+fn what_could_not_be_told_is_decided_anew_when_the_disk_is_back() {
+    let broken = [Action::Connect, Action::Deliver(0), Action::BreaksWhenTold, Action::Ask(0)];
+    let mut world = played(&broken);
+    assert_eq!(world.told, 0, "the disk broke just then");
+    world.act(Action::Pass(5 * MINUTE_MS));
+    world.act(Action::Storage(true));
+    assert_eq!(world.told, 1, "it counts as if it had not been decided before");
+
+    // Too late for it.
+    let mut world = played(&broken);
+    [Action::Pass(2 * HOUR_MS), Action::Storage(true)].iter().for_each(|action| world.act(*action));
+    assert_eq!((world.told, world.result(0).outcome), (0, Outcome::Failed), "{:?}", world.result(0));
+}
+
+#[test]
+fn a_cancel_that_an_earlier_agent_handed_on_comes_before_the_reboot() {
+    let mut world = played(&[Action::Connect, Action::Deliver(0), Action::Kill, Action::Connect]);
+    world.ask_cancelled(0);
+    assert_eq!((world.told, world.result(0).outcome), (0, Outcome::Cancelled));
+}
+
+#[test]
+fn the_second_telling_comes_however_late_the_first_was() {
+    let mut world = played(&[Action::Connect, Action::Deliver(0), Action::Deliver(1), Action::Ask(0)]);
+    [Action::Pass(55 * MINUTE_MS), Action::Finish(1)].iter().for_each(|action| world.act(*action));
+    assert_eq!(world.told, 1);
+    world.act(Action::Pass(10 * MINUTE_MS));
+    assert_eq!((world.told, world.has_result(0)), (2, false));
+    world.act(Action::Pass(10 * MINUTE_MS));
+    assert!(world.result(0).explanation.contains("told 2 times"), "{:?}", world.result(0));
+}
+
+#[test]
+fn an_agent_that_is_started_again_knows_that_the_device_may_be_on_its_way_down() {
+    for compacts in [false, true] {
+        // The order that asked is over, so nothing but this says it.
+        let mut world = asking();
+        assert_eq!(world.told, 1);
+        world.act(Action::Cancel(0));
+        if compacts {
+            world.act(Action::Compact);
+        }
+        [Action::Kill, Action::Connect, Action::Deliver(1), Action::Pass(MINUTE_MS)].iter().for_each(|action| world.act(*action));
+        assert_eq!(world.starts(1), 0);
+        world.act(Action::Pass(10 * MINUTE_MS));
+        assert_eq!(world.starts(1), 1, "it does not reboot after all");
+    }
+    // What was said in another boot means nothing in this one.
+    let mut world = asking();
+    [Action::Cancel(0), Action::Reboot, Action::Connect, Action::Deliver(1)].iter().for_each(|action| world.act(*action));
+    assert_eq!(world.starts(1), 1);
+}
+
+#[test]
+fn a_last_step_that_runs_whatever_came_before_runs_without_the_reboot_too() {
+    // Refused by the node's setting; by the bound; by a system that does not do it.
+    let mut refused = World::new(false).with_final_steps();
+    [Action::Connect, Action::Deliver(0), Action::Ask(0)].iter().for_each(|action| refused.act(*action));
+    let mut bounded = World::new(true).with_final_steps();
+    [Action::Connect, Action::Deliver(0)].iter().for_each(|action| bounded.act(*action));
+    for _ in 0..MAXIMUM_REBOOTS {
+        [Action::Ask(0), Action::Reboot, Action::Connect].iter().for_each(|action| bounded.act(*action));
+    }
+    bounded.act(Action::Ask(0));
+    let mut ignored = World::new(true).with_final_steps();
+    let waits = [Action::Connect, Action::Deliver(0), Action::Ask(0), Action::Pass(10 * MINUTE_MS), Action::Pass(10 * MINUTE_MS)];
+    waits.iter().for_each(|action| ignored.act(*action));
+    for (mut world, why) in [(refused, "setting reboot"), (bounded, "at most 5 times"), (ignored, "told 2 times")] {
+        assert_eq!((world.without_reboot(), world.has_result(0)), (1, false), "{why}");
+        // A start like any other: made once, also where the agent is started again, and cut off by a reboot.
+        let told = world.told;
+        [Action::Compact, Action::Kill, Action::Connect].iter().for_each(|action| world.act(*action));
+        assert_eq!((world.without_reboot(), world.told), (1, told), "{why}");
+        world.act(Action::Reboot);
+        world.act(Action::Connect);
+        let result = world.result(0);
+        assert!(result.outcome == Outcome::Interrupted && result.explanation.contains(why), "{why}: {result:?}");
+        let ends: Vec<_> = result.steps.iter().map(|step| step.exit_code).collect();
+        assert_eq!(ends, [0, 194, -1], "{why}: {result:?}");
+    }
+}
+
+#[test]
+fn a_cancelled_order_runs_no_last_step() {
+    let mut world = World::new(true).with_final_steps();
+    [Action::Connect, Action::Deliver(0), Action::Ask(0), Action::Cancel(0)].iter().for_each(|action| world.act(*action));
+    assert_eq!((world.without_reboot(), world.result(0).outcome), (0, Outcome::Cancelled));
 }

@@ -5,7 +5,7 @@ use flotilla_agent_core::{Attempt, Core, Input, JobEnd, Output, RebootAsked, Reb
 use flotilla_protocol::capability::command::{Captured, CommandOrder, CommandResult, StepResult};
 use flotilla_protocol::capability::{OrderPayload, ReportPayload};
 use flotilla_protocol::delivery::Delivery;
-use flotilla_protocol::document::{Action as StepAction, Plan, RunShellScript, Step, Template};
+use flotilla_protocol::document::{Action as StepAction, Control, Plan, RunShellScript, Step, Template};
 use flotilla_protocol::envelope::{Domain, Envelope, seal};
 use flotilla_protocol::hello::{Facts, HelloBody, WelcomeBody};
 use flotilla_protocol::id::{BootId, NodeId, OrderId};
@@ -38,6 +38,8 @@ pub(crate) enum Action {
     Reboot,
     /// The system refuses what it was told last.
     Refuse,
+    /// The disk takes no records, found out when the system was to be told.
+    BreaksWhenTold,
     Kill,
     /// The agent stops after so many outputs; whether with a reboot.
     StopAfter(u8, bool),
@@ -72,9 +74,14 @@ pub(crate) struct World {
     to_node: Vec<(DownKind, Vec<u8>)>,
     /// How often the system was told to reboot.
     pub(crate) told: u32,
+    /// The orders that went on without the reboot that they asked for.
+    without_reboot_of: BTreeSet<OrderId>,
     /// What the bridge heard of reboots: the step and the count.
     pub(crate) said_rebooting: Vec<(u16, u16)>,
     is_writable: bool,
+    breaks_when_told: bool,
+    is_withheld: bool,
+    with_final_step: bool,
 }
 
 fn key(seed: u8) -> SigningKey {
@@ -110,15 +117,19 @@ fn order_id(number: u8) -> OrderId {
     OrderId([number; 16])
 }
 
-fn delivery(number: u8) -> Vec<u8> {
-    static DELIVERIES: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
-    DELIVERIES.get_or_init(|| (0..3).map(make_delivery).collect())[usize::from(number)].clone()
+fn delivery(number: u8, with_final_step: bool) -> Vec<u8> {
+    static DELIVERIES: OnceLock<[Vec<Vec<u8>>; 2]> = OnceLock::new();
+    let all = DELIVERIES
+        .get_or_init(|| [false, true].map(|with_final_step| (0..3).map(|number| make_delivery(number, with_final_step)).collect()));
+    all[usize::from(with_final_step)][usize::from(number)].clone()
 }
 
-fn make_delivery(number: u8) -> Vec<u8> {
+fn make_delivery(number: u8, with_final_step: bool) -> Vec<u8> {
     let script =
         RunShellScript { run_command: vec![Template::text("true")], working_directory: None, environment: BTreeMap::new(), timeout_s: 60 };
-    let step = |index: usize| Step::new(format!("step {index}"), &StepAction::RunShellScript(script.clone()));
+    let control = |index: usize| Control { finally: with_final_step && index + 1 == STEPS, ..Control::default() };
+    let step =
+        |index: usize| Step { control: control(index), ..Step::new(format!("step {index}"), &StepAction::RunShellScript(script.clone())) };
     let plan = Plan { steps: (0..STEPS).map(step).collect() };
     let command = CommandOrder { document: "d".into(), document_version: "1".into(), parameters: Vec::new(), plan };
     let order = OrderBody {
@@ -172,13 +183,27 @@ impl World {
             delivered: BTreeSet::new(),
             to_node: Vec::new(),
             told: 0,
+            without_reboot_of: BTreeSet::new(),
             said_rebooting: Vec::new(),
             is_writable: true,
+            breaks_when_told: false,
+            is_withheld: false,
+            with_final_step: false,
         }
+    }
+
+    /// The last step of every order runs whatever came before.
+    pub(crate) fn with_final_steps(self) -> Self {
+        Self { with_final_step: true, ..self }
     }
 
     pub(crate) fn starts(&self, number: u8) -> u32 {
         self.started.get(&order_id(number)).map_or(0, |(_, starts)| *starts)
+    }
+
+    /// How many orders went on without the reboot that they asked for.
+    pub(crate) fn without_reboot(&self) -> usize {
+        self.without_reboot_of.len()
     }
 
     pub(crate) fn has_result(&self, number: u8) -> bool {
@@ -194,7 +219,7 @@ impl World {
             Action::Deliver(number) => {
                 if self.connected {
                     self.delivered.insert(number);
-                    self.down(DownKind::Order, &delivery(number));
+                    self.down(DownKind::Order, &delivery(number, self.with_final_step));
                 }
             }
             Action::Ask(number) => self.ask(number, Resume::SameStep),
@@ -208,6 +233,7 @@ impl World {
             }
             Action::Reboot => self.stop(true),
             Action::Refuse => self.handle(Input::RebootRefused { why: "somebody inhibits it".to_owned() }),
+            Action::BreaksWhenTold => self.breaks_when_told = true,
             Action::Kill => self.stop(false),
             Action::StopAfter(outputs, power) => self.stop_after = Some((outputs, power)),
             Action::Compact => {
@@ -217,6 +243,9 @@ impl World {
             }
             Action::Storage(is_writable) => {
                 self.is_writable = is_writable;
+                if is_writable && std::mem::take(&mut self.is_withheld) {
+                    self.core.handle(Input::RebootWithheld, self.now);
+                }
                 self.handle(Input::Storage { is_writable, room_bytes: 1 << 30 });
             }
         }
@@ -242,10 +271,20 @@ impl World {
         self.handle(Input::Connected { nonce: flotilla_protocol::sha256(&[&self.real_ms.to_le_bytes(), &[self.boot]]) });
     }
 
+    /// As [`Self::ask`], of a job that found a cancel which an earlier process of the agent had handed to it.
+    pub(crate) fn ask_cancelled(&mut self, number: u8) {
+        let first = self.first_step(number);
+        let steps = (0..=usize::from(ASKS)).map(|index| self.step(index, first)).collect();
+        self.come_to(
+            number,
+            Job::Asked(RebootAsked { step: ASKS, resume: Resume::SameStep, is_cancelled: true, explanation: String::new(), steps }),
+        );
+    }
+
     pub(crate) fn ask(&mut self, number: u8, resume: Resume) {
         let first = self.first_step(number);
         let steps = (0..=usize::from(ASKS)).map(|index| self.step(index, first)).collect();
-        let asked = RebootAsked { step: ASKS, resume, explanation: String::new(), steps };
+        let asked = RebootAsked { step: ASKS, resume, is_cancelled: false, explanation: String::new(), steps };
         self.come_to(number, Job::Asked(asked));
     }
 
@@ -253,7 +292,8 @@ impl World {
         let first = self.first_step(number);
         let mut steps: Vec<StepResult> = (0..STEPS).map(|index| self.step(index, first)).collect();
         steps.iter_mut().for_each(|step| (step.status, step.exit_code) = (StepStatus::Succeeded, 0));
-        self.come_to(number, Job::Over(JobEnd { outcome: Outcome::Succeeded, explanation: String::new(), steps }));
+        let outcome = if self.without_reboot_of.contains(&order_id(number)) { Outcome::Failed } else { Outcome::Succeeded };
+        self.come_to(number, Job::Over(JobEnd { outcome, explanation: String::new(), steps }));
     }
 
     /// The step at which the running job of an order began, as the shell would know it.
@@ -344,7 +384,7 @@ impl World {
                     self.written.push(Record::from_bytes(&record.to_bytes()).unwrap());
                 }
                 Output::Publish(message) => self.published(message.kind, &message.payload),
-                Output::RunJob { order, attempt, .. } => self.start(order, attempt),
+                Output::RunJob { order, attempt, without_reboot, .. } => self.start(order, attempt, without_reboot.is_some()),
                 Output::RecoverJob { order, same_boot, attempt, .. } => self.recover(order, same_boot, attempt),
                 Output::CancelJob { order } => {
                     let end = JobEnd { outcome: Outcome::Cancelled, explanation: String::new(), steps: Vec::new() };
@@ -353,6 +393,10 @@ impl World {
                         *job = Job::Over(end.clone());
                         self.core.handle(Input::JobEnded { order, end }, self.now);
                     }
+                }
+                Output::Reboot if self.breaks_when_told => {
+                    (self.breaks_when_told, self.is_writable, self.is_withheld) = (false, false, true);
+                    self.core.handle(Input::Storage { is_writable: false, room_bytes: 0 }, self.now);
                 }
                 Output::Reboot => self.tell_to_reboot(),
                 Output::ForgetJob { .. } | Output::ReadOutput { .. } | Output::Refused { .. } | Output::SpreadReconnect { .. } => {}
@@ -367,14 +411,17 @@ impl World {
         self.told += 1;
     }
 
-    fn start(&mut self, order: OrderId, attempt: Attempt) {
+    fn start(&mut self, order: OrderId, attempt: Attempt, without_reboot: bool) {
         let recorded = self.durable.iter().any(|record| matches!(record, Record::Starting { order: of, .. } if *of == order));
         assert!(recorded, "{order} starts without a durable record (C1)");
         assert!(!self.cancelled.contains(&order), "{order} goes on although it was cancelled while it waited (C8)");
-        assert!(attempt.reboots <= flotilla_agent_core::MAXIMUM_REBOOTS, "{order} reboots for ever (R5)");
+        assert!(without_reboot || attempt.reboots <= flotilla_agent_core::MAXIMUM_REBOOTS, "{order} reboots for ever (R5)");
         assert!(self.jobs.insert((order, attempt), Job::Running).is_none(), "{order} makes the start {attempt} twice (C2)");
         let (boot, starts) = self.started.get(&order).copied().unwrap_or((0, 0));
-        assert!(boot != self.boot, "{order} goes on in the boot in which it asked (R2)");
+        assert!(boot != self.boot || without_reboot, "{order} goes on in the boot in which it asked (R2)");
+        if without_reboot {
+            self.without_reboot_of.insert(order);
+        }
         self.started.insert(order, (self.boot, starts + 1));
     }
 
@@ -407,7 +454,7 @@ impl World {
             self.jobs.values_mut().filter(|job| **job == Job::Running).for_each(|job| *job = Job::Over(cut_off.clone()));
         }
         self.durable.append(&mut self.written);
-        self.is_writable = true;
+        (self.is_writable, self.is_withheld, self.breaks_when_told) = (true, false, false);
         let mut recovery = recovery(self.boot, self.allows_reboots);
         for record in &self.durable {
             recovery.replay(Record::from_bytes(&record.to_bytes()).unwrap()).unwrap();
@@ -466,7 +513,7 @@ impl World {
 
     /// Lets everything come to its end.
     pub(crate) fn settle(&mut self) {
-        self.stop_after = None;
+        (self.stop_after, self.breaks_when_told) = (None, false);
         self.act(Action::Storage(true));
         for round in 0..32_u64 {
             if round % 4 == 0 {
@@ -491,7 +538,7 @@ impl World {
             assert!(result.steps.iter().all(|step| step.status == StepStatus::Succeeded), "{result:?}");
         }
         for record in self.core.snapshot() {
-            assert!(!matches!(record, Record::Rebooting { .. }), "a reboot is waited for for ever");
+            assert!(!matches!(record, Record::Rebooting { .. } | Record::RebootGivenUp { .. }), "a reboot is waited for for ever");
         }
     }
 }

@@ -18,6 +18,7 @@ fn spec() -> JobSpec {
         job_user: None,
         boot: BootId([0; 16]),
         tools: Default::default(),
+        without_reboot: None,
     }
 }
 
