@@ -68,6 +68,7 @@ fn job_files() -> Vec<Vec<u8>> {
         job_user: Some("nobody".to_owned()),
         boot,
         tools: Tools::default(),
+        without_reboot: false,
     };
     let step = JobStep {
         name: "one".to_owned(),
