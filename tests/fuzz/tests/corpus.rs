@@ -68,7 +68,7 @@ fn job_files() -> Vec<Vec<u8>> {
         job_user: Some("nobody".to_owned()),
         boot,
         tools: Tools::default(),
-        without_reboot: false,
+        without_reboot: Some("it was refused".to_owned()),
     };
     let step = JobStep {
         name: "one".to_owned(),
