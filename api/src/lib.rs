@@ -16,6 +16,7 @@
 
 pub mod activations;
 pub mod audit;
+pub mod blob;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod commands;
@@ -26,10 +27,12 @@ pub mod model;
 pub mod nodes;
 pub mod operation;
 pub mod operations;
+pub mod orders;
 pub mod tags;
 pub mod timestamp;
 pub mod trust;
 
+pub use blob::Blob;
 pub use error::ErrorBody;
 pub use operation::Operation;
 pub use timestamp::Timestamp;

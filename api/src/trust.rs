@@ -11,7 +11,7 @@ use crate::operation::Operation;
 /// Lists the trust bundles of the fleet in the order of their versions.
 ///
 /// # Errors
-/// `AccessDeniedException` for who is neither auditor nor administrator.
+/// `ValidationException`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct ListTrustBundlesRequest {

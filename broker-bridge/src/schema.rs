@@ -55,6 +55,11 @@ pub const MIGRATIONS: &[Migration] = &[
     },
     Migration { version: 202_611_220_400, name: "node_health", sql: include_str!("fleet/node/schema/202611220400_node_health.sql") },
     Migration { version: 202_611_220_500, name: "audit", sql: include_str!("platform/audit/schema/202611220500_audit.sql") },
+    Migration {
+        version: 202_611_220_600,
+        name: "prepared_order",
+        sql: include_str!("capability/run_command/schema/202611220600_prepared_order.sql"),
+    },
     Migration { version: 202_611_220_700, name: "dispatch", sql: include_str!("capability/run_command/schema/202611220700_dispatch.sql") },
 ];
 

@@ -6,6 +6,7 @@ use std::io;
 use flotilla_api::audit::Tampering;
 use flotilla_api::client::{CallError, RepeatError, SettingsError};
 
+use crate::command::orders::OrderError;
 use crate::command::trust::TrustCommandError;
 use crate::keys::KeyError;
 use crate::output::clean;
@@ -79,6 +80,17 @@ pub(crate) enum CliError {
         #[source]
         source: Box<Self>,
     },
+    /// An order was prepared, and not signed here.
+    #[error("the order {command_id} was prepared and not signed")]
+    Unsigned {
+        /// Its id.
+        command_id: String,
+        /// How to reject it.
+        hint: String,
+        /// Why not.
+        #[source]
+        source: Box<Self>,
+    },
     /// The audit log is not what it was. Somebody must look at the bridge's machine.
     #[error("the audit log was changed")]
     Tampered(#[from] Tampering),
@@ -91,6 +103,9 @@ pub(crate) enum CliError {
     /// Trust bundles.
     #[error(transparent)]
     Trust(#[from] TrustCommandError),
+    /// Prepared orders.
+    #[error(transparent)]
+    Order(#[from] OrderError),
     /// Standard output could not be written.
     #[error("cannot write the output")]
     Output(#[from] io::Error),
@@ -120,12 +135,14 @@ impl CliError {
             | Self::Trust(TrustCommandError::Bundle { .. } | TrustCommandError::Expired { .. } | TrustCommandError::Missing(_)) => {
                 NODE_FAILED
             }
+            Self::Order(error) if error.is_deceit() => NODE_FAILED,
+            Self::Order(_) => USAGE,
             Self::Usage(_) | Self::Settings(_) | Self::Signal(_) | Self::Key(_) | Self::Trust(_) => USAGE,
             Self::Call(CallError::Unsendable { .. }) => USAGE,
             Self::Call(CallError::Refused { .. }) => REFUSED,
             Self::Call(CallError::Connect { .. } | CallError::Malformed { .. }) => UNREACHABLE,
             Self::Senseless(_) | Self::Lost { .. } | Self::Unsure { .. } => UNREACHABLE,
-            Self::Unseen { source, .. } => source.exit_code(),
+            Self::Unseen { source, .. } | Self::Unsigned { source, .. } => source.exit_code(),
             Self::TimedOut { .. } => TIMED_OUT,
             Self::Interrupted { .. } => INTERRUPTED,
         }
@@ -157,8 +174,13 @@ impl CliError {
         match self {
             Self::TimedOut { hint } | Self::Interrupted { hint } => Some(hint.clone()),
             Self::Lost { hint, .. } | Self::Unsure { hint, .. } | Self::Unseen { hint, .. } => Some(hint.clone()),
+            Self::Unsigned { hint, source, .. } => {
+                let advice = source.hint().map(|advice| format!("{advice}\n  ")).unwrap_or_default();
+                Some(format!("{advice}it waits for signatures until its time is over; to reject it: {hint}"))
+            }
             Self::Key(error) => error.hint().map(str::to_owned),
             Self::Trust(error) => error.hint().map(str::to_owned),
+            Self::Order(error) => error.hint().map(str::to_owned),
             Self::Tampered(Tampering::RolledBack { .. } | Tampering::Rewritten { .. }) => Some(
                 "if a backup of the bridge was put in place, say so with --forget; else keep the database as it is and find out who"
                     .to_owned(),
@@ -180,6 +202,13 @@ fn refusal_hint(kind: &str) -> Option<&'static str> {
         | "IncompleteSignature" => "check the access key, its secret and this machine's clock",
         "AccessDeniedException" => "this access key's role does not permit it; ask an administrator of the fleet",
         "InvalidInstanceId" => "`flotilla nodes` lists the nodes",
+        "PreparedOrderNotFoundException"
+        | "OrderExpiredException"
+        | "OrderCancelledException"
+        | "OrderReleasedException"
+        | "OrderBytesMismatchException"
+        | "AlreadySignedException" => "`flotilla orders list` lists the prepared orders",
+        "KeyNotAuthorisedException" => "`flotilla orders show` says who may sign",
         "InvalidCommandId" | "InvocationDoesNotExist" => "`flotilla commands` lists the commands",
         "InvalidActivationId" | "InvalidActivation" => "`flotilla activation list` lists the activations",
         "NotFoundException" => "`flotilla groups` lists the groups",

@@ -15,6 +15,7 @@ mod output;
 mod paging;
 mod progress;
 mod quoting;
+mod state;
 mod waiting;
 
 use std::io::{self, Write as _};

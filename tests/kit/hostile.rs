@@ -132,6 +132,15 @@ impl Forgery {
     pub fn good(fleet: &Fleet, node_index: usize, script: &str) -> Self {
         let seed = std::fs::read(fleet.home().key("operator")).expect("the home has the operator's key");
         let seed = <[u8; 32]>::try_from(seed.as_slice()).expect("a seed has 32 bytes");
+        Self::signed_by(fleet, node_index, script, SigningKey::from_bytes(&seed))
+    }
+
+    /// The same, signed by any key.
+    ///
+    /// # Panics
+    /// When the node's state cannot be read.
+    #[must_use]
+    pub fn signed_by(fleet: &Fleet, node_index: usize, script: &str, signer: SigningKey) -> Self {
         let identity_key = identity_key(fleet, node_index);
         let now_ms = clock::unix_ms();
         let mut id = [0; 16];
@@ -158,7 +167,7 @@ impl Forgery {
             on_crash: OnCrash::Never,
             payload: OrderPayload::Command(command).encode(),
         };
-        Self { body, identity_key, signer: SigningKey::from_bytes(&seed) }
+        Self { body, identity_key, signer }
     }
 
     /// The delivery as it is published.

@@ -24,6 +24,7 @@ pub mod killer;
 pub mod lone;
 pub mod namespace;
 pub mod node;
+pub mod operators;
 pub mod ports;
 pub mod process;
 pub mod proxy;

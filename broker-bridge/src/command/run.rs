@@ -106,6 +106,8 @@ pub async fn run(home: &Path, clock: Clock) -> Result<(), RunError> {
     let listener = Listener::bind(settings.api.listen, settings.api.tls.as_ref()).await?;
     let (url, fleet_id) = (listener.url(), fleet.settings.fleet);
     audit::started(&fleet).await.map_err(OpenFleetError::Store)?;
+    // The trust may be another than when signatures were collected.
+    capability::run_command::prepared::judge_again(&fleet).await.map_err(OpenFleetError::Store)?;
     let (switch, wish) = shutdown();
     // It ends after everything that counts, and writes what was counted.
     let (keeps, until_the_end) = shutdown();

@@ -42,8 +42,13 @@ pub(crate) struct Kit {
 
 impl Kit {
     pub(crate) async fn new() -> Self {
+        Self::at(crate::fleet::signer::tests::write_home).await
+    }
+
+    /// A fleet whose home this writes.
+    pub(crate) async fn at(write_home: impl FnOnce(&std::path::Path)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        crate::fleet::signer::tests::write_home(folder.path());
+        write_home(folder.path());
         let clock = Clock::fixed(NOW_MS);
         let signer = Signer::load(folder.path(), NOW_MS).unwrap();
         let (sender, sent) = mpsc::channel(4096);

@@ -38,6 +38,11 @@ const DIFFERENCES: &[(&str, &str)] = &[
         "A target that nobody knows is `notconnected`, as at AWS. `Health` is not in the model: what the node last said of how it is, when it \
          came (`received_ms`), and how many of its reports it dropped and how many are missing; absent before it has said anything.",
     ),
+    (
+        "GetPreparedOrder",
+        "`Envelope` is the order in the bytes that are signed, with the signatures that count under the newest trust bundle; what stands beside \
+         it is the bridge's word. Errors: `PreparedOrderNotFoundException`.",
+    ),
     ("GetGroup", "Only the newer address, `POST /get-group`."),
     (
         "ListCommandInvocations",
@@ -49,12 +54,28 @@ const DIFFERENCES: &[(&str, &str)] = &[
         "The newest first; with `AfterSequence` in the order of their numbers behind that one. Every thousandth has the bridge's signature, \
          `Checkpoint`. What is in an entry, and how a log is checked, is in [security.md](security.md#the-audit-log).",
     ),
+    (
+        "ListPreparedOrderTargets",
+        "The nodes of an order with the keys that make up the root of its targets, by node id. Errors: `PreparedOrderNotFoundException`.",
+    ),
+    ("ListPreparedOrders", "The newest first. What people sign is described in [security.md](security.md#operators-own-keys)."),
     ("ListGroupResources", "Resources are nodes, of the type `AWS::SSM::ManagedInstance`."),
     ("ListTagsForResource", "Resources are `ManagedInstance` and `Document`."),
     (
         "ListTrustBundles",
         "The fleet's trust bundles as people have signed them, each in hexadecimal digits, at most eight at a time: ask again behind the last \
          until none comes. Who knows the SHA-256 of bundle 1 follows them to the newest without believing the bridge.",
+    ),
+    (
+        "PutOrderSignature",
+        "Verified against the newest trust bundle. With enough signatures the order is released in the same transaction. Errors: \
+         `PreparedOrderNotFoundException`, `OrderExpiredException`, `OrderCancelledException`, `OrderReleasedException`, \
+         `KeyNotAuthorisedException`, `OrderBytesMismatchException`, `InvalidOrderSignatureException`, `AlreadySignedException`.",
+    ),
+    (
+        "RejectPreparedOrder",
+        "Cancels the command of an order that awaits signatures. Errors: `PreparedOrderNotFoundException`, `OrderExpiredException`, \
+         `OrderCancelledException`, `OrderReleasedException`.",
     ),
     ("RemoveTagsFromResource", "Resources are `ManagedInstance` and `Document`."),
     ("SearchResources", "Finds nodes only."),
@@ -64,7 +85,9 @@ const DIFFERENCES: &[(&str, &str)] = &[
          `arn:aws:sns:<region>:000000000000:<name>`; another is `InvalidNotificationConfig`. Without `NotificationEvents` all are meant, \
          without `NotificationType` the command. `ServiceRoleArn` is kept and shown, and means nothing. Target keys: `InstanceIds` (`*` is every \
          node), `tag:<key>`, `tag-key`, `resource-groups:Name`, `resource-groups:ResourceTypeFilters`; a group that does not exist is \
-         `InvalidParameters`. The targets are frozen when the command is sent. Safe to repeat: see above.",
+         `InvalidParameters`. The targets are frozen when the command is sent. Where people must sign what runs, the command is \
+         `Pending` until enough have signed, and `TimeoutSeconds`, up to 30 days, is how long they and the nodes have; where nobody may, the \
+         answer is `AccessDeniedException`. Safe to repeat: see above.",
     ),
     ("UpdateManagedInstanceRole", "The role is kept and shown as `IamRole`, and means nothing."),
 ];
@@ -74,7 +97,7 @@ fn about(title: &str) -> &'static str {
     match title {
         "Operations of Flotilla" => {
             "\nCalled as those of SSM, with `Flotilla.` in place of `AmazonSSM.` in the header `X-Amz-Target`, and signed for the service `ssm`. \
-             `flotilla audit` calls them; the `aws` command does not know them.\n"
+             `flotilla audit` and `flotilla orders` call them; the `aws` command does not know them.\n"
         }
         _ => "",
     }

@@ -9,6 +9,7 @@ mod documents_and_tags;
 mod groups;
 #[expect(clippy::unwrap_used, reason = "a failing step of a test's set-up ends the test")]
 mod notifications;
+mod orders;
 #[expect(clippy::unwrap_used, reason = "a failing step of a test's set-up ends the test")]
 mod output;
 #[expect(clippy::unwrap_used, reason = "a failing step of a test's set-up ends the test")]

@@ -10,6 +10,7 @@ mod groups;
 mod keys;
 mod man;
 mod nodes;
+pub(crate) mod orders;
 mod run;
 mod tags;
 pub(crate) mod trust;
@@ -30,6 +31,7 @@ pub(crate) enum Command {
     Run(Box<run::RunArguments>),
     Wait(wait::WaitArguments),
     Commands(commands::CommandsArguments),
+    Orders(Box<orders::OrdersArguments>),
     Documents(documents::DocumentsArguments),
     Groups(groups::GroupsArguments),
     Tags(tags::TagsArguments),
@@ -53,6 +55,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<u8, CliError> {
             run::run(&open()?, output, &command, &request)
         }
         Command::Commands(command) => commands::run(&open()?, output, &command),
+        Command::Orders(command) => orders::run(&open()?, output, &command),
         Command::Wait(command) => wait::run(&open()?, output, &command),
         // One of them needs no bridge.
         Command::Documents(command) => documents::run(open, output, &command),

@@ -1,7 +1,9 @@
 //! `flotilla run`: runs a command line or a document on chosen nodes, waits, and tells the worst result.
 
 mod request;
+mod sign;
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use clap::{ArgAction, ArgGroup, Args, ValueEnum};
@@ -12,8 +14,11 @@ use crate::clock::sleep;
 use crate::connection::Connection;
 use crate::error::{CliError, SUCCESS};
 use crate::interrupt::Interrupt;
+use crate::keys::{KeysArguments, PassphraseArguments};
 use crate::output::{Format, Output};
 use crate::waiting::{Wait, how_to_look};
+
+use super::orders::RootArguments;
 
 pub(crate) use self::request::request;
 
@@ -30,7 +35,12 @@ Examples:
   flotilla run --node mi-0123456789abcdef0 -- 'df -h | sort'
   flotilla run --tag site=north --max-concurrency 10% --max-errors 2 -- systemctl restart app
   flotilla run --tag site=north --document My-Document --parameter level=3 --no-wait
-  flotilla run --group kiosks --document My-Document --document-version 2 --notify operators --notify-events Failed,TimedOut"
+  flotilla run --group kiosks --document My-Document --document-version 2 --notify operators --notify-events Failed,TimedOut
+  flotilla run --node mi-0123456789abcdef0 --sign ann -- systemctl restart app
+  flotilla run --tag site=north --sign-agent --timeout 14d -- apt-get upgrade -y
+
+With --sign, where people must sign what runs: the bridge prepares the order, you read it here from its bytes, and sign it. When others must \
+sign too, it waits for them and this command does not: see `flotilla orders`."
 )]
 pub(crate) struct RunArguments {
     /// Run on this node; may be given several times.
@@ -90,6 +100,21 @@ pub(crate) struct RunArguments {
     /// How long to wait; the command goes on after it.
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration)]
     wait_timeout: Duration,
+    /// Sign the order with your key of this name in the folder of your keys, or a file.
+    #[arg(long, value_name = "KEY", conflicts_with = "sign_agent")]
+    pub(super) sign: Option<String>,
+    /// Sign the order with a key that the ssh-agent holds: its fingerprint or comment, or nothing when it has only one.
+    #[arg(long, value_name = "KEY", num_args = 0..=1, default_missing_value = "")]
+    pub(super) sign_agent: Option<String>,
+    /// Do not ask whether to sign.
+    #[arg(long)]
+    pub(super) yes: bool,
+    #[command(flatten)]
+    pub(super) root: RootArguments,
+    #[command(flatten)]
+    pub(super) keys: KeysArguments,
+    #[command(flatten)]
+    pub(super) passphrase: PassphraseArguments,
     /// The command to run.
     #[arg(last = true, value_name = "COMMAND")]
     words: Vec<String>,
@@ -113,6 +138,7 @@ enum Event {
 }
 
 pub(crate) fn run(connection: &Connection, output: Output, arguments: &RunArguments, request: &SendCommandRequest) -> Result<u8, CliError> {
+    let desk = sign::desk(connection, arguments)?;
     // Before sending: from here on, Ctrl-C must be able to say which command goes on.
     let interrupt = if arguments.no_wait { None } else { Some(Interrupt::listen()?) };
     let notification_config = request::notification(arguments, connection.client.region());
@@ -127,6 +153,14 @@ pub(crate) fn run(connection: &Connection, output: Output, arguments: &RunArgume
     let Some(command_id) = command.command_id.clone() else {
         return Err(CliError::Senseless("a command without an id".to_owned()));
     };
+    if let Some(desk) = desk {
+        let signed = desk.sign(connection, output, arguments, &request, &command_id);
+        match signed.map_err(|source| unsigned(connection, &command_id, source))? {
+            sign::Signed::Released => {}
+            sign::Signed::Awaiting => return Ok(SUCCESS),
+            sign::Signed::ByTheBridge => note("the bridge signs commands of this fleet by itself: your key was not needed"),
+        }
+    }
     let Some(interrupt) = interrupt else {
         match output.format {
             Format::Json => output.print_json(&command)?,
@@ -139,4 +173,16 @@ pub(crate) fn run(connection: &Connection, output: Output, arguments: &RunArgume
     let outcome = wait.outcome(&interrupt)?;
     outcome.print(output)?;
     Ok(outcome.exit_code())
+}
+
+/// What the bridge has prepared stays there until somebody signs or rejects it, or its time is over.
+fn unsigned(connection: &Connection, command_id: &str, source: CliError) -> CliError {
+    let hint = connection.command_line(&format!("orders reject {command_id} --reason '…'"));
+    CliError::Unsigned { command_id: command_id.to_owned(), hint, source: Box::new(source) }
+}
+
+/// Tells people something beside the result.
+fn note(words: &str) {
+    // Where nobody reads, nothing is lost.
+    drop(writeln!(std::io::stderr(), "{words}"));
 }

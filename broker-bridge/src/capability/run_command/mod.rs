@@ -5,6 +5,7 @@
 //! never sent, and what was not answered in time, which a node's signed word still overrides ([`rules::transition`]).
 //!
 //! A command's invocations are inserted with it in one transaction, so whoever has its id can read them. Dispatch
+//! Where people must sign it, it awaits their signatures before anything is sent ([`prepared`]). Dispatch
 //! ([`reconcile`]) sends what MaxConcurrency and MaxErrors allow, and again until the node answers.
 
 #[cfg(test)]
@@ -16,6 +17,7 @@ pub mod ingest;
 pub mod model;
 mod notification;
 pub mod output;
+pub mod prepared;
 pub mod reconcile;
 pub mod retention;
 pub mod rules;

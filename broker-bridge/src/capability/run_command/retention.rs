@@ -40,10 +40,13 @@ impl Schedule {
 /// What the database says; nothing was removed then.
 pub async fn prune(fleet: &Fleet) -> Result<bool, StoreError> {
     // Removed in this order, so that what an interrupted removal leaves is found again.
-    const REMOVE: [&str; 2] = [
+    const REMOVE: [&str; 4] = [
         "DELETE FROM command_output WHERE (command_id, node_id, step, stream, chunk_offset) IN \
          (SELECT command_id, node_id, step, stream, chunk_offset FROM command_output WHERE command_id = $1 LIMIT $2)",
         "DELETE FROM invocation WHERE (command_id, node_id) IN (SELECT command_id, node_id FROM invocation WHERE command_id = $1 LIMIT $2)",
+        // A handful at most.
+        "DELETE FROM prepared_signature WHERE command_id = $1 AND $2 > 0",
+        "DELETE FROM prepared_order WHERE command_id = $1 AND $2 > 0",
     ];
     let before_ms = fleet.clock.now_ms().saturating_sub(fleet.settings.retention_ms);
     // Command ids begin with their time: the old ones are found without a look at the others.

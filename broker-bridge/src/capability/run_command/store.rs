@@ -2,6 +2,7 @@
 
 use super::model::{Counts, InvocationState, Words};
 use super::notification::{self, Change};
+use super::prepared;
 use super::rules::{self, Happening, Limits, command_words};
 use crate::fleet::pace::Pace;
 use crate::platform::store::{StoreError, Write};
@@ -136,6 +137,8 @@ pub(super) struct Standing {
     pub(super) limits: Limits,
     pub(super) cancel_asked: bool,
     pub(super) expires_ms: u64,
+    /// Nothing of it is sent: people must sign it first.
+    awaits_signature: bool,
     status: String,
     notification: String,
 }
@@ -144,13 +147,14 @@ async fn standing(connection: &mut SqliteConnection, command_id: &str) -> Result
     use sqlx::Row as _;
     let columns = Counts::COLUMNS.join(", ");
     let sql = format!(
-        "SELECT limit_concurrency, limit_errors, cancel_asked_ms, expires_ms, status, notification, {columns} FROM command WHERE command_id = $1"
+        "SELECT limit_concurrency, limit_errors, cancel_asked_ms, expires_ms, status, notification, awaits_signature, {columns} \
+         FROM command WHERE command_id = $1"
     );
     let row = sqlx::query(AssertSqlSafe(sql)).bind(command_id).fetch_optional(connection).await?;
     let Some(row) = row else { return Ok(None) };
     let mut counts = [0; Counts::COLUMNS.len()];
     for (index, count) in counts.iter_mut().enumerate() {
-        *count = row.try_get(index + 6)?;
+        *count = row.try_get(index + 7)?;
     }
     Ok(Some(Standing {
         counts: Counts::from_array(counts),
@@ -159,6 +163,7 @@ async fn standing(connection: &mut SqliteConnection, command_id: &str) -> Result
         expires_ms: from_column(row.try_get(3)?),
         status: row.try_get(4)?,
         notification: row.try_get(5)?,
+        awaits_signature: row.try_get::<i64, _>(6)? != 0,
     }))
 }
 
@@ -175,6 +180,10 @@ pub(super) async fn settle(write: &mut Write<'_>, ledger: &mut Ledger, now_ms: u
             let stopped = end_pending(write, &command_id, InvocationState::Terminated, now_ms).await?;
             standing.counts.shift(InvocationState::Pending, InvocationState::Terminated, row_count(&stopped));
             changes.extend(changes_of(&stopped, InvocationState::Terminated));
+        }
+        if standing.awaits_signature && standing.counts.pending == 0 {
+            let end = if standing.cancel_asked { prepared::State::Cancelled } else { prepared::State::Expired };
+            prepared::close(write, &command_id, end).await?;
         }
         let words = write_standing(write, &command_id, &standing).await?;
         notification::moved(write, &command_id, &standing.notification, &standing.status, words, &changes, now_ms).await?;
@@ -233,14 +242,14 @@ pub(super) const DUE_COMMANDS: &str = "WITH RECURSIVE due (command_id) AS (\
      SELECT min(command_id) FROM invocation WHERE state = 'pending' AND next_send_ms IS NOT NULL AND command_id > $1 UNION ALL \
      SELECT (SELECT min(command_id) FROM invocation WHERE state = 'pending' AND next_send_ms IS NOT NULL AND command_id > due.command_id) \
      FROM due WHERE due.command_id IS NOT NULL) \
-     SELECT command.command_id FROM due CROSS JOIN command WHERE command.command_id = due.command_id AND expires_ms > $2 \
+     SELECT command.command_id FROM due CROSS JOIN command WHERE command.command_id = due.command_id AND expires_ms > $2 AND awaits_signature = 0 \
      AND count_sent + count_active < limit_concurrency AND count_failed + count_execution_timed_out <= limit_errors LIMIT $3";
 
 /// Whether a command has invocations of connected nodes that were never sent, and place for them.
 pub(super) async fn releasable(connection: &mut SqliteConnection, command_id: &str, now_ms: u64) -> Result<i64, StoreError> {
     let Some(standing) = standing(&mut *connection, command_id).await? else { return Ok(0) };
     let place = rules::may_send(&standing.counts, standing.limits).min(DISPATCH_BATCH);
-    if place == 0 || standing.expires_ms <= now_ms {
+    if place == 0 || standing.awaits_signature || standing.expires_ms <= now_ms {
         return Ok(0);
     }
     let waiting: Option<i64> = sqlx::query_scalar(
@@ -264,8 +273,10 @@ pub(super) async fn release(
     now_ms: u64,
 ) -> Result<Vec<ToSend>, StoreError> {
     let standing = standing(write.connection(), command_id).await?;
-    // No node would take it any more.
-    let Some(standing) = standing.filter(|standing| standing.expires_ms > now_ms) else { return Ok(Vec::new()) };
+    // No node would take it any more, or not yet.
+    let Some(standing) = standing.filter(|standing| standing.expires_ms > now_ms && !standing.awaits_signature) else {
+        return Ok(Vec::new());
+    };
     let place = rules::may_send(&standing.counts, standing.limits).min(DISPATCH_BATCH);
     let waiting: Vec<ToSend> = sqlx::query_as(
         "SELECT command_id, node_id, leaf_index, proof, send_count FROM invocation \

@@ -22,7 +22,38 @@ pub const MACHINE: &str = "the bridge's machine";
 /// An order was signed, for these nodes, with what is in it as a hash.
 #[must_use]
 pub fn order_signed(body: &OrderBody, class: &str, content: &str, now_ms: u64) -> Record {
-    Record::new("order-signed", &body.requester, &body.id.to_string(), now_ms)
+    order("order-signed", body, class, content, now_ms)
+}
+
+/// An order was prepared, and awaits the signatures of people. Once enough have signed, it is told that it is signed, by whom.
+#[must_use]
+pub fn order_prepared(body: &OrderBody, class: &str, content: &str, now_ms: u64) -> Record {
+    order("order-prepared", body, class, content, now_ms)
+}
+
+/// A user handed in a person's signature over a prepared order.
+#[must_use]
+pub fn order_approved(user: &str, order: &str, person: &str, key: [u8; 8], signature: &[u8], now_ms: u64) -> Record {
+    Record::new("order-approved", user, order, now_ms)
+        .with("Person", person)
+        .with("Key", Hex(key))
+        .with("SignatureSha256", Hex(flotilla_protocol::sha256(&[signature])))
+}
+
+/// A user has rejected a prepared order.
+#[must_use]
+pub fn order_rejected(user: &str, order: &str, reason: &str, now_ms: u64) -> Record {
+    Record::new("order-rejected", user, order, now_ms).with("Reason", reason)
+}
+
+/// An order that was released goes back to awaiting signatures: under the newest trust bundle too few of them count.
+#[must_use]
+pub fn order_held(order: &str, missing: usize, now_ms: u64) -> Record {
+    Record::new("order-held", BRIDGE, order, now_ms).with("Missing", missing)
+}
+
+fn order(kind: &'static str, body: &OrderBody, class: &str, content: &str, now_ms: u64) -> Record {
+    Record::new(kind, &body.requester, &body.id.to_string(), now_ms)
         .with("BodySha256", Hex(flotilla_protocol::sha256(&[&encode(body)])))
         .with("Class", class)
         .with("Content", content)

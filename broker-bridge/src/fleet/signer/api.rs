@@ -7,7 +7,7 @@ use flotilla_api::trust::{ListTrustBundlesRequest, ListTrustBundlesResult};
 
 /// Adds the endpoint.
 pub fn endpoints(registry: &mut Registry<Fleet>) {
-    registry.own_endpoint::<ListTrustBundlesRequest>(Access::Auditor, list_trust_bundles);
+    registry.own_endpoint::<ListTrustBundlesRequest>(Access::Viewer, list_trust_bundles);
 }
 
 pub(crate) async fn list_trust_bundles(

@@ -2,9 +2,11 @@
 //!
 //! Everything is in the home: `keys/operator.key`, `keys/bridge.key` and `keys/freshness.key` (32 raw bytes each, mode 0600)
 //! and `trust/<version>.bundle`. Loading proves each key against the newest bundle, so a bridge whose keys the nodes would
-//! refuse does not start.
+//! refuse does not start. The operator's key is the exception: where it is not there, or may not sign alone, orders await the signatures of
+//! people ([`authority`]), and the bridge signs none.
 
 pub mod api;
+pub mod authority;
 
 use crate::platform::audit::HeadSigner;
 use crate::platform::files;
@@ -76,7 +78,8 @@ pub enum SignerError {
 pub struct Signer {
     /// Every key that a bundle has named for the bridge.
     bridge_keys: BTreeSet<[u8; 32]>,
-    operator: SigningKey,
+    /// Only where it may sign alone: beside people's keys, a key that is online would count for one of them.
+    operator: Option<SigningKey>,
     bridge: SigningKey,
     freshness: SigningKey,
     trust: Trust,
@@ -111,16 +114,21 @@ impl Signer {
         if trust.bundle().expires_ms <= now_ms {
             return Err(SignerError::Expired { version });
         }
-        let signer = Self {
+        let mut signer = Self {
             bridge_keys,
-            operator: read_key(&operator_path)?,
+            operator: read_optional_key(&operator_path)?,
             bridge: read_key(&bridge_path)?,
             freshness: read_key(&freshness_path)?,
             trust,
             root_hash,
             bundles,
         };
-        signer.prove(&signer.operator, Role::Operator(Class::Command), operator_path)?;
+        if let Some(operator) = &signer.operator
+            && signer.prove(operator, Role::Operator(Class::Command), operator_path).is_err()
+        {
+            tracing::warn!(version, "keys/operator.key may not sign commands alone: they await the signatures of people; remove the file");
+            signer.operator = None;
+        }
         signer.prove(&signer.bridge, Role::Bridge, bridge_path)?;
         signer.prove(&signer.freshness, Role::Freshness, freshness_path)?;
         Ok(signer)
@@ -160,10 +168,10 @@ impl Signer {
         HeadSigner::new(self.fleet().0, self.bridge.clone(), self.bridge_keys.iter().copied())
     }
 
-    /// Signs an order to run a command; returns its envelope.
+    /// Signs an order to run a command and returns its envelope; nothing where people must sign it.
     #[must_use]
-    pub fn order(&self, body: &OrderBody) -> Vec<u8> {
-        seal(Domain::Order, &encode(body), &[&self.operator])
+    pub fn order(&self, body: &OrderBody) -> Option<Vec<u8>> {
+        self.operator.as_ref().map(|operator| seal(Domain::Order, &encode(body), &[operator]))
     }
 
     /// Signs a cancel; returns its envelope.
@@ -247,6 +255,15 @@ fn read_key(path: &Path) -> Result<SigningKey, SignerError> {
     Ok(SigningKey::from_bytes(seed))
 }
 
+/// A key that need not be there.
+fn read_optional_key(path: &Path) -> Result<Option<SigningKey>, SignerError> {
+    match read_key(path) {
+        Ok(key) => Ok(Some(key)),
+        Err(SignerError::File { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Reads `1.bundle`, `2.bundle` and so on up to the first that is missing.
 fn read_bundles(folder: &Path) -> Result<Vec<Vec<u8>>, SignerError> {
     let mut bundles = Vec::new();
@@ -272,21 +289,41 @@ pub(crate) mod tests {
 
     /// Writes a home with keys and a first bundle, as `init` does: root 1, operator 2, bridge 3, freshness 4.
     pub(crate) fn write_home(home: &Path) {
-        let keys =
-            (1..=4).map(|seed| TrustKey { public_key: key(seed).verifying_key().to_bytes().into(), person: format!("person {seed}") });
+        write_home_of(home, &bundle(&[(2, "person 2")], 1));
+    }
+
+    /// Bundle 1 of a fleet whose commands these sign, so many of them each: root 1, bridge 3, freshness 4.
+    pub(crate) fn bundle(operators: &[(u8, &str)], threshold: u8) -> TrustBundle {
+        let named = |(seed, person): &(u8, &str)| TrustKey {
+            public_key: key(*seed).verifying_key().to_bytes().into(),
+            person: (*person).to_owned(),
+        };
         let role = |role, key| RoleEntry { role, threshold: 1, keys: vec![key] };
-        let bundle = TrustBundle {
+        let last = 3 + u16::try_from(operators.len()).unwrap();
+        let operator = RoleEntry { role: Role::Operator(Class::Command), threshold, keys: (3..last).collect() };
+        TrustBundle {
             version: 1,
             previous: [0; 32],
             expires_ms: u64::MAX,
             epoch: 0,
             minimum_agent_version: [0; 3],
-            keys: keys.collect(),
-            roles: vec![role(Role::Root, 0), role(Role::Operator(Class::Command), 1), role(Role::Bridge, 2), role(Role::Freshness, 3)],
-        };
+            keys: [(1, "person 1"), (3, "person 3"), (4, "person 4")].iter().chain(operators).map(named).collect(),
+            roles: vec![role(Role::Root, 0), operator, role(Role::Bridge, 1), role(Role::Freshness, 2)],
+        }
+    }
+
+    /// The trust that a first bundle begins.
+    pub(crate) fn trust_of(bundle: &TrustBundle) -> Trust {
+        let body = encode(bundle);
+        let sealed = seal(Domain::Trust, &body, &[&key(1)]);
+        Trust::from_pinned(&flotilla_protocol::sha256(&[&body]), [sealed.as_slice()]).unwrap()
+    }
+
+    /// Writes a home with the keys of `init` and this first bundle.
+    pub(crate) fn write_home_of(home: &Path, bundle: &TrustBundle) {
         std::fs::create_dir_all(home.join("trust")).unwrap();
         std::fs::create_dir_all(home.join("keys")).unwrap();
-        files::create_public(&home.join("trust/1.bundle"), &seal(Domain::Trust, &encode(&bundle), &[&key(1)])).unwrap();
+        files::create_public(&home.join("trust/1.bundle"), &seal(Domain::Trust, &encode(bundle), &[&key(1)])).unwrap();
         for (name, seed) in [("operator", 2), ("bridge", 3), ("freshness", 4)] {
             files::create_secret(&home.join(format!("keys/{name}.key")), &[seed; 32]).unwrap();
         }
@@ -323,6 +360,20 @@ pub(crate) mod tests {
         let bridge = key(3).verifying_key().to_bytes();
         assert_eq!(signer.bridge_keys, BTreeSet::from([bridge]), "by which the audit log may be signed");
         assert_eq!((signer.bundles_after(0).len(), signer.bundles_after(1).len(), signer.bundles_after(9).len()), (1, 0, 0));
+    }
+
+    #[test]
+    fn without_an_operator_key_that_may_sign_alone_it_signs_no_orders_and_starts() {
+        let home = tempfile::tempdir().unwrap();
+        write_home(home.path());
+        let operator = home.path().join("keys/operator.key");
+        std::fs::remove_file(&operator).unwrap();
+        assert!(Signer::load(home.path(), 1).unwrap().operator.is_none());
+        files::create_secret(&operator, &[9; 32]).unwrap();
+        assert!(Signer::load(home.path(), 1).unwrap().operator.is_none(), "a key that is nobody's");
+        std::fs::remove_file(&operator).unwrap();
+        files::create_secret(&operator, &[2; 31]).unwrap();
+        assert!(matches!(Signer::load(home.path(), 1), Err(SignerError::KeyLength { .. })), "a damaged key is no missing one");
     }
 
     #[test]

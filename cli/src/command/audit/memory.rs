@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use flotilla_api::audit::{Hex, Remembered};
 
 use crate::error::CliError;
+use crate::state;
 
 /// A folder of remembered heads.
 #[derive(Debug)]
@@ -16,14 +17,7 @@ pub(super) struct Memory(PathBuf);
 impl Memory {
     /// The folder that was named, else the usual one.
     pub(super) fn open(named: Option<&Path>) -> Result<Self, CliError> {
-        if let Some(folder) = named {
-            return Ok(Self(folder.to_owned()));
-        }
-        let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let state = variable("XDG_STATE_HOME").filter(|path| path.is_absolute());
-        let state = state.or_else(|| variable("HOME").map(|home| home.join(".local/state")));
-        let missing = || CliError::Usage("there is no place to remember the log's head: give --state, or set HOME".to_owned());
-        Ok(Self(state.ok_or_else(missing)?.join("flotilla")))
+        Ok(Self(state::folder(named)?))
     }
 
     fn path(&self, fleet: Hex<8>) -> PathBuf {

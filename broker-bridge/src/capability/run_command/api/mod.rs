@@ -10,6 +10,7 @@ mod source;
 mod tests;
 mod walk;
 
+use super::prepared;
 use crate::fleet::Fleet;
 use crate::platform::http::{Access, ApiError, Registry};
 use flotilla_api::commands::{
@@ -24,11 +25,17 @@ pub fn endpoints(registry: &mut Registry<Fleet>) {
     registry.endpoint::<GetCommandInvocationRequest>(Access::Viewer, detail::get_command_invocation);
     registry.endpoint::<ListCommandsRequest>(Access::Viewer, list::list_commands);
     registry.endpoint::<ListCommandInvocationsRequest>(Access::Viewer, list::list_command_invocations);
+    prepared::api::endpoints(registry);
 }
 
 /// The command id in a member of a request.
 fn parse_command_id(text: &str) -> Result<OrderId, ApiError> {
     text.parse().map_err(|_| ApiError::new("InvalidCommandId", format!("{text:?} is not a command id, which is a UUID in lower case")))
+}
+
+/// The order id in a member of a request of Flotilla's own.
+pub(super) fn parse_order_id(text: &str) -> Result<OrderId, ApiError> {
+    text.parse().map_err(|_| ApiError::validation(format!("{text:?} is not an order id, which is a UUID in lower case")))
 }
 
 fn no_such_command(id: OrderId) -> ApiError {

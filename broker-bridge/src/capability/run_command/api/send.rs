@@ -1,16 +1,18 @@
-//! SendCommand: choose the nodes, compile the document, sign once, write it all in one transaction.
+//! SendCommand: choose the nodes, compile the document, sign once, or prepare what people sign, and write it all in one transaction.
 //!
 //! What may go out at once is marked as sent in that same transaction and published right after its commit, so an idle
 //! fleet's command waits for no further commit; the rest is left to dispatch.
 
 use super::super::model::{Counts, InvocationState};
 use super::super::notification;
+use super::super::prepared;
 use super::super::reconcile::delivery_message;
 use super::super::rules::{self, Limits, Rate, command_words};
 use super::super::store::{self, NewCommand, NewInvocation};
 use super::detail::StepName;
 use super::list::{command, new_command};
 use crate::fleet::document::{self, StoredDocument};
+use crate::fleet::signer::authority;
 use crate::fleet::{Fleet, audit, target};
 use crate::platform::http::{ApiError, Caller};
 use crate::platform::repeat;
@@ -21,9 +23,11 @@ use flotilla_protocol::capability::OrderPayload;
 use flotilla_protocol::capability::command::CommandOrder;
 use flotilla_protocol::delivery::Delivery;
 use flotilla_protocol::document::Step;
+use flotilla_protocol::envelope::{Domain, MAXIMUM_SIGNATURES, seal};
 use flotilla_protocol::id::OrderId;
 use flotilla_protocol::order::{MAXIMUM_REQUESTER_BYTES, MAXIMUM_VALIDITY_MS, OnCrash, OrderBody, Targets};
 use flotilla_protocol::target::{MAXIMUM_PROOF, TargetTree, leaf};
+use flotilla_protocol::trust::Class;
 use flotilla_protocol::wire::{Check as _, MAXIMUM_MESSAGE_BYTES, encode};
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -37,6 +41,8 @@ const MAXIMUM_COMMENT: usize = 100;
 const MAXIMUM_SERVICE_ROLE: usize = 2_048;
 /// How far back an order's begin lies: a node's idea of the time may be a little behind ours.
 const BACKDATING_MS: u64 = 60_000;
+/// Bytes that one signature takes up in an envelope, at most: that of a security key.
+const SIGNATURE_ROOM: usize = 11 + 70;
 /// Most deliveries that a call publishes itself; the rest is left to dispatch.
 const SENT_AT_ONCE: usize = 256;
 
@@ -85,7 +91,7 @@ pub(crate) async fn send_command(fleet: &Fleet, caller: &Caller, request: SendCo
         on_crash: OnCrash::Never,
         payload: OrderPayload::Command(order).encode(),
     };
-    let envelope = if chosen.is_empty() { Vec::new() } else { sign(fleet, &body)? };
+    let Signed { envelope, awaits } = if chosen.is_empty() { Signed::default() } else { sign(fleet, &body)? };
 
     let command_id = id.to_string();
     // Who is online is read where nobody can come or go before this is written.
@@ -99,7 +105,7 @@ pub(crate) async fn send_command(fleet: &Fleet, caller: &Caller, request: SendCo
         drop(write);
         return answer_again(fleet, caller, &command_id).await;
     }
-    let online = if fleet.publisher.is_connected() {
+    let online = if fleet.publisher.is_connected() && awaits.is_none() {
         store::online_among(&mut write, chosen.iter().take(SENT_AT_ONCE).map(|node| node.id)).await?
     } else {
         BTreeSet::new()
@@ -144,8 +150,11 @@ pub(crate) async fn send_command(fleet: &Fleet, caller: &Caller, request: SendCo
         service_role: request.service_role_arn.as_deref().unwrap_or_default(),
     };
     store::insert(&mut write, &new, &invocations).await?;
-    if !envelope.is_empty() {
-        let content = format!("{} version {document_version}", stored.name);
+    let content = format!("{} version {document_version}", stored.name);
+    if let Some(class) = awaits {
+        prepared::insert(&mut write, &command_id, class).await?;
+        write.record(audit::order_prepared(&body, class, &content, now_ms));
+    } else if !envelope.is_empty() {
         write.record(audit::order_signed(&body, "command", &content, now_ms));
     }
     notification::began(&mut write, &new, now_ms).await?;
@@ -160,7 +169,14 @@ pub(crate) async fn send_command(fleet: &Fleet, caller: &Caller, request: SendCo
     }
     // For the rest, and because dispatch must know of the new due times.
     fleet.nudge.dispatch.notify_one();
-    tracing::info!(command = command_id, user = caller.user, document = stored.name, targets = total, "a command was sent");
+    tracing::info!(
+        command = command_id,
+        user = caller.user,
+        document = stored.name,
+        targets = total,
+        awaits_signature = awaits.is_some(),
+        "a command was sent"
+    );
     Ok(SendCommandResult { command: Some(command) })
 }
 
@@ -228,17 +244,36 @@ fn check_hash(request: &SendCommandRequest, stored: &StoredDocument) -> Result<(
     }
 }
 
-/// Signs the order, when its delivery fits into a message for every target.
-fn sign(fleet: &Fleet, body: &OrderBody) -> Result<Vec<u8>, ApiError> {
+/// An order with the bridge's signature, or without any.
+#[derive(Default)]
+struct Signed {
+    envelope: Vec<u8>,
+    /// The class whose people must sign it, where the bridge may not.
+    awaits: Option<&'static str>,
+}
+
+/// Signs the order, or leaves it to people, when its delivery fits into a message for every target.
+fn sign(fleet: &Fleet, body: &OrderBody) -> Result<Signed, ApiError> {
     body.check().map_err(|error| ApiError::new("InvalidParameters", error.to_string()))?;
-    let envelope = fleet.signer.order(body);
+    let (envelope, awaits, room) = match fleet.signer.order(body) {
+        Some(envelope) => (envelope, None, 0),
+        None => {
+            let (class, trust) = (Class::Command, fleet.signer.trust());
+            let name = authority::class_name(class);
+            if authority::asked(trust, class).is_none() {
+                let version = trust.bundle().version;
+                return Err(ApiError::access_denied(format!("trust bundle {version} lets nobody sign orders of the class {name}")));
+            }
+            (seal(Domain::Order, &encode(body), &[]), Some(name), MAXIMUM_SIGNATURES * SIGNATURE_ROOM)
+        }
+    };
     let longest = Delivery { envelope, index: u32::MAX, proof: vec![[0; 32]; MAXIMUM_PROOF], node_data: Vec::new() };
-    let size = encode(&longest).len();
+    let size = encode(&longest).len() + room;
     if size > MAXIMUM_MESSAGE_BYTES {
         let message = format!("the command is {size} bytes with its document and parameters; at most {MAXIMUM_MESSAGE_BYTES} can be sent");
         return Err(ApiError::new("MaxDocumentSizeExceeded", message));
     }
-    Ok(longest.envelope)
+    Ok(Signed { envelope: longest.envelope, awaits })
 }
 
 fn step_name(step: &flotilla_document::Step) -> StepName {
