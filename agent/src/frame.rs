@@ -6,7 +6,7 @@
 //! The kind is the direction, so that a frame that comes back to its sender is refused. Both halves are of one release in
 //! the end, but not during an update: the version comes first.
 
-use flotilla_protocol::wire::bytes;
+use flotilla_protocol::wire::{bytes, bytes64};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -43,6 +43,22 @@ pub enum FromLink {
         #[serde(with = "bytes")]
         payload: Vec<u8>,
     },
+    /// The link wants a new certificate. Exec answers with [`FromExec::RenewalTerms`].
+    RenewalWanted,
+    /// The key for which a certificate is wanted, and its proof over the terms. Exec answers with [`FromExec::RenewalClaim`].
+    RenewalRequest {
+        /// The ed25519 public key.
+        tls_key: [u8; 32],
+        /// Its signature over [`flotilla_protocol::enrolment::tls_proof_bytes`].
+        #[serde(with = "bytes64")]
+        tls_proof: [u8; 64],
+    },
+    /// What came as an answer to the claim, not looked at. Exec says [`FromExec::Renewed`] or [`FromExec::NotRenewed`].
+    RenewalAnswer {
+        /// Its bytes.
+        #[serde(with = "bytes")]
+        payload: Vec<u8>,
+    },
 }
 
 /// From exec to the link.
@@ -62,6 +78,51 @@ pub enum FromExec {
     Configure {
         /// Over how many seconds the next reconnection is spread.
         reconnect_spread_s: u32,
+    },
+    /// What exec knows of the time.
+    Time {
+        /// Unix time in milliseconds: certainly past.
+        unix_ms: u64,
+        /// Whether it is the trusted time of this moment; otherwise it is the durable floor.
+        is_now: bool,
+    },
+    /// The fleet's certificate authorities have this hash now.
+    RenewCertificate {
+        /// SHA-256 of them, one after the other.
+        authorities: [u8; 32],
+    },
+    /// What a proof for a renewal is made of.
+    RenewalTerms {
+        /// The node's ed25519 public key.
+        identity_key: [u8; 32],
+        /// The nonce of the claim.
+        nonce: [u8; 32],
+    },
+    /// The signed claim: to be published on the claim listener.
+    RenewalClaim {
+        /// Its envelope.
+        #[serde(with = "bytes")]
+        envelope: Vec<u8>,
+    },
+    /// The answer was believed.
+    Renewed {
+        /// The fleet's certificate authorities, DER, one after the other.
+        #[serde(with = "bytes")]
+        authorities: Vec<u8>,
+        /// The certificate, DER.
+        #[serde(with = "bytes")]
+        certificate: Vec<u8>,
+        /// Host name or address of the broker's listener for nodes.
+        host: String,
+        /// Its port.
+        port: u16,
+    },
+    /// There is no certificate in the answer, or it is not believed.
+    NotRenewed {
+        /// Why, in one line for a person.
+        reason: String,
+        /// Whether the bridge has refused this node for good.
+        is_final: bool,
     },
 }
 

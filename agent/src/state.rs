@@ -3,7 +3,8 @@
 //! ```text
 //! <state folder>/            0700; every file in it 0600
 //!   registered               written last: without it the device is no node, whatever else is there
-//!   link/                    tls.key (PKCS#8 v1)  certificate.der  authority.der  connection.toml
+//!   link/                    tls.key (PKCS#8 v1)  certificate.der  authority.der  connection.toml: as the device was registered
+//!                            credentials  credentials.next: key, certificate and authorities of a renewal, see [`crate::link`]
 //!   exec/                    identity.key  sealing.key  root.hash (32 bytes each)  floor (u64 LE, milliseconds)
 //!     trust/                 <version>.bundle: the envelopes of all trust bundles from 1 on
 //!     journal/               the journal
@@ -30,6 +31,11 @@ const MAXIMUM_FILE_BYTES: u64 = 128 * 1024;
 const MAXIMUM_BUNDLES: u32 = 256;
 /// What stands in front of the seed in the PKCS#8 v1 form of an ed25519 key (RFC 8410).
 const PKCS8_PREFIX: [u8; 16] = [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+
+/// In the link's folder: key, certificate and authorities of the last renewal, once a connection with them has succeeded.
+pub(crate) const RENEWED: &str = "credentials";
+/// In the link's folder: those of a renewal with which no connection has succeeded yet.
+pub(crate) const RENEWED_NEXT: &str = "credentials.next";
 
 /// Why the state cannot be read or written.
 #[derive(Debug, Error)]
@@ -77,6 +83,11 @@ impl Layout {
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
         Self { folder: settings.state_folder.clone() }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn in_folder(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
     }
 
     /// The marker that is written last.
@@ -167,6 +178,12 @@ impl ExecState {
         })
     }
 
+    /// The X25519 public key to which secrets are sealed.
+    #[must_use]
+    pub fn sealing_public(&self) -> [u8; 32] {
+        curve25519_dalek::MontgomeryPoint::mul_base_clamped(self.sealing_secret).to_bytes()
+    }
+
     /// Keeps the envelope of a trust bundle that was verified to follow the newest one.
     ///
     /// # Errors
@@ -185,6 +202,8 @@ pub struct LinkState {
     pub fleet: FleetId,
     /// The broker's listener for nodes.
     pub broker: BrokerAddress,
+    /// The claim listener, where certificates are renewed; nothing for a device that was registered before there was that.
+    pub claim: Option<BrokerAddress>,
     /// Unix time in seconds that is certainly past.
     pub time_floor_s: u64,
     /// The fleet's certificate authority, DER.
@@ -208,6 +227,7 @@ impl LinkState {
             node: connection.node,
             fleet: connection.fleet,
             broker: connection.broker,
+            claim: connection.claim,
             time_floor_s: connection.enrolled_at_s,
             authority: read(&layout.link("authority.der"))?,
             certificate: read(&layout.link("certificate.der"))?,
@@ -221,6 +241,8 @@ impl LinkState {
 pub struct Connection {
     /// The broker's listener for nodes.
     pub broker: BrokerAddress,
+    /// The claim listener.
+    pub claim: Option<BrokerAddress>,
     /// The fleet.
     pub fleet: FleetId,
     /// The node.
@@ -234,6 +256,8 @@ pub struct Connection {
 struct ConnectionText {
     host: String,
     port: u16,
+    claim_host: Option<String>,
+    claim_port: Option<u16>,
     fleet: String,
     node: String,
     enrolled_at_s: u64,
@@ -243,8 +267,10 @@ impl Connection {
     /// The file's text. The host is one that [`BrokerAddress`] takes: it needs no quoting.
     #[must_use]
     pub fn to_toml(&self) -> String {
-        let Self { broker: BrokerAddress { host, port }, fleet, node, enrolled_at_s } = self;
-        format!("host = \"{host}\"\nport = {port}\nfleet = \"{fleet}\"\nnode = \"{node}\"\nenrolled_at_s = {enrolled_at_s}\n")
+        let Self { broker: BrokerAddress { host, port }, claim, fleet, node, enrolled_at_s } = self;
+        let claim = claim.as_ref().map(|BrokerAddress { host, port }| format!("claim_host = \"{host}\"\nclaim_port = {port}\n"));
+        let claim = claim.unwrap_or_default();
+        format!("host = \"{host}\"\nport = {port}\n{claim}fleet = \"{fleet}\"\nnode = \"{node}\"\nenrolled_at_s = {enrolled_at_s}\n")
     }
 
     fn load(layout: &Layout) -> Result<Self, StateError> {
@@ -255,9 +281,10 @@ impl Connection {
 
     fn parse(text: &str) -> Result<Self, Box<dyn std::error::Error>> {
         let built = Config::builder().add_source(config::File::from_str(text, FileFormat::Toml)).build()?;
-        let ConnectionText { host, port, fleet, node, enrolled_at_s } = built.try_deserialize()?;
+        let ConnectionText { host, port, claim_host, claim_port, fleet, node, enrolled_at_s } = built.try_deserialize()?;
         let broker = BrokerAddress { host, port }.to_string().parse()?;
-        Ok(Self { broker, fleet: fleet.parse()?, node: node.parse()?, enrolled_at_s })
+        let claim = claim_host.zip(claim_port).map(|(host, port)| BrokerAddress { host, port }.to_string().parse()).transpose()?;
+        Ok(Self { broker, claim, fleet: fleet.parse()?, node: node.parse()?, enrolled_at_s })
     }
 }
 
@@ -397,6 +424,7 @@ mod tests {
         for host in ["broker.example", "2001:db8::7"] {
             let connection = Connection {
                 broker: BrokerAddress { host: host.into(), port: 8883 },
+                claim: (host != "broker.example").then(|| BrokerAddress { host: host.into(), port: 8884 }),
                 fleet: FleetId([1; 8]),
                 node: NodeId::of_key(&[0; 32]),
                 enrolled_at_s: 1_800_000_000,

@@ -19,9 +19,11 @@ pub(crate) mod test_kit;
 mod tests;
 
 use crate::capability::run_command;
-use crate::fleet::Fleet;
-use crate::fleet::activation::claim::{Enrolment, RefusalLog};
+use crate::fleet::activation::claim::Enrolment;
+use crate::fleet::node::store as node_store;
+use crate::fleet::{Fleet, FleetSettings};
 use crate::platform::ingest::{self, take_batch};
+use crate::platform::mosquitto::dynamic_security;
 use crate::platform::mqtt::tenure::Tenure;
 use crate::platform::mqtt::{Arrival, Connection, ConnectionEnd, INBOUND_MESSAGES, MqttSettings};
 use crate::platform::shutdown::{Shutdown, shutdown};
@@ -41,6 +43,9 @@ const DISPATCH_STOP: Duration = Duration::from_secs(10);
 /// Why the device half could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
+    /// The database.
+    #[error("the nodes that were removed cannot be read")]
+    Store(#[from] crate::platform::store::StoreError),
     /// Something in the home cannot be used.
     #[error("a certificate or key of the home cannot be used")]
     Home(#[from] HomeError),
@@ -97,6 +102,7 @@ pub struct Device {
     ingest: tokio::task::JoinHandle<()>,
     dispatch: tokio::task::JoinHandle<()>,
     stop_dispatch: crate::platform::shutdown::ShutdownSwitch,
+    revoke: tokio::task::JoinHandle<()>,
 }
 
 impl Device {
@@ -105,8 +111,11 @@ impl Device {
     /// # Errors
     /// See [`DeviceError`]. A broker elsewhere that is not there is no error: it is tried again and again.
     pub async fn start(fleet: &Arc<Fleet>, settings: &Settings) -> Result<Self, DeviceError> {
-        let authority = settings.home.read_authority()?;
-        let authority_der = authority.certificate_der().to_vec();
+        let authorities = settings.home.read_authorities()?;
+        let authority_der = authorities.der();
+        for node in node_store::removed(fleet.store.reader()).await? {
+            fleet.revocations.revoke(node);
+        }
         let broker = match settings.broker.mode {
             BrokerMode::Embedded => Some(start_embedded(fleet, settings, authority_der.clone()).await?),
             BrokerMode::External => None,
@@ -117,13 +126,8 @@ impl Device {
         };
         let certificate = settings.home.read_certificate("bridge")?;
         let tls = flotilla_link::fleet_client(&authority_der, &certificate.certificate_der, &certificate.private_key_pkcs8_der, None)?;
-        let enrolment = Enrolment {
-            authority,
-            host: fleet.settings.broker_host.clone(),
-            port: fleet.settings.broker_port,
-            refusals: RefusalLog::default(),
-            malformed: RefusalLog::default(),
-        };
+        let FleetSettings { broker_host, broker_port, .. } = &fleet.settings;
+        let enrolment = Enrolment::new(authorities, broker_host.clone(), *broker_port, settings.certificate_life_s);
         let router = Router::new(Arc::clone(fleet), enrolment);
         // Who was online before this start is not known any more.
         let presence = take_batch(&fleet.store, &fleet.clock, &router, &fleet.publisher, &[Arrival::Disconnected]).await;
@@ -133,12 +137,15 @@ impl Device {
         let connection = Connection::start(&mqtt, &fleet.publisher, tenure(fleet)?, arrivals);
         let ingest = ingest::run(fleet.store.clone(), fleet.clock.clone(), router, fleet.publisher.clone(), arrived, presence);
         let (stop_dispatch, stopped) = shutdown();
+        let throws_out = settings.broker.mode == BrokerMode::External && settings.broker.dynamic_security;
+        let revoke = tokio::spawn(dynamic_security::run(Arc::clone(&fleet.revocations), fleet.publisher.clone(), throws_out));
         Ok(Self {
             broker,
             connection,
             ingest: tokio::spawn(ingest),
             dispatch: tokio::spawn(run_command::reconcile::run(Arc::clone(fleet), stopped)),
             stop_dispatch,
+            revoke,
         })
     }
 
@@ -158,6 +165,7 @@ impl Device {
     /// Stops in order: no more sending, then the connection, then what came in is committed, then the broker.
     pub async fn stop(mut self) {
         self.stop_dispatch.request();
+        self.revoke.abort();
         // It may wait for a place on a connection that does not move; what it has not sent is due again at the next start.
         if !self.dispatch.is_finished() && tokio::time::timeout(DISPATCH_STOP, &mut self.dispatch).await.is_err() {
             tracing::warn!("dispatch did not end in time");
@@ -259,6 +267,7 @@ async fn start_embedded(fleet: &Fleet, settings: &Settings, ca_certificate_der: 
         server: settings.home.read_certificate("broker")?,
         ca_certificate_der,
         limits: BrokerLimits::default(),
+        revocations: Arc::clone(&fleet.revocations),
     };
     Ok(Embedded::start(broker).await?)
 }

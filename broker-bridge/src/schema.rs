@@ -60,6 +60,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "prepared_order",
         sql: include_str!("capability/run_command/schema/202611220600_prepared_order.sql"),
     },
+    Migration {
+        version: 202_611_220_640,
+        name: "node_authorities",
+        sql: include_str!("fleet/node/schema/202611220640_node_authorities.sql"),
+    },
     Migration { version: 202_611_220_700, name: "dispatch", sql: include_str!("capability/run_command/schema/202611220700_dispatch.sql") },
 ];
 

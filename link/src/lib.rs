@@ -10,6 +10,7 @@
 
 mod address;
 mod backoff;
+mod certificate;
 mod clock;
 mod connection;
 mod dialer;
@@ -24,7 +25,8 @@ mod tls;
 
 pub use address::{AddressError, BrokerAddress};
 pub use backoff::BackoffLimits;
+pub use certificate::{InvalidCertificate, MAXIMUM_AUTHORITIES, Validity, certificates_in};
 pub use connection::{Event, Publish, StopReason, run};
 pub use network::NetworkChanges;
 pub use settings::{Settings, SettingsError, Will};
-pub use tls::{TlsError, fleet_client, unverified_client};
+pub use tls::{KnownTime, TlsError, fleet_client, node_client, unverified_client};

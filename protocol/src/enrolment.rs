@@ -5,7 +5,7 @@
 //! certificate and the broker's address, signed by keys that the pinned root names. The server is trusted only after that.
 
 use crate::hello::Facts;
-use crate::id::ActivationId;
+use crate::id::{ActivationId, NodeId};
 use crate::wire::{ByteVec, Check, DecodeError, bytes, bytes64, decode, encode, limit};
 use crate::{hello, sha256};
 use alloc::string::String;
@@ -124,10 +124,13 @@ impl Check for Activation {
     }
 }
 
+/// What stands in the claim of a node that asks for a new certificate, in the place of an activation; [`ClaimBody::mac`] is zeros then.
+pub const NO_ACTIVATION: ActivationId = ActivationId([0; 16]);
+
 /// What a device asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClaimRequest {
-    /// Which activation.
+    /// Which activation. A device that is a node already needs none for a new certificate and says [`NO_ACTIVATION`]: its signature counts.
     pub activation: ActivationId,
     /// The node's identity: an ed25519 public key, which also signs the claim.
     pub identity_key: [u8; 32],
@@ -208,6 +211,8 @@ pub enum ClaimRefusal {
     TryAgain,
     /// The node was deregistered: its key may not come back.
     Deregistered,
+    /// Two devices speak under the node's identity: neither gets a certificate.
+    Quarantined,
 }
 
 impl fmt::Display for ClaimRefusal {
@@ -220,6 +225,7 @@ impl fmt::Display for ClaimRefusal {
             Self::Malformed => "the bridge could not read the claim: is the agent of the same release as the bridge?",
             Self::TryAgain => "the bridge cannot enrol now: try again in a minute",
             Self::Deregistered => "this device was deregistered: remove its state folder to enrol it as a new node",
+            Self::Quarantined => "two devices use this identity: remove the state folder of each to enrol them as new nodes",
         })
     }
 }
@@ -227,7 +233,7 @@ impl fmt::Display for ClaimRefusal {
 /// What a device is given.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enrolled {
-    /// The fleet's certificate authority, DER.
+    /// The fleet's certificate authority, DER. While it is being replaced the former one stands behind it: whoever has this trusts both.
     #[serde(with = "bytes")]
     pub authority: Vec<u8>,
     /// The certificate for the link's key, DER, named after the node.
@@ -255,6 +261,23 @@ pub struct ClaimReplyBody {
 impl Check for ClaimReplyBody {
     fn check(&self) -> Result<(), DecodeError> {
         limit(self.bundles.len() <= 32 * hello::MAXIMUM_BUNDLES, "the number of trust bundles in a claim's answer")
+    }
+}
+
+/// Signed by the bridge role: the fleet has other certificate authorities than some nodes know, so a node whose authorities have another
+/// hash asks for a new certificate. It is a nudge and nothing else: what the node then believes is the answer to its own claim, so that an old
+/// one that is repeated does no more than that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RenewalBody {
+    /// The node.
+    pub node: NodeId,
+    /// SHA-256 of what [`Enrolled::authority`] is now.
+    pub authorities: [u8; 32],
+}
+
+impl Check for RenewalBody {
+    fn check(&self) -> Result<(), DecodeError> {
+        Ok(())
     }
 }
 

@@ -50,11 +50,13 @@ pub enum Domain {
     ClaimReply = 11,
     /// [`crate::tenure::TenureBody`]
     Tenure = 12,
+    /// [`crate::enrolment::RenewalBody`]
+    Renewal = 13,
 }
 
 impl Domain {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Order,
         Self::Cancel,
         Self::Receipt,
@@ -67,6 +69,7 @@ impl Domain {
         Self::Claim,
         Self::ClaimReply,
         Self::Tenure,
+        Self::Renewal,
     ];
 }
 

@@ -32,6 +32,8 @@ pub enum DownKind {
     Welcome,
     /// A [`crate::report::OutputReceiptBody`].
     OutputReceipt,
+    /// A [`crate::enrolment::RenewalBody`].
+    Renewal,
 }
 
 /// What a message up from a node is.
@@ -64,7 +66,7 @@ macro_rules! kind_text {
         }
     };
 }
-kind_text!(DownKind { Order = "order", Cancel = "cancel", Receipt = "receipt", Welcome = "welcome", OutputReceipt = "output-receipt" });
+kind_text!(DownKind { Order = "order", Cancel = "cancel", Receipt = "receipt", Welcome = "welcome", OutputReceipt = "output-receipt", Renewal = "renewal" });
 kind_text!(UpKind { Hello = "hello", Report = "report", Output = "output" });
 
 /// A topic that a message is published on.

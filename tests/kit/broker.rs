@@ -3,7 +3,7 @@
 use crate::clock;
 use crate::process::{self, Child};
 use crate::wait;
-use flotilla_broker_bridge::platform::mosquitto::{CLAIM_LINK_NAME, MosquittoSettings, configuration};
+use flotilla_broker_bridge::platform::mosquitto::{CLAIM_LINK_NAME, MosquittoSettings, configuration, installed_plugin};
 use flotilla_broker_bridge::settings::Home;
 use flotilla_protocol::id::FleetId;
 use std::net::{SocketAddr, TcpStream};
@@ -48,16 +48,9 @@ impl Mosquitto {
         std::fs::create_dir(&folder).expect("the folder of the broker can be made");
         let path = folder.to_str().expect("temporary folders have plain names").to_owned();
         let (user, claim_link_id) = ("root".to_owned(), "5f0c".repeat(8));
-        let settings = MosquittoSettings { listen, claim_listen, fleet, folder: path, user, claim_link_id };
-        let authority = home.read_authority().expect("the home has an authority");
-        let server = home.read_certificate("broker").expect("the home has a certificate for the broker");
-        let link = authority.issue_client(CLAIM_LINK_NAME, clock::unix_ms() / 1000, 1).expect("a certificate can be issued");
+        let settings =
+            MosquittoSettings { listen, claim_listen, fleet, folder: path, user, claim_link_id, dynamic_security: installed_plugin() };
         let mut files = configuration(&settings);
-        files.push(("ca.pem", authority.certificate_pem()));
-        files.push(("server.pem", server.certificate_pem()));
-        files.push(("server.key", server.private_key_pem().to_string()));
-        files.push(("claims.pem", link.certificate_pem()));
-        files.push(("claims.key", link.private_key_pem().to_string()));
         for (name, text) in &mut files {
             if *name == "acl" {
                 text.push_str(&format!("\nuser {HOSTILE}\ntopic readwrite #\n"));
@@ -65,9 +58,36 @@ impl Mosquitto {
             write(&folder.join(name), text);
         }
         let mut broker = Self { folder, logs: logs.to_owned(), listen, claim_listen, main: None, claims: None };
+        broker.write_certificates(home);
         broker.start_main();
         broker.start_claims();
         broker
+    }
+
+    /// Writes the certificates that the home has by now, as the command `mosquitto` does.
+    ///
+    /// # Panics
+    /// When the home has none.
+    pub fn write_certificates(&self, home: &Home) {
+        let authorities = home.read_authorities().expect("the home has an authority");
+        let server = home.read_certificate("broker").expect("the home has a certificate for the broker");
+        let link = authorities.current.issue_client(CLAIM_LINK_NAME, clock::unix_ms() / 1000, 1).expect("a certificate can be issued");
+        for (name, text) in [
+            ("ca.pem", authorities.pem()),
+            ("server.pem", server.certificate_pem()),
+            ("server.key", server.private_key_pem().to_string()),
+            ("claims.pem", link.certificate_pem()),
+            ("claims.key", link.private_key_pem().to_string()),
+        ] {
+            write(&self.folder.join(name), &text);
+        }
+    }
+
+    /// Stops both and starts them again.
+    pub fn restart(&mut self) {
+        (self.main, self.claims) = (None, None);
+        self.start_main();
+        self.start_claims();
     }
 
     /// Starts the main broker.

@@ -131,7 +131,7 @@ impl Fleet {
         let mut command = process::command(&binary("flotilla-bridge"));
         command.arg("run").arg("--home").arg(self.home.path());
         if self.broker == Broker::Mosquitto {
-            command.env("FLOTILLA_BRIDGE__BROKER__MODE", "external");
+            command.env("FLOTILLA_BRIDGE__BROKER__MODE", "external").env("FLOTILLA_BRIDGE__BROKER__DYNAMIC_SECURITY", "true");
         }
         if let Some(port) = &self.surroundings.proxy_port {
             command.env("FLOTILLA_BRIDGE__BROKER__ADDRESS", port.address().to_string());

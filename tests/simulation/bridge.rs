@@ -7,7 +7,7 @@ use flotilla_broker_bridge::capability::run_command::{reconcile, retention};
 use flotilla_broker_bridge::clock::Clock;
 use flotilla_broker_bridge::command::registry;
 use flotilla_broker_bridge::device::router::Router;
-use flotilla_broker_bridge::fleet::activation::claim::{Enrolment, RefusalLog};
+use flotilla_broker_bridge::fleet::activation::claim::Enrolment;
 use flotilla_broker_bridge::fleet::node::store::{Registration, register};
 use flotilla_broker_bridge::fleet::pace::Pace;
 use flotilla_broker_bridge::fleet::signer::Signer;
@@ -17,7 +17,7 @@ use flotilla_broker_bridge::platform::files;
 use flotilla_broker_bridge::platform::http::{Access, Caller, Registry, SignedLinks};
 use flotilla_broker_bridge::platform::ingest::take_batch;
 use flotilla_broker_bridge::platform::mqtt::{Arrival, Publisher};
-use flotilla_broker_bridge::platform::pki::FleetCa;
+use flotilla_broker_bridge::platform::pki::{Authorities, FleetCa};
 use flotilla_broker_bridge::platform::seal::Sealer;
 use flotilla_broker_bridge::platform::sigv4::MAXIMUM_SKEW_MS;
 use flotilla_broker_bridge::platform::store::Store;
@@ -196,11 +196,11 @@ impl Bridge {
             signer: Arc::clone(&self.signer),
             nudge: Nudges::default(),
             publisher: Publisher::into_channel(&sender),
+            revocations: Arc::default(),
         });
         fleet.publisher.pretend_connected(None);
-        let (refusals, malformed) = (RefusalLog::default(), RefusalLog::default());
         let authority = FleetCa::create("simulated", self.clock.now_ms() / 1000).unwrap();
-        let enrolment = Enrolment { authority, host: "broker.example".into(), port: 8883, refusals, malformed };
+        let enrolment = Enrolment::new(Authorities::one(authority), "broker.example".into(), 8883, 365 * 86_400);
         let router = Router::new(Arc::clone(&fleet), enrolment);
         self.alive = Some(Alive { fleet, router, sent, _sender: sender });
         // Who was online before this start is not known any more.

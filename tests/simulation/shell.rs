@@ -76,7 +76,7 @@ impl World {
                 node.behind_ms = node.behind_ms.max(behind_ms);
             }
             DownKind::Receipt => self.receipted(node, &payload),
-            DownKind::Cancel | DownKind::OutputReceipt => {}
+            DownKind::Cancel | DownKind::OutputReceipt | DownKind::Renewal => {}
         }
         let life = self.nodes[node].life;
         let refused = self.handle(node, Input::Message { topic, retained: false, payload: &payload });
@@ -230,7 +230,7 @@ impl World {
 
     fn does(&mut self, node: usize, output: Output) {
         match output {
-            Output::Persist(_) | Output::Refused { .. } | Output::SpreadReconnect { .. } => {}
+            Output::Persist(_) | Output::Refused { .. } | Output::SpreadReconnect { .. } | Output::RenewCertificate { .. } => {}
             Output::Reboot => self.told_to_reboot(node),
             Output::Publish(message) => self.publishes(node, message),
             Output::RunJob { order, command, attempt, without_reboot } => {

@@ -28,6 +28,7 @@ use flotilla_protocol::capability::ReportPayload;
 use flotilla_protocol::capability::command::{
     CommandProgress, CommandResult, MAXIMUM_EXPLANATION_BYTES, RESULT_STDERR_BYTES, RESULT_STDOUT_BYTES, StepResult,
 };
+use flotilla_protocol::enrolment::RenewalBody;
 use flotilla_protocol::envelope::{Domain, Envelope, seal};
 use flotilla_protocol::hello::{Facts, HelloBody, MAXIMUM_HELD, WelcomeBody};
 use flotilla_protocol::id::{BootId, NodeId, OrderId};
@@ -254,6 +255,18 @@ impl Core {
         self.time.floor_ms()
     }
 
+    /// Trusted Unix time in milliseconds at uptime `now`; nothing before this boot's first welcome.
+    #[must_use]
+    pub fn trusted_time_ms(&self, now: u64) -> Option<u64> {
+        self.time.at(now)
+    }
+
+    /// The version of the node's newest trust bundle.
+    #[must_use]
+    pub fn trust_version(&self) -> u32 {
+        self.trust.bundle().version
+    }
+
     /// Whether the job folder of an order is still needed; the shell removes the others after a restart.
     #[must_use]
     pub fn needs_folder(&self, order: OrderId) -> bool {
@@ -415,6 +428,7 @@ impl Core {
                 DownKind::Receipt => self.receipt(retained, payload, now),
                 DownKind::Welcome => self.welcome(retained, payload, now),
                 DownKind::OutputReceipt => self.output_receipt(retained, payload),
+                DownKind::Renewal => self.renewal(retained, payload),
             },
             Ok(Topic::Down { .. }) => Err(RejectReason::Target),
             // Trust bundles for all come with the trust issue; until then there is only bundle 1, and welcomes carry those after it.
@@ -593,6 +607,15 @@ impl Core {
                 Ok(())
             }
         }
+    }
+
+    fn renewal(&mut self, retained: bool, payload: &[u8]) -> Result<(), RejectReason> {
+        let renewal: RenewalBody = self.signed_by(Role::Bridge, Domain::Renewal, retained, payload)?;
+        if renewal.node != self.node {
+            return Err(RejectReason::Target);
+        }
+        self.outputs.push_back(Output::RenewCertificate { authorities: renewal.authorities });
+        Ok(())
     }
 
     fn welcome(&mut self, retained: bool, payload: &[u8], now: u64) -> Result<(), RejectReason> {

@@ -176,6 +176,12 @@ pub enum Output {
         /// Why.
         reason: RejectReason,
     },
+    /// The fleet's certificate authorities have this hash now. Whoever keeps the node's certificate asks for a new one where its own have
+    /// another.
+    RenewCertificate {
+        /// SHA-256 of the authorities, as [`flotilla_protocol::enrolment::RenewalBody`] says.
+        authorities: [u8; 32],
+    },
     /// Spread the next reconnection over this many seconds.
     SpreadReconnect {
         /// As the welcome said.

@@ -8,12 +8,14 @@ pub mod jobs;
 pub mod journal;
 mod peer_link;
 mod reboot;
+mod renewal;
 mod storage;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use flotilla_agent_core::{Core, Input, Output, Record, RecordError, Recovery, Settings as CoreSettings, Telemetry};
+use flotilla_link::BrokerAddress;
 use flotilla_protocol::id::{FleetId, OrderId};
 use flotilla_protocol::report::{LossCause, MAXIMUM_CHUNK_BYTES};
 use flotilla_protocol::status::RejectReason;
@@ -32,12 +34,15 @@ use jobs::{Ended, Fate, Jobs};
 use journal::{Journal, JournalError, Opened};
 use peer_link::PeerLink;
 use reboot::Rebooter;
+use renewal::Renewal;
 use storage::Storage;
 
 /// How often the growth of running jobs' output is looked at: short commands end before the first look and cost nothing.
 const OUTPUT_LOOK: Duration = Duration::from_secs(1);
 /// One log line for each reason of refusal in this time, in milliseconds.
 const REFUSAL_LOG_MS: u64 = 10_000;
+/// The link is told the time again when it is off by more than this, in milliseconds.
+const TIME_TOLD_WITHIN_MS: u64 = 5_000;
 /// Pause after a connection to the socket could not be accepted.
 const PAUSE_AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(500);
 /// Longest sleep: a timer that is wrong for whatever reason is mended within this time.
@@ -118,12 +123,21 @@ pub async fn run(settings: Settings, restarts: Option<u32>) -> Result<(), ExecEr
         .with_tools(settings.tools.clone());
     let listener = listen(&settings)?;
     let (storage, fleet) = (Storage::new(journal), state.fleet);
+    let renewal = Renewal {
+        identity: state.identity.clone(),
+        sealing_key: state.sealing_public(),
+        root_hash: state.root_hash,
+        stage: renewal::Stage::default(),
+    };
     let mut shell = Shell {
         core,
         storage,
         jobs,
         rebooter,
         fleet,
+        broker: state.broker.clone(),
+        renewal,
+        told_time: None,
         link: None,
         refusals: BTreeMap::new(),
         withheld: VecDeque::new(),
@@ -163,6 +177,10 @@ struct Shell {
     jobs: Jobs,
     rebooter: Rebooter,
     fleet: FleetId,
+    broker: BrokerAddress,
+    renewal: Renewal,
+    /// What the link was last told to be now, and the uptime of that.
+    told_time: Option<(u64, u64)>,
     link: Option<PeerLink>,
     /// When each reason was last logged, in uptime milliseconds.
     refusals: BTreeMap<RejectReason, u64>,
@@ -248,6 +266,9 @@ impl Shell {
                 if self.link.replace(PeerLink::new(stream)).is_some() {
                     self.core.handle(Input::Disconnected, clock::boottime_ms());
                 }
+                (self.renewal.stage, self.told_time) = (renewal::Stage::default(), None);
+                self.say(&FromExec::Time { unix_ms: self.core.floor_ms(), is_now: false });
+                self.tell_time();
             }
             Err(error) => tracing::warn!(%error, "a connection to the socket was refused"),
         }
@@ -264,7 +285,20 @@ impl Shell {
             }
             Some(FromLink::Disconnected { .. }) => self.core.handle(Input::Disconnected, now),
             Some(FromLink::Message { topic, retained, payload }) => {
-                self.core.handle(Input::Message { topic: &topic, retained, payload: &payload }, now)
+                self.core.handle(Input::Message { topic: &topic, retained, payload: &payload }, now);
+                self.tell_time();
+            }
+            Some(FromLink::RenewalWanted) => {
+                let terms = self.renewal.begin();
+                self.say(&terms);
+            }
+            Some(FromLink::RenewalRequest { tls_key, tls_proof }) => {
+                let claim = self.renewal.claim(tls_key, tls_proof, facts::gather(&self.broker));
+                self.say(&claim);
+            }
+            Some(FromLink::RenewalAnswer { payload }) => {
+                let judged = self.renewal.judge(&payload, self.core.trust_version());
+                self.say(&judged);
             }
             None => {
                 self.link = None;
@@ -272,6 +306,17 @@ impl Shell {
             }
         }
         Ok(())
+    }
+
+    /// Tells the link the trusted time, where that is new to it.
+    fn tell_time(&mut self) {
+        let now = clock::boottime_ms();
+        let Some(unix_ms) = self.core.trusted_time_ms(now) else { return };
+        let is_known = |(told_ms, at): (u64, u64)| told_ms.saturating_add(now.saturating_sub(at)).abs_diff(unix_ms) <= TIME_TOLD_WITHIN_MS;
+        if !self.told_time.is_some_and(is_known) {
+            self.told_time = Some((unix_ms, now));
+            self.say(&FromExec::Time { unix_ms, is_now: true });
+        }
     }
 
     fn look_at_output(&mut self) {
@@ -328,6 +373,7 @@ impl Shell {
                 }
             }
             Output::Refused { reason } => self.log_refusal(reason),
+            Output::RenewCertificate { authorities } => self.say(&FromExec::RenewCertificate { authorities }),
             Output::SpreadReconnect { seconds } => self.say(&FromExec::Configure { reconnect_spread_s: seconds }),
         }
     }
@@ -386,7 +432,9 @@ fn without_disk(output: &Output, withheld: &VecDeque<Output>) -> WithoutDisk {
         // Nobody knows what is going on on the device when the disk is back, however late.
         Output::Reboot => WithoutDisk::DecideAnew,
         Output::CancelJob { order } if !waits_to_start(*order) => WithoutDisk::Act,
-        Output::ReadOutput { .. } | Output::Refused { .. } | Output::SpreadReconnect { .. } => WithoutDisk::Act,
+        Output::ReadOutput { .. } | Output::Refused { .. } | Output::RenewCertificate { .. } | Output::SpreadReconnect { .. } => {
+            WithoutDisk::Act
+        }
         _ => WithoutDisk::Wait,
     }
 }

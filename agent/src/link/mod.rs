@@ -2,13 +2,17 @@
 //!
 //! The link owns the TLS key and the network, and understands no message: what it can do to a node is to hinder it. While
 //! exec is away there is no connection, so that nobody believes the node to be there.
+//!
+//! It also sees to it that its certificate is renewed in time: see `renewal.rs`, and `credentials.rs` for the files.
 
+mod credentials;
 mod relay;
+mod renewal;
 
 use std::path::Path;
 use std::time::Duration;
 
-use flotilla_link::{BackoffLimits, TlsError, Will, fleet_client};
+use flotilla_link::{BackoffLimits, KnownTime, TlsError, Will};
 use flotilla_protocol::topic::{Topic, node_filters};
 use flotilla_protocol::wire::MAXIMUM_MESSAGE_BYTES;
 use thiserror::Error;
@@ -17,8 +21,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
 use crate::settings::Settings;
-use crate::state::{LinkState, StateError};
-use relay::Ended;
+use crate::state::{Layout, LinkState, StateError};
+use credentials::Credentials;
+use relay::{Ended, Surroundings};
+use renewal::Renewal;
 
 /// Pause between two looks for exec's socket.
 const SOCKET_PAUSE: Duration = Duration::from_millis(200);
@@ -57,14 +63,19 @@ pub enum LinkError {
 pub async fn run(settings: Settings) -> Result<(), LinkError> {
     let state = LinkState::load(&settings)?;
     let online = Topic::Online { fleet: state.fleet, node: state.node }.to_string();
-    let mut connection = connection_settings(&settings, &state, &online)?;
+    let credentials = Credentials::load(&Layout::new(&settings), &state);
+    let time = KnownTime::new(state.time_floor_s);
+    let mut connection = connection_settings(&settings, &state, &credentials, &time, &online)?;
+    let renewal = Renewal::new(state.claim.clone(), state.fleet, settings.reconnect_maximum_s);
+    let mut surroundings = Surroundings { credentials, renewal, time };
     let mut terminate = signal(SignalKind::terminate()).map_err(LinkError::Signals)?;
     let relaying = async {
         loop {
             let exec = connect_to_exec(&settings.socket).await;
-            match relay::run(&mut connection, exec, &online).await {
+            match relay::run(&mut connection, exec, &online, &mut surroundings).await {
                 Ended::ExecGone => tracing::info!("exec is gone; the connection to the broker is closed until it is back"),
                 Ended::Stopped(reason) => return LinkError::Stopped(reason),
+                Ended::Unusable(error) => return LinkError::Tls(error),
             }
             sleep(SOCKET_PAUSE).await;
         }
@@ -75,11 +86,17 @@ pub async fn run(settings: Settings) -> Result<(), LinkError> {
     }
 }
 
-fn connection_settings(settings: &Settings, state: &LinkState, online: &str) -> Result<flotilla_link::Settings, LinkError> {
+fn connection_settings(
+    settings: &Settings,
+    state: &LinkState,
+    credentials: &Credentials,
+    time: &KnownTime,
+    online: &str,
+) -> Result<flotilla_link::Settings, LinkError> {
     let maximum = Duration::from_secs(settings.reconnect_maximum_s);
     Ok(flotilla_link::Settings {
-        address: state.broker.clone(),
-        tls: fleet_client(&state.authority, &state.certificate, &state.key, Some(state.time_floor_s))?,
+        address: credentials.in_use().broker(),
+        tls: credentials.in_use().tls(time)?,
         client_id: state.node.to_string(),
         subscriptions: node_filters(&state.fleet, &state.node).to_vec(),
         will: Some(Will { topic: online.to_owned(), payload: OFFLINE.into(), retain: true }),

@@ -1,15 +1,18 @@
 //! One exec's worth of relaying: events of the connection become frames, frames become publishes.
 
+use std::pin::pin;
 use std::time::Duration;
 
-use flotilla_link::{Event, NetworkChanges, Publish, Settings, StopReason};
+use flotilla_link::{Event, KnownTime, NetworkChanges, Publish, Settings, StopReason, TlsError};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::ONLINE;
+use super::credentials::{Connected, Credentials, Identity};
+use super::renewal::{Renewal, Taken};
 use crate::frame::{self, FrameReader, FromExec, FromLink};
 
 /// Events that wait for exec; behind them the broker is slowed down.
@@ -25,7 +28,19 @@ pub(super) enum Ended {
     ExecGone,
     /// The MQTT link has stopped for good.
     Stopped(StopReason),
+    /// Key, certificate and authorities cannot be used.
+    Unusable(TlsError),
 }
+
+/// What outlives one exec.
+pub(super) struct Surroundings {
+    pub(super) credentials: Credentials,
+    pub(super) renewal: Renewal,
+    pub(super) time: KnownTime,
+}
+
+/// How long the broker may take to hear the farewell of a connection that is made anew.
+const FAREWELL_LIMIT: Duration = Duration::from_secs(4);
 
 /// So long after a connection was made, presence is said once more. The will of the connection before it, "offline", may reach the bridge after
 /// what this one has said first; the bridge would send nothing until the next hello, an hour later.
@@ -36,11 +51,15 @@ enum Pass {
     Ended(Ended),
     /// The connection is lost, and the bridge wants the next one to come within this time.
     Spread(Duration),
+    /// There is another key and certificate to connect with.
+    Anew,
 }
 
 /// Relays until exec is gone.
-pub(super) async fn run(settings: &mut Settings, exec: UnixStream, online: &str) -> Ended {
+pub(super) async fn run(settings: &mut Settings, exec: UnixStream, online: &str, surroundings: &mut Surroundings) -> Ended {
     let (reader, writer) = exec.into_split();
+    let Surroundings { credentials, renewal, time } = surroundings;
+    renewal.exec_came();
     let mut relay = Relay {
         from_exec: FrameReader::new(reader),
         to_exec: writer,
@@ -52,16 +71,32 @@ pub(super) async fn run(settings: &mut Settings, exec: UnixStream, online: &str)
         online,
         network: NetworkChanges::watch(),
         say_again_at: None,
+        credentials,
+        renewal,
+        time,
     };
     loop {
+        let identity = relay.credentials.in_use();
+        relay.renewal.watch(identity);
+        match identity.tls(relay.time) {
+            Ok(tls) => (settings.tls, settings.address) = (tls, identity.broker()),
+            Err(error) => return Ended::Unusable(error),
+        }
         let (publishes, to_publish) = mpsc::channel(PUBLISHES);
         let (to_handle, events) = mpsc::channel(EVENTS);
+        let mut link = pin!(flotilla_link::run(settings.clone(), to_publish, to_handle));
         let pass = tokio::select! {
-            stopped = flotilla_link::run(settings.clone(), to_publish, to_handle) => Pass::Ended(Ended::Stopped(stopped)),
+            stopped = &mut link => Pass::Ended(Ended::Stopped(stopped)),
             pass = relay.pass(publishes, events) => pass,
         };
         let pause = match pass {
             Pass::Ended(ended) => return ended,
+            Pass::Anew => {
+                // With a farewell, so that nobody is told that the node is away. One that is not heard ends with the connection.
+                drop(timeout(FAREWELL_LIMIT, link).await);
+                relay.gone("connecting anew with another certificate".to_owned());
+                continue;
+            }
             Pass::Spread(spread) => spread.mul_f64(fraction()),
         };
         tracing::info!(?pause, "the next connection waits, as the bridge has asked for");
@@ -87,6 +122,9 @@ struct Relay<'a> {
     network: NetworkChanges,
     /// When presence is said once more on this connection.
     say_again_at: Option<Instant>,
+    credentials: &'a mut Credentials,
+    renewal: &'a mut Renewal,
+    time: &'a KnownTime,
 }
 
 impl Relay<'_> {
@@ -106,10 +144,11 @@ impl Relay<'_> {
                     Ok(_) | Err(_) => return Pass::Ended(Ended::ExecGone),
                 },
                 frame = self.from_exec.next::<FromExec>(), if self.pending.is_none() => {
-                    if let Some(ended) = self.take(frame) {
-                        return Pass::Ended(ended);
+                    if let Some(pass) = self.take(frame) {
+                        return pass;
                     }
                 }
+                said = self.renewal.step(), if self.outgoing.is_empty() => self.send(&said),
                 // A connection that looks well may be dead now. The broker must acknowledge this, or the link notices that it does not.
                 () = self.network.changed(), if self.connected && self.pending.is_none() => {
                     self.pending = Some(self.publish(self.online.to_owned(), ONLINE.to_vec(), true));
@@ -139,8 +178,10 @@ impl Relay<'_> {
                     Ok(_) | Err(_) => return Some(Ended::ExecGone),
                 },
                 frame = self.from_exec.next::<FromExec>() => {
-                    if let Some(ended) = self.take(frame) {
-                        return Some(ended);
+                    match self.take(frame) {
+                        Some(Pass::Ended(ended)) => return Some(ended),
+                        Some(Pass::Anew) => return None,
+                        Some(Pass::Spread(_)) | None => {}
                     }
                 }
             }
@@ -155,14 +196,28 @@ impl Relay<'_> {
                 self.say_again_at = Some(Instant::now() + PRESENCE_AGAIN);
                 self.pending = Some(self.publish(self.online.to_owned(), ONLINE.to_vec(), true));
                 self.send(&FromLink::Connected);
+                self.renewal.connected();
+                match self.credentials.connected() {
+                    Ok(Connected::AsBefore) => {}
+                    Ok(Connected::Replaced) => tracing::info!("the new certificate works and has replaced the old one"),
+                    Ok(Connected::Dropped) => {
+                        self.renewal.failed("the broker does not take the new certificate, and still takes the old one", false);
+                    }
+                    // It is in use, and what is on the disk works, too.
+                    Err(error) => tracing::error!(%error, "what became of the new certificate cannot be written"),
+                }
             }
             Event::Disconnected { reason } => {
                 tracing::warn!(%reason, "no connection to the broker");
-                let was_connected = std::mem::replace(&mut self.connected, false);
-                (self.pending, self.say_again_at) = (None, None);
-                self.send(&FromLink::Disconnected { reason });
+                let was_connected = self.gone(reason);
                 if was_connected && !self.spread.is_zero() {
                     return Some(Pass::Spread(self.spread));
+                }
+                if !was_connected {
+                    self.renewal.failed_to_connect();
+                    if self.credentials.failed() {
+                        return Some(Pass::Anew);
+                    }
                 }
             }
             Event::Message { topic, payload, retained } => {
@@ -174,15 +229,23 @@ impl Relay<'_> {
         None
     }
 
+    /// There is no connection; whether there was one.
+    fn gone(&mut self, reason: String) -> bool {
+        (self.pending, self.say_again_at) = (None, None);
+        self.send(&FromLink::Disconnected { reason });
+        std::mem::replace(&mut self.connected, false)
+    }
+
+    /// Behind what is not written yet: that is at most what answers one frame of exec.
     fn send(&mut self, frame: &FromLink) {
         match frame::encode(frame) {
-            Ok(bytes) => self.outgoing = bytes,
+            Ok(bytes) => self.outgoing.extend(bytes),
             // The packet limit is below the frame limit, so this is a text that a broker has made up.
             Err(error) => tracing::warn!(%error, "a message of the broker was dropped"),
         }
     }
 
-    fn take(&mut self, frame: Result<Option<FromExec>, frame::FrameError>) -> Option<Ended> {
+    fn take(&mut self, frame: Result<Option<FromExec>, frame::FrameError>) -> Option<Pass> {
         match frame {
             Ok(Some(FromExec::Publish { topic, retain, payload })) if self.connected => {
                 self.pending = Some(self.publish(topic, payload, retain));
@@ -191,13 +254,40 @@ impl Relay<'_> {
             Ok(Some(FromExec::Configure { reconnect_spread_s })) => {
                 self.spread = Duration::from_secs(reconnect_spread_s.into()).min(LONGEST_SPREAD);
             }
-            Ok(None) => return Some(Ended::ExecGone),
+            Ok(Some(FromExec::Time { unix_ms, is_now })) => {
+                self.time.raise(unix_ms / 1000);
+                if is_now {
+                    self.renewal.told_time(unix_ms);
+                }
+            }
+            Ok(Some(FromExec::RenewCertificate { authorities })) => self.renewal.told_authorities(&authorities),
+            Ok(Some(frame)) => match self.renewal.take(frame) {
+                Taken::Nothing => {}
+                Taken::Say(frame) => self.send(&frame),
+                Taken::Renewed(identity) => return self.renewed(identity),
+            },
+            Ok(None) => return Some(Pass::Ended(Ended::ExecGone)),
             Err(error) => {
                 tracing::warn!(%error, "exec cannot be understood");
-                return Some(Ended::ExecGone);
+                return Some(Pass::Ended(Ended::ExecGone));
             }
         }
         None
+    }
+
+    /// Keeps a new key and certificate, which the next connection is to prove.
+    fn renewed(&mut self, identity: Identity) -> Option<Pass> {
+        if let Err(error) = identity.tls(self.time) {
+            self.renewal.failed(&format!("what the bridge gave cannot be used: {error}"), false);
+            return None;
+        }
+        if let Err(error) = self.credentials.keep(identity) {
+            self.renewal.failed(&error.to_string(), false);
+            return None;
+        }
+        self.renewal.succeeded();
+        tracing::info!("there is a new certificate; it is kept beside the old one until a connection with it has succeeded");
+        Some(Pass::Anew)
     }
 
     fn publish(&mut self, topic: String, payload: Vec<u8>, retain: bool) -> Publish {

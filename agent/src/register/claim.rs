@@ -1,27 +1,29 @@
 //! A claim, and what makes an answer to it believed.
 
-use flotilla_protocol::enrolment::{Activation, ClaimBody, ClaimReplyBody, ClaimRequest, Enrolled, claim_mac, tls_proof_bytes};
+use flotilla_protocol::enrolment::{
+    Activation, ClaimBody, ClaimReplyBody, ClaimRequest, Enrolled, NO_ACTIVATION, claim_mac, tls_proof_bytes,
+};
 use flotilla_protocol::envelope::{Domain, Envelope, seal};
 use flotilla_protocol::hello::Facts;
 use flotilla_protocol::trust::{Role, Trust, TrustError};
 use flotilla_protocol::wire::{decode, encode};
 
-use ed25519_dalek::Signer as _;
+use ed25519_dalek::{Signer as _, SigningKey};
 
 use super::RegisterError;
 use super::store::Keys;
 
 /// A claim that was made and may be sent any number of times.
-pub(super) struct Claim {
+pub(crate) struct Claim {
     nonce: [u8; 32],
     envelope: Vec<u8>,
 }
 
 /// An answer that was believed.
-pub(super) struct Accepted {
+pub(crate) struct Accepted {
     /// The envelopes of all trust bundles from 1 on.
-    pub(super) bundles: Vec<Vec<u8>>,
-    pub(super) enrolled: Enrolled,
+    pub(crate) bundles: Vec<Vec<u8>>,
+    pub(crate) enrolled: Enrolled,
 }
 
 impl Claim {
@@ -43,7 +45,16 @@ impl Claim {
         Ok(Self { nonce, envelope: seal(Domain::Claim, &encode(&ClaimBody { request, mac }), &[&keys.identity]) })
     }
 
-    pub(super) fn envelope(&self) -> &[u8] {
+    /// The claim of a node that asks for a new certificate: its own signature is what counts, and no activation. The TLS key is the link's,
+    /// which has signed `nonce`.
+    pub(crate) fn of_node(identity: &SigningKey, tls: ([u8; 32], [u8; 64]), sealing_key: [u8; 32], nonce: [u8; 32], facts: Facts) -> Self {
+        let (tls_key, tls_proof) = tls;
+        let identity_key = identity.verifying_key().to_bytes();
+        let request = encode(&ClaimRequest { activation: NO_ACTIVATION, identity_key, sealing_key, tls_key, tls_proof, nonce, facts });
+        Self { nonce, envelope: seal(Domain::Claim, &encode(&ClaimBody { request, mac: [0; 32] }), &[identity]) }
+    }
+
+    pub(crate) fn envelope(&self) -> &[u8] {
         &self.envelope
     }
 
@@ -51,7 +62,7 @@ impl Claim {
     ///
     /// The body is decoded before its signature is verified, the only such place: the keys to verify with are in it. Nothing
     /// else of it is used until then.
-    pub(super) fn accept(&self, answer: &[u8], root_hash: &[u8; 32]) -> Result<Accepted, RegisterError> {
+    pub(crate) fn accept(&self, answer: &[u8], root_hash: &[u8; 32]) -> Result<Accepted, RegisterError> {
         let envelope = Envelope::parse(answer, Domain::ClaimReply).map_err(|error| RegisterError::Unreadable(error.into()))?;
         let body: ClaimReplyBody = decode(envelope.body()).map_err(|error| RegisterError::Unreadable(error.into()))?;
         let trust = Trust::from_pinned(root_hash, body.bundles.iter().map(|bundle| bundle.0.as_slice())).map_err(|error| match error {

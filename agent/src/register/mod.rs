@@ -5,22 +5,18 @@
 //! Until then nothing but the device's own keys is on the disk, and the marker that makes it a node is written last. The keys
 //! stay, so that a claim that was answered too late is the same claim when it is made again.
 
-mod claim;
+pub(crate) mod claim;
+pub(crate) mod exchange;
 mod store;
 
 use std::io::{self, BufRead as _, BufReader};
 use std::path::PathBuf;
-use std::time::Duration;
 
-use flotilla_link::{AddressError, BrokerAddress, TlsError, unverified_client};
+use flotilla_link::{AddressError, BrokerAddress, TlsError};
 use flotilla_protocol::enrolment::{Activation, ClaimRefusal, InvalidActivation};
-use flotilla_protocol::id::{ClaimId, FleetId, NodeId};
-use flotilla_protocol::topic::Topic;
+use flotilla_protocol::id::{FleetId, NodeId};
 use flotilla_protocol::trust::TrustError;
-use flotilla_protocol::wire::MAXIMUM_MESSAGE_BYTES;
 use thiserror::Error;
-use tokio::sync::mpsc;
-use tokio::time::{Instant, interval, timeout_at};
 
 use crate::facts;
 use crate::settings::Settings;
@@ -28,19 +24,6 @@ use crate::state::{Layout, StateError};
 use claim::Claim;
 use store::Keys;
 
-/// How long an answer is waited for, over all attempts.
-const ANSWER_LIMIT: Duration = Duration::from_secs(20);
-/// Pause between two claims on one connection.
-const RESEND_PAUSE: Duration = Duration::from_secs(5);
-/// So many attempts without a connection are enough to say that there is none to be had.
-const MAXIMUM_ATTEMPTS: u32 = 3;
-/// Ceilings of the pauses between attempts.
-const BACKOFF: flotilla_link::BackoffLimits =
-    flotilla_link::BackoffLimits { minimum: Duration::from_millis(500), maximum: Duration::from_secs(4) };
-/// Pings are of no use within [`ANSWER_LIMIT`].
-const KEEP_ALIVE: Duration = Duration::from_secs(60);
-/// The largest message, its topic, and MQTT's own bytes.
-const MAXIMUM_PACKET_BYTES: usize = MAXIMUM_MESSAGE_BYTES + 1024;
 /// Longest line that is read from standard input, in bytes.
 const MAXIMUM_LINE_BYTES: u64 = 4096;
 
@@ -89,7 +72,7 @@ pub enum RegisterError {
         reason: String,
     },
     /// A connection was made, and the claim was not answered.
-    #[error("{address} did not answer the claim within {} s; is the bridge running, and connected to its broker?", ANSWER_LIMIT.as_secs())]
+    #[error("{address} did not answer the claim within {} s; is the bridge running, and connected to its broker?", exchange::ANSWER_LIMIT.as_secs())]
     NoAnswer {
         /// The claim listener.
         address: BrokerAddress,
@@ -168,105 +151,8 @@ pub async fn register(settings: &Settings, activation: &str, again: bool) -> Res
     let address: BrokerAddress =
         BrokerAddress { host: activation.host.clone(), port: activation.port }.to_string().parse().map_err(RegisterError::Address)?;
     let claim = Claim::new(&activation, &keys, facts::gather(&address))?;
-    let answer = exchange(&address, &activation, &claim).await?;
+    let answer = exchange::exchange(&address, FleetId::of_root_hash(&activation.root_hash), claim.envelope()).await?;
     let accepted = claim.accept(&answer, &activation.root_hash)?;
-    store::store(&layout, &keys, &activation.root_hash, &accepted)?;
+    store::store(&layout, &keys, &activation.root_hash, &accepted, address)?;
     Ok(Registered { node: keys.node() })
-}
-
-/// Sends the claim until an answer comes.
-async fn exchange(address: &BrokerAddress, activation: &Activation, claim: &Claim) -> Result<Vec<u8>, RegisterError> {
-    let mut id = [0; 16];
-    getrandom::fill(&mut id).map_err(RegisterError::Randomness)?;
-    let id = ClaimId(id);
-    let fleet = FleetId::of_root_hash(&activation.root_hash);
-    let up = Topic::ClaimUp { fleet, claim: id }.to_string();
-    let link = flotilla_link::Settings {
-        address: address.clone(),
-        tls: unverified_client().map_err(RegisterError::Tls)?,
-        client_id: id.to_string(),
-        subscriptions: vec![Topic::ClaimDown { fleet, claim: id }.to_string()],
-        will: None,
-        keep_alive: KEEP_ALIVE,
-        maximum_packet_bytes: u32::try_from(MAXIMUM_PACKET_BYTES).unwrap_or(u32::MAX),
-        in_flight: 1,
-        backoff: BACKOFF,
-    };
-    let (publishes, to_publish) = mpsc::channel(1);
-    let (to_handle, events) = mpsc::channel(4);
-    let mut waiting = Waiting { address, up, claim, publishes, events, connected: false, failures: 0, last_failure: None };
-    let deadline = Instant::now() + ANSWER_LIMIT;
-    tokio::select! {
-        answer = timeout_at(deadline, waiting.answer()) => {
-            if let Ok(answer) = answer { return answer }
-        }
-        stopped = flotilla_link::run(link, to_publish, to_handle) => waiting.last_failure = Some(stopped.to_string()),
-    }
-    Err(waiting.no_answer())
-}
-
-/// The wait for an answer, and what is known by now of why there is none.
-struct Waiting<'a> {
-    address: &'a BrokerAddress,
-    up: String,
-    claim: &'a Claim,
-    publishes: mpsc::Sender<flotilla_link::Publish>,
-    events: mpsc::Receiver<flotilla_link::Event>,
-    connected: bool,
-    failures: u32,
-    last_failure: Option<String>,
-}
-
-impl Waiting<'_> {
-    async fn answer(&mut self) -> Result<Vec<u8>, RegisterError> {
-        use flotilla_link::Event;
-        let mut resend = interval(RESEND_PAUSE);
-        loop {
-            let event = tokio::select! {
-                event = self.events.recv() => event,
-                _ = resend.tick(), if self.connected => {
-                    self.send();
-                    continue;
-                }
-            };
-            match event {
-                Some(Event::Connected) => {
-                    self.connected = true;
-                    resend.reset_immediately();
-                }
-                Some(Event::Disconnected { reason }) => {
-                    self.failures += 1;
-                    self.last_failure = Some(reason);
-                    self.connected = false;
-                    if self.failures >= MAXIMUM_ATTEMPTS {
-                        return Err(self.no_answer());
-                    }
-                }
-                // Only one topic is subscribed; an answer that a broker has kept is an answer to another claim.
-                Some(Event::Message { payload, retained: false, .. }) => return Ok(payload.to_vec()),
-                Some(Event::Message { .. } | Event::Acknowledged { .. }) => {}
-                Some(Event::Refused { reason, .. }) => {
-                    return Err(RegisterError::NotTaken { address: self.address.clone(), reason });
-                }
-                None => return std::future::pending().await,
-            }
-        }
-    }
-
-    fn send(&self) {
-        let publish =
-            flotilla_link::Publish { id: 0, topic: self.up.clone(), payload: self.claim.envelope().to_vec().into(), retain: false };
-        // When the one before still waits, nothing is won by a second.
-        if let Err(error) = self.publishes.try_send(publish) {
-            tracing::debug!(%error, "the claim is still on its way");
-        }
-    }
-
-    fn no_answer(&self) -> RegisterError {
-        let address = self.address.clone();
-        match &self.last_failure {
-            Some(reason) if !self.connected => RegisterError::Unreachable { address, reason: reason.clone() },
-            _ => RegisterError::NoAnswer { address },
-        }
-    }
 }

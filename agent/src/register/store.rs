@@ -64,7 +64,13 @@ pub(super) fn check_earlier(settings: &Settings, layout: &Layout, root_hash: &[u
 }
 
 /// Writes what makes the device a node.
-pub(super) fn store(layout: &Layout, keys: &Keys, root_hash: &[u8; 32], accepted: &Accepted) -> Result<(), RegisterError> {
+pub(super) fn store(
+    layout: &Layout,
+    keys: &Keys,
+    root_hash: &[u8; 32],
+    accepted: &Accepted,
+    claim: BrokerAddress,
+) -> Result<(), RegisterError> {
     let enrolled = &accepted.enrolled;
     let key = state::pkcs8(&keys.tls);
     fleet_client(&enrolled.authority, &enrolled.certificate, &key, None)
@@ -80,12 +86,16 @@ pub(super) fn store(layout: &Layout, keys: &Keys, root_hash: &[u8; 32], accepted
     }
 
     remove(&layout.registered())?;
+    // What was renewed since an earlier registration is older than what comes now.
+    for name in [state::RENEWED, state::RENEWED_NEXT] {
+        remove(&layout.link(name))?;
+    }
     // What another root has left behind of a try that was never finished.
     for version in accepted.bundles.len()..earlier.len() {
         remove(&layout.bundle(u32::try_from(version + 1).unwrap_or(u32::MAX)))?;
     }
-    let connection =
-        Connection { broker, fleet: FleetId::of_root_hash(root_hash), node: keys.node(), enrolled_at_s: enrolled.time_ms / 1000 };
+    let enrolled_at_s = enrolled.time_ms / 1000;
+    let connection = Connection { broker, claim: Some(claim), fleet: FleetId::of_root_hash(root_hash), node: keys.node(), enrolled_at_s };
     write_atomically(&layout.link("certificate.der"), &enrolled.certificate)?;
     write_atomically(&layout.link("authority.der"), &enrolled.authority)?;
     write_atomically(&layout.link("connection.toml"), connection.to_toml().as_bytes())?;

@@ -312,7 +312,7 @@ impl Node {
             let (reader, _) = self.link.as_mut().unwrap();
             match tokio::time::timeout_at(end, reader.next::<FromExec>()).await {
                 Ok(Ok(Some(FromExec::Publish { topic, payload, .. }))) => self.published(&topic, &payload).await,
-                Ok(Ok(Some(FromExec::Configure { .. }))) => {}
+                Ok(Ok(Some(_))) => {}
                 Ok(other) => panic!("exec went away: {other:?}: {}", self.log()),
                 Err(_) => return is_enough(&self.heard),
             }

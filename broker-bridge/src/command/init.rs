@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// How long trust bundle 1 counts, and the certificates of broker and bridge: ten years.
-const VALIDITY_DAYS: u32 = 3650;
+pub(super) const VALIDITY_DAYS: u32 = 3650;
 const DAY_MS: u64 = 86_400_000;
 /// The name of the first user.
 const FIRST_USER: &str = "admin";

@@ -1,5 +1,6 @@
 //! The command line: `flotilla-bridge init`, `run`, `user` and the lesser ones.
 
+mod ca;
 pub(crate) mod init;
 mod mosquitto;
 mod run;
@@ -42,6 +43,14 @@ enum Command {
         #[arg(long)]
         output: PathBuf,
     },
+    /// Replace the fleet's certificate authority, without a visit to any node
+    Ca {
+        /// The home that `init` made
+        #[arg(long, global = true, default_value = ".")]
+        home: PathBuf,
+        #[command(subcommand)]
+        action: ca::Action,
+    },
     /// Add, list and remove the users of the API
     User {
         /// The home that `init` made
@@ -71,6 +80,7 @@ pub fn main() -> ExitCode {
             Command::Run { home } => run(&home, clock).await?,
             Command::Mosquitto(options) => say(&mosquitto::write(&options, &clock)?)?,
             Command::WebhookSecret { output } => say(&webhook::make_secret(&output)?)?,
+            Command::Ca { home, action } => say(&ca::perform(&home, &action, &clock).await?)?,
             Command::User { home, action } => say(&user::perform(&home, &action, &clock).await?)?,
         }
         Ok(())

@@ -3,7 +3,7 @@
 use crate::clock::Clock;
 use crate::fleet::signer::{Signer, SignerError};
 use crate::platform::files;
-use crate::platform::mosquitto::{CLAIM_LINK_NAME, MosquittoSettings, configuration};
+use crate::platform::mosquitto::{CLAIM_LINK_NAME, MosquittoSettings, configuration, installed_plugin};
 use crate::platform::pki::PkiError;
 use crate::settings::{HomeError, Settings, SettingsError};
 use clap::Args;
@@ -24,6 +24,9 @@ pub(super) struct MosquittoOptions {
     /// The user that Mosquitto becomes when root starts it; must be able to read the folder
     #[arg(long, default_value = "mosquitto")]
     user: String,
+    /// Mosquitto's dynamic security plugin, a file; without this, the one that is installed on this machine, if any
+    #[arg(long, value_name = "FILE")]
+    dynamic_security: Option<PathBuf>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -54,15 +57,19 @@ pub(super) fn write(options: &MosquittoOptions, clock: &Clock) -> Result<String,
     let text = text.map_err(|kind| failed(&options.output)(kind.into()))?.to_owned();
     let mut random = [0_u8; 16];
     getrandom::fill(&mut random).map_err(MosquittoError::Random)?;
-    let authority = settings.home.read_authority()?;
+    let authorities = settings.home.read_authorities()?;
     let server = settings.home.read_certificate("broker")?;
-    let link = authority.issue_client(CLAIM_LINK_NAME, clock.now_ms() / 1000, VALIDITY_DAYS)?;
+    // The claim broker trusts what its own certificate folder says: both authorities during a rotation.
+    let link = authorities.current.issue_client(CLAIM_LINK_NAME, clock.now_ms() / 1000, VALIDITY_DAYS)?;
+    let given = options.dynamic_security.as_ref().map(|plugin| plugin.display().to_string());
+    let dynamic_security = given.or_else(installed_plugin);
     let rendered = configuration(&MosquittoSettings {
         listen: settings.broker.listen,
         claim_listen: settings.broker.claim_listen,
         fleet: signer.fleet(),
         folder: text.clone(),
         user: options.user.clone(),
+        dynamic_security: dynamic_security.clone(),
         claim_link_id: random.iter().map(|byte| format!("{byte:02x}")).collect(),
     });
     files::create_folder(&folder).map_err(failed(&folder))?;
@@ -71,7 +78,7 @@ pub(super) fn write(options: &MosquittoOptions, clock: &Clock) -> Result<String,
     for (name, content) in &rendered {
         secret(name, content)?;
     }
-    secret("ca.pem", &authority.certificate_pem())?;
+    secret("ca.pem", &authorities.pem())?;
     secret("server.pem", &server.certificate_pem())?;
     secret("server.key", &server.private_key_pem())?;
     secret("claims.pem", &link.certificate_pem())?;
@@ -82,7 +89,8 @@ pub(super) fn write(options: &MosquittoOptions, clock: &Clock) -> Result<String,
          Let Mosquitto read them:   chown -R {user} {text}\n\
          Nodes and bridges:         mosquitto -c {text}/mosquitto.conf\n\
          Devices being enrolled:    mosquitto -c {text}/claim.conf\n\
-         Then set mode = \"external\" under [broker] in {settings_file}, and start the bridge again.",
+         Then set mode = \"external\"{and_plugin} under [broker] in {settings_file}, and start the bridge again.",
+        and_plugin = if dynamic_security.is_some() { " and dynamic_security = true" } else { "" },
         user = options.user,
         settings_file = settings.home.settings().display(),
     ))

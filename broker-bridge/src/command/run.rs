@@ -102,6 +102,10 @@ pub async fn run(home: &Path, clock: Clock) -> Result<(), RunError> {
     let failed = |source| RunError::System { home: home.to_owned(), source };
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    // With a certificate that has run out nobody would come; where no new one can be had, the old one may still do.
+    if let Err(error) = super::ca::renew_own(&settings.home, clock.now_ms() / 1000) {
+        tracing::error!(error = &error as &dyn std::error::Error, "the certificates of broker and bridge cannot be renewed");
+    }
     let fleet = Fleet::open(&settings, clock).await?;
     let listener = Listener::bind(settings.api.listen, settings.api.tls.as_ref()).await?;
     let (url, fleet_id) = (listener.url(), fleet.settings.fleet);
@@ -182,7 +186,7 @@ impl<Nodes: Future<Output = Result<(), device::DeviceError>>> Parts<Nodes> {
 }
 
 /// Two bridges on one home would send everything twice.
-fn lock(home: &Path) -> Result<Flock<std::fs::File>, RunError> {
+pub(super) fn lock(home: &Path) -> Result<Flock<std::fs::File>, RunError> {
     let failed = |source| RunError::System { home: home.to_owned(), source };
     let path = home.join("bridge.lock");
     let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map_err(failed)?;

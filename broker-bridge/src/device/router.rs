@@ -19,6 +19,7 @@ use crate::platform::ingest::{Effects, Handler};
 use crate::platform::mqtt::{Inbound, Outbound};
 use crate::platform::store::{StoreError, Write};
 use flotilla_protocol::capability::ReportPayload;
+use flotilla_protocol::enrolment::RenewalBody;
 use flotilla_protocol::envelope::{Domain, Envelope};
 use flotilla_protocol::hello::{HelloBody, WelcomeBody};
 use flotilla_protocol::id::{ClaimId, NodeId};
@@ -83,6 +84,11 @@ impl Router {
             events: allowance(),
             unmoved: Allowance::new(UNMOVED_REPORTS_OF_A_NODE, NODES_WRITTEN_DOWN),
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn enrolment(&self) -> &Enrolment {
+        &self.enrolment
     }
 
     /// Writes down what a person should know of a node, unless there was too much of that.
@@ -252,6 +258,9 @@ impl Router {
             _ => return Ok(Err("neither 1 nor 0".to_owned())),
         };
         let known = self.node(write, notes, node).await?.known.as_mut();
+        if online && known.as_ref().is_some_and(|known| known.deregistered) {
+            self.fleet.revocations.revoke(node);
+        }
         let Some(known) = known.filter(|known| !known.deregistered && !known.quarantined) else { return Ok(Ok(())) };
         let was_online = std::mem::replace(&mut known.online, online);
         self.set_online(write, notes, node, online, was_online).await?;
@@ -294,8 +303,9 @@ impl Router {
         };
         let node_notes = self.node(write, notes, node).await?;
         let Some(known) = &mut node_notes.known else { return Ok(Err("a node that is not known".to_owned())) };
-        // A removed node is ignored without a trace: it may go on sending for ever.
+        // A removed node is ignored without a trace: it may go on sending for ever, where the broker cannot throw it out.
         if known.deregistered {
+            self.fleet.revocations.revoke(node);
             return Ok(Ok(()));
         }
         if !known.key.as_ref().is_some_and(|key| envelope.is_signed_by(key)) {
@@ -362,6 +372,12 @@ impl Router {
         };
         let topic = Topic::Down { fleet: self.fleet.settings.fleet, node, kind: DownKind::Welcome };
         notes.replies.push(Outbound { topic, payload: self.fleet.signer.welcome(&welcome) });
+        let told = notes.nodes.get(&node).and_then(|notes| notes.known.as_ref()).and_then(|known| known.authorities.as_deref());
+        if self.enrolment.nudges(told) {
+            let nudge = RenewalBody { node, authorities: self.enrolment.authorities.hash() };
+            let topic = Topic::Down { fleet: self.fleet.settings.fleet, node, kind: DownKind::Renewal };
+            notes.replies.push(Outbound { topic, payload: self.fleet.signer.renewal(&nudge) });
+        }
         // After the welcome, so that the node has the time by which it may judge.
         if !questions.is_empty() && self.questions.takes(node, now_ms) {
             notes.replies.extend(questions);

@@ -2,7 +2,7 @@
 
 use super::router::Router;
 use crate::clock::Clock;
-use crate::fleet::activation::claim::{Enrolment, RefusalLog};
+use crate::fleet::activation::claim::Enrolment;
 use crate::fleet::node::store::{Registration, register};
 use crate::fleet::pace::Pace;
 use crate::fleet::signer::Signer;
@@ -11,7 +11,7 @@ use crate::fleet::{Fleet, FleetSettings, Nudges};
 use crate::platform::http::{Access, Caller, SignedLinks};
 use crate::platform::ingest::take_batch;
 use crate::platform::mqtt::{Arrival, Inbound, Publisher};
-use crate::platform::pki::FleetCa;
+use crate::platform::pki::{Authorities, FleetCa};
 use crate::platform::seal::Sealer;
 use crate::platform::store::Store;
 use crate::randomness::Randomness;
@@ -75,20 +75,13 @@ impl Kit {
             signer: Arc::new(signer),
             nudge: Nudges::default(),
             publisher: Publisher::into_channel(&sender),
+            revocations: Arc::default(),
             webhooks: Webhooks::default(),
             links: SignedLinks::new(&Sealer::new(&[7; 32]), None, false),
         });
         let authority = FleetCa::create("test", NOW_MS / 1000).unwrap();
-        let router = Router::new(
-            Arc::clone(&fleet),
-            Enrolment {
-                authority,
-                host: "broker.example".into(),
-                port: 8883,
-                refusals: RefusalLog::default(),
-                malformed: RefusalLog::default(),
-            },
-        );
+        let router =
+            Router::new(Arc::clone(&fleet), Enrolment::new(Authorities::one(authority), "broker.example".into(), 8883, 365 * 86_400));
         Self { fleet, router, clock, sent, _sender: sender, _folder: folder }
     }
 

@@ -11,7 +11,7 @@ use crate::platform::mqtt::Arrival;
 use ed25519_dalek::SigningKey;
 use flotilla_protocol::capability::ReportPayload;
 use flotilla_protocol::capability::command::CommandProgress;
-use flotilla_protocol::enrolment::{Activation, ClaimRefusal, ClaimReplyBody, Enrolled};
+use flotilla_protocol::enrolment::{Activation, ClaimRefusal, ClaimReplyBody, Enrolled, RenewalBody};
 use flotilla_protocol::envelope::{Domain, Envelope, seal};
 use flotilla_protocol::hello::Held;
 use flotilla_protocol::hello::WelcomeBody;
@@ -329,6 +329,53 @@ async fn a_claim_makes_a_node_once_and_renews_for_ever() {
     assert_eq!(kit.count("SELECT COUNT(*) FROM node WHERE name = 'sensor' AND computer_name = 'device'").await, 1);
     assert_eq!(kit.count("SELECT COUNT(*) FROM tag WHERE tag_key = 'site' AND tag_value = 'north'").await, 1);
     assert_eq!(claim(&mut kit, &activation, 21, &activation.code).await, Err(ClaimRefusal::UsedUp));
+}
+
+/// The activation is used up, expired and deleted, and what the node sends of it is wrong: its own key is what counts.
+#[tokio::test]
+async fn a_node_renews_with_its_own_key_alone_and_not_without_end() {
+    let mut kit = Kit::new().await;
+    let activation = activation(&kit, 1).await;
+    claim(&mut kit, &activation, 20, &activation.code).await.unwrap();
+    let request = flotilla_api::activations::DeleteActivationRequest { activation_id: activation.id.to_string() };
+    crate::fleet::activation::api::delete_activation(&kit.fleet, &Kit::caller(), request).await.unwrap();
+    kit.clock.advance(std::time::Duration::from_secs(400 * 86_400));
+    let none = Activation { id: flotilla_protocol::enrolment::NO_ACTIVATION, ..activation };
+    for _ in 0..6 {
+        let enrolled = claim(&mut kit, &none, 20, &[0; 20]).await.unwrap();
+        assert_eq!(enrolled.authority, kit.router.enrolment().authorities.der());
+    }
+    assert_eq!(claim(&mut kit, &none, 20, &[0; 20]).await, Err(ClaimRefusal::TryAgain), "somebody repeats its claims");
+    assert_eq!(claim(&mut kit, &none, 21, &[0; 20]).await, Err(ClaimRefusal::UnknownActivation), "another key is no node");
+    kit.clock.advance(std::time::Duration::from_secs(60));
+    claim(&mut kit, &none, 20, &[0; 20]).await.unwrap();
+    let mut write = kit.fleet.store.write().await.unwrap();
+    node_store::quarantine(&mut write, SimulatedNode::new(20).id, 5).await.unwrap();
+    write.commit().await.unwrap();
+    assert_eq!(claim(&mut kit, &none, 20, &[0; 20]).await, Err(ClaimRefusal::Quarantined));
+    assert_eq!(kit.count("SELECT registrations_count FROM activation").await, 1);
+}
+
+#[tokio::test]
+async fn a_node_that_was_told_of_other_authorities_is_nudged_at_its_hello() {
+    let mut kit = Kit::new().await;
+    let node = kit.online_node(20).await;
+    assert!(kit.published_to(node.id, DownKind::Renewal).is_empty(), "of a node of before nothing is known");
+    let mut told = async |hash: &str| {
+        let mut write = kit.fleet.store.write().await.unwrap();
+        node_store::set_authorities(&mut write, node.id, hash).await.unwrap();
+        write.commit().await.unwrap();
+        kit.take([node.hello(&[])]).await;
+        kit.published_to(node.id, DownKind::Renewal)
+    };
+    let nudges = told("others").await;
+    let envelope = Envelope::parse(&nudges[0], Domain::Renewal).unwrap();
+    let nudge: RenewalBody = decode(envelope.body()).unwrap();
+    let own: String = nudge.authorities.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert!(told(&own).await.is_empty());
+    assert_eq!(nudge.node, node.id);
+    assert_eq!(kit.fleet.signer.trust().require(Role::Bridge, &envelope), Ok(()));
+    assert_eq!(nudge.authorities, kit.router.enrolment().authorities.hash());
 }
 
 #[tokio::test]

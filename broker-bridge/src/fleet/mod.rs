@@ -16,6 +16,7 @@ pub mod webhook;
 use crate::clock::Clock;
 use crate::platform::http::{Registry, SignedLinks};
 use crate::platform::mqtt::Publisher;
+use crate::platform::revocation::Revocations;
 use crate::platform::seal::{SealError, Sealer};
 use crate::platform::store::{Store, StoreError};
 use crate::randomness::Randomness;
@@ -80,6 +81,8 @@ pub struct Fleet {
     pub nudge: Nudges,
     /// The way out to nodes; it drops everything until the device half is connected.
     pub publisher: Publisher,
+    /// Who may not be connected any more.
+    pub revocations: Arc<Revocations>,
     /// Where notifications can go.
     pub webhooks: webhook::Webhooks,
     /// Makes and checks addresses that need no other signature.
@@ -130,7 +133,8 @@ impl Fleet {
             retention_ms: u64::from(settings.retention_days) * 86_400_000,
         };
         let (nudge, publisher, randomness) = (Nudges::default(), Publisher::new(), Randomness::system());
-        Ok(Arc::new(Self { store, clock, randomness, sealer, settings, signer, nudge, publisher, webhooks, links }))
+        let revocations = Arc::default();
+        Ok(Arc::new(Self { store, clock, randomness, sealer, settings, signer, nudge, publisher, revocations, webhooks, links }))
     }
 }
 

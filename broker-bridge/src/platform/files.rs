@@ -31,6 +31,35 @@ fn create(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     file.sync_all()
 }
 
+/// Puts a file in the place of whatever is there: after a cut at any moment it is wholly old or wholly new, and it is on disk before this
+/// returns.
+///
+/// # Errors
+/// The system refuses; the old file is then still there.
+pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
+    let folder = path.parent().ok_or_else(invalid)?;
+    let mut name = path.file_name().ok_or_else(invalid)?.to_owned();
+    name.push(".new");
+    let beside = folder.join(name);
+    remove(&beside)?;
+    create(&beside, content, mode)?;
+    std::fs::rename(&beside, path)?;
+    sync_folder(folder)
+}
+
+/// Removes a file where it is there, for good.
+///
+/// # Errors
+/// The system refuses.
+pub fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => path.parent().map_or(Ok(()), sync_folder),
+    }
+}
+
 /// Makes a new folder that only its owner may enter.
 ///
 /// # Errors

@@ -12,6 +12,7 @@ pub mod mqtt;
 pub mod page;
 pub mod pki;
 pub mod repeat;
+pub mod revocation;
 pub mod seal;
 pub mod shutdown;
 pub mod sigv4;

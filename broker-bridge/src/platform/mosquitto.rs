@@ -8,6 +8,8 @@
 //! What Mosquitto cannot be told is checked again by the bridge and the nodes, which trust no broker: a report under a wrong
 //! shard is refused by the bridge, a retained order by the node. `README.md` beside the example lists the differences.
 
+pub mod dynamic_security;
+
 use flotilla_protocol::id::FleetId;
 use flotilla_protocol::topic::Topic;
 use std::net::SocketAddr;
@@ -43,6 +45,21 @@ pub struct MosquittoSettings {
     pub user: String,
     /// The client id of the claim broker's own end of its link: random, because whoever connects under it cuts the link.
     pub claim_link_id: String,
+    /// The file of Mosquitto's dynamic security plugin, by which deregistered nodes are thrown out; without it they are only not heard.
+    pub dynamic_security: Option<String>,
+}
+
+/// Where Mosquitto's packages put the plugin: below this, in a folder for each architecture.
+const LIBRARIES: &str = "/usr/lib";
+const PLUGIN: &str = "mosquitto_dynamic_security.so";
+
+/// The dynamic security plugin of this machine, where it is installed.
+#[must_use]
+pub fn installed_plugin() -> Option<String> {
+    let folders = std::fs::read_dir(LIBRARIES).ok()?.filter_map(Result::ok).map(|entry| entry.path());
+    let mut found: Vec<_> = folders.map(|folder| folder.join(PLUGIN)).filter(|plugin| plugin.is_file()).collect();
+    found.sort();
+    found.first()?.to_str().map(str::to_owned)
 }
 
 /// The files of the configuration: name in the folder, and text. Two processes use them, `mosquitto -c <folder>/mosquitto.conf`
@@ -50,17 +67,31 @@ pub struct MosquittoSettings {
 #[must_use]
 pub fn configuration(settings: &MosquittoSettings) -> Vec<(&'static str, String)> {
     let topics = fleet_prefix(&settings.fleet);
-    vec![
+    let mut files = vec![
         ("mosquitto.conf", main_file(settings)),
         ("acl", certified_rules(&topics)),
         ("claim.conf", claim_file(settings, &topics)),
         ("claim.acl", claim_rules(&topics)),
-    ]
+    ];
+    if settings.dynamic_security.is_some() {
+        files.push(("dynamic-security.json", dynamic_security::EMPTY_STATE.to_owned()));
+    }
+    files
 }
 
 fn main_file(settings: &MosquittoSettings) -> String {
     let MosquittoSettings { listen, folder, user, .. } = settings;
     let (address, port) = (listen.ip(), listen.port());
+    let plugin = settings.dynamic_security.as_ref().map(|plugin| {
+        format!(
+            "\
+# Throws deregistered nodes out, as the bridge says. Mosquitto writes its file, which must therefore be its own.
+plugin {plugin}
+plugin_opt_config_file {folder}/dynamic-security.json
+"
+        )
+    });
+    let plugin = plugin.unwrap_or_default();
     format!(
         "\
 # Mosquitto 2.0 for a Flotilla fleet. Written by the bridge's `platform/mosquitto.rs`; README.md says how to use it.
@@ -102,7 +133,7 @@ allow_anonymous false
 acl_file {folder}/acl
 max_qos 1
 max_topic_alias 0
-"
+{plugin}"
     )
 }
 
@@ -161,6 +192,7 @@ topic {topics}claim/+/d in 1
 }
 
 fn certified_rules(topics: &str) -> String {
+    let control = dynamic_security::CONTROL_TOPIC;
     format!(
         "\
 # Who may do what with a certificate. Whatever is not granted is denied.
@@ -168,6 +200,7 @@ fn certified_rules(topics: &str) -> String {
 # The bridge. For each further one add a block with its name.
 user flotilla-bridge
 topic readwrite {topics}#
+topic write {control}
 
 # The claim broker's link.
 user {CLAIM_LINK_NAME}

@@ -6,8 +6,10 @@
 //!
 //! Times are seconds since 1970 in UTC and come in as parameters.
 
+mod authorities;
 mod certificate_fields;
 
+pub use authorities::Authorities;
 pub use certificate_fields::{InvalidCertificate, common_name};
 
 use base64::Engine as _;
@@ -15,8 +17,8 @@ use base64::engine::general_purpose::STANDARD;
 use certificate_fields::Fields;
 use flotilla_protocol::id::NodeId;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    PKCS_ED25519, PublicKeyData, SanType, SerialNumber, SignatureAlgorithm, date_time_ymd,
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, PKCS_ED25519, PublicKeyData, SanType, SerialNumber, SignatureAlgorithm, date_time_ymd,
 };
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
@@ -36,11 +38,19 @@ pub const MAX_FLEET_NAME: usize = 48;
 /// Most names in one server certificate.
 pub const MAX_SERVER_NAMES: usize = 64;
 
+/// The most that `notBefore` lies back, as a part of the life: what is valid for a minute must not look an hour old.
+const BACKDATING_PART: u64 = 24;
 const DAY_S: u64 = 86_400;
 /// 9999-12-31T23:59:59Z, the last moment that a certificate can name.
 const LAST_MOMENT_S: u64 = 253_402_300_799;
 /// Everything of a PKCS#8 version 1 ed25519 key but the 32 secret bytes (RFC 8410, section 7).
 const PKCS8_PREFIX: [u8; 16] = [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+/// 2.5.29.17, the names of a server, as rcgen wants it and as it stands in a certificate.
+const SUBJECT_ALTERNATIVE_NAMES_OID: [u64; 4] = [2, 5, 29, 17];
+const SUBJECT_ALTERNATIVE_NAMES: [u8; 3] = [0x55, 0x1d, 0x11];
+/// 2.5.29.14 and 2.5.29.35: the hash of the own key, and of that of the authority.
+const SUBJECT_KEY_IDENTIFIER: [u8; 3] = [0x55, 0x1d, 0x0e];
+const AUTHORITY_KEY_IDENTIFIER: [u8; 3] = [0x55, 0x1d, 0x23];
 const SEED_LENGTH: usize = 32;
 const SERIAL_LENGTH: usize = 16;
 const PEM_LINE: usize = 64;
@@ -161,7 +171,7 @@ impl FleetCa {
         let private_key_pkcs8_der = new_private_key()?;
         let key = key_pair(&private_key_pkcs8_der)?;
         let mut parameters = authority_parameters(&format!("Flotilla fleet {fleet}"));
-        set_validity(&mut parameters, now_s, AUTHORITY_DAYS)?;
+        set_validity(&mut parameters, now_s, life_s(AUTHORITY_DAYS)?)?;
         parameters.serial_number = Some(serial()?);
         let certificate_der = parameters.self_signed(&key).map_err(PkiError::Sign)?.der().to_vec();
         Ok(Self { certificate_der, private_key_pkcs8_der, issuer: Issuer::new(parameters, key) })
@@ -243,6 +253,14 @@ impl FleetCa {
     /// # Errors
     /// The name is no node id, the key is no usable ed25519 key, or the validity does not fit.
     pub fn certify_client_key(&self, name: &str, ed25519_public_key: &[u8; 32], now_s: u64, days: u32) -> Result<Vec<u8>, PkiError> {
+        self.certify_client_key_for(name, ed25519_public_key, now_s, life_s(days)?)
+    }
+
+    /// As [`FleetCa::certify_client_key`], for so many seconds.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn certify_client_key_for(&self, name: &str, ed25519_public_key: &[u8; 32], now_s: u64, life_s: u64) -> Result<Vec<u8>, PkiError> {
         if name.parse::<NodeId>().is_err() {
             return Err(PkiError::NotANodeId { name: name.to_owned() });
         }
@@ -251,18 +269,47 @@ impl FleetCa {
             return Err(PkiError::PublicKey);
         }
         let parameters = leaf_parameters(name, ExtendedKeyUsagePurpose::ClientAuth);
-        self.sign(parameters, &NodePublicKey(*ed25519_public_key), now_s, days)
+        self.sign(parameters, &NodePublicKey(*ed25519_public_key), now_s, life_s)
+    }
+
+    /// Makes a new certificate for the key and the names of one that this fleet's authority, this or a former one, gave to its broker
+    /// or its bridge; returns its DER.
+    ///
+    /// # Errors
+    /// The old certificate cannot be read, or the validity does not fit.
+    pub fn certify_again(&self, issued: &IssuedCertificate, now_s: u64, days: u32) -> Result<Vec<u8>, PkiError> {
+        let unreadable = |_| PkiError::Certificate { what: "it is not X.509" };
+        let fields = Fields::of(&issued.certificate_der).map_err(unreadable)?;
+        let name = fields.common_name().map_err(unreadable)?;
+        let names = fields.extension(&SUBJECT_ALTERNATIVE_NAMES).map_err(unreadable)?;
+        let purpose = if names.is_some() { ExtendedKeyUsagePurpose::ServerAuth } else { ExtendedKeyUsagePurpose::ClientAuth };
+        let mut parameters = leaf_parameters(name, purpose);
+        if let Some(names) = names {
+            parameters.custom_extensions = vec![CustomExtension::from_oid_content(&SUBJECT_ALTERNATIVE_NAMES_OID, names.to_vec())];
+        }
+        self.sign(parameters, &key_pair(&issued.private_key_pkcs8_der)?, now_s, life_s(days)?)
+    }
+
+    /// Whether this authority's key has signed the certificate, as far as the name of the key in it says.
+    #[must_use]
+    pub fn has_issued(&self, certificate_der: &[u8]) -> bool {
+        let identifier =
+            |der: &[u8], oid: &[u8]| Fields::of(der).ok().and_then(|fields| fields.extension(oid).ok().flatten().map(<[u8]>::to_vec));
+        let own = identifier(&self.certificate_der, &SUBJECT_KEY_IDENTIFIER);
+        let named = identifier(certificate_der, &AUTHORITY_KEY_IDENTIFIER);
+        // OCTET STRING of the key here, and `[0]` of the same bytes in a SEQUENCE there.
+        matches!((own, named), (Some(own), Some(named)) if own.len() > 2 && named.ends_with(own.get(2..).unwrap_or_default()))
     }
 
     fn issue(&self, parameters: CertificateParams, now_s: u64, days: u32) -> Result<IssuedCertificate, PkiError> {
         let private_key_pkcs8_der = new_private_key()?;
         let key = key_pair(&private_key_pkcs8_der)?;
-        let certificate_der = self.sign(parameters, &key, now_s, days)?;
+        let certificate_der = self.sign(parameters, &key, now_s, life_s(days)?)?;
         Ok(IssuedCertificate { certificate_der, private_key_pkcs8_der })
     }
 
-    fn sign(&self, mut parameters: CertificateParams, key: &impl PublicKeyData, now_s: u64, days: u32) -> Result<Vec<u8>, PkiError> {
-        set_validity(&mut parameters, now_s, days)?;
+    fn sign(&self, mut parameters: CertificateParams, key: &impl PublicKeyData, now_s: u64, life_s: u64) -> Result<Vec<u8>, PkiError> {
+        set_validity(&mut parameters, now_s, life_s)?;
         parameters.serial_number = Some(serial()?);
         Ok(parameters.signed_by(key, &self.issuer).map_err(PkiError::Sign)?.der().to_vec())
     }
@@ -328,11 +375,14 @@ fn parameters(name: &str) -> CertificateParams {
     parameters
 }
 
-fn set_validity(parameters: &mut CertificateParams, now_s: u64, days: u32) -> Result<(), PkiError> {
-    let end = u64::from(days).checked_mul(DAY_S).and_then(|length| now_s.checked_add(length));
-    let end = end.filter(|end| *end <= LAST_MOMENT_S).ok_or(PkiError::Validity)?;
+fn life_s(days: u32) -> Result<u64, PkiError> {
+    u64::from(days).checked_mul(DAY_S).ok_or(PkiError::Validity)
+}
+
+fn set_validity(parameters: &mut CertificateParams, now_s: u64, life_s: u64) -> Result<(), PkiError> {
+    let end = now_s.checked_add(life_s).filter(|end| *end <= LAST_MOMENT_S).ok_or(PkiError::Validity)?;
     let epoch = date_time_ymd(1970, 1, 1);
-    parameters.not_before = epoch + Duration::from_secs(now_s.saturating_sub(BACKDATING_S));
+    parameters.not_before = epoch + Duration::from_secs(now_s.saturating_sub(BACKDATING_S.min(life_s / BACKDATING_PART)));
     parameters.not_after = epoch + Duration::from_secs(end);
     Ok(())
 }

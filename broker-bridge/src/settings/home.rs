@@ -1,11 +1,14 @@
 //! The bridge's home: one folder of mode 0700 with everything that the bridge keeps.
 
 use crate::platform::files;
-use crate::platform::pki::{FleetCa, IssuedCertificate, PkiError};
+use crate::platform::pki::{Authorities, FleetCa, IssuedCertificate, PkiError, certificate_pem};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
+
+/// The names of the certificates that the authority gave to the broker and the bridge.
+pub const OWN_CERTIFICATES: [&str; 2] = ["broker", "bridge"];
 
 /// Why something in the home cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +29,15 @@ pub enum HomeError {
         path: PathBuf,
         /// What it should hold.
         expected: &'static str,
+    },
+    /// A file cannot be written.
+    #[error("cannot write {path}; may you write there, and is there space?")]
+    Write {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
     },
     /// The authority cannot be used.
     #[error("the fleet's certificate authority cannot be used")]
@@ -107,6 +119,12 @@ impl Home {
         self.0.join("authority.der")
     }
 
+    /// `authority-former.der`: the authority that is being replaced, where one is.
+    #[must_use]
+    pub fn former_authority(&self) -> PathBuf {
+        self.0.join("authority-former.der")
+    }
+
     /// `keys`: the folder of private keys.
     #[must_use]
     pub fn keys(&self) -> PathBuf {
@@ -148,11 +166,46 @@ impl Home {
     /// # Errors
     /// A file cannot be read or used.
     pub fn read_authority(&self) -> Result<FleetCa, HomeError> {
-        let (path, key_path) = (self.authority(), self.key("ca"));
+        self.read_authorities().map(|authorities| authorities.current)
+    }
+
+    /// Reads the certificate authority, and the former one while a rotation is not finished.
+    ///
+    /// A rotation that was cut between its two files has left the new authority's key as `ca-next`. One that was cut before that has left the
+    /// present authority as the former one, which is none.
+    ///
+    /// # Errors
+    /// A file cannot be read or used.
+    pub fn read_authorities(&self) -> Result<Authorities, HomeError> {
+        let path = self.authority();
+        let current = match self.read_one_authority(&path, "ca") {
+            Err(HomeError::Authority(PkiError::Key { .. })) if self.key("ca-next").exists() => self.read_one_authority(&path, "ca-next"),
+            read => read,
+        }?;
+        let path = self.former_authority();
+        if !path.exists() {
+            return Ok(Authorities::one(current));
+        }
+        let former = self.read_one_authority(&path, "ca-former")?;
+        let former = Some(former).filter(|former| former.certificate_der() != current.certificate_der());
+        Ok(Authorities { current, former })
+    }
+
+    fn read_one_authority(&self, path: &Path, key: &str) -> Result<FleetCa, HomeError> {
+        let (path, key_path) = (path.to_owned(), self.key(key));
         let certificate = files::read(&path).map_err(|source| HomeError::Read { path, source })?;
         let key = files::read_secret(&key_path).map_err(|source| HomeError::Read { path: key_path.clone(), source })?;
         let key = std::str::from_utf8(&key).map_err(|_| HomeError::Content { path: key_path, expected: "a private key in PEM" })?;
         FleetCa::load(&certificate, key).map_err(HomeError::Authority)
+    }
+
+    /// Puts another certificate for the same key in the place of one of [`OWN_CERTIFICATES`].
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn replace_certificate(&self, name: &str, certificate_der: &[u8]) -> Result<(), HomeError> {
+        let (path, _) = self.certificate(name);
+        files::replace(&path, certificate_pem(certificate_der).as_bytes(), 0o644).map_err(|source| HomeError::Write { path, source })
     }
 
     /// Reads a certificate with its key: `broker` or `bridge`.

@@ -5,7 +5,7 @@
 mod home;
 mod webhook;
 
-pub use home::{Home, HomeError};
+pub use home::{Home, HomeError, OWN_CERTIFICATES};
 pub use webhook::WebhookSettings;
 
 use crate::platform::audit::keep;
@@ -37,6 +37,9 @@ const AUDIT_ENTRIES: std::ops::RangeInclusive<u64> = 10_000..=1_000_000_000;
 /// How long commands are kept where nothing is set, in days, and what can be set.
 const DEFAULT_RETENTION_DAYS: u32 = 90;
 const RETENTION_DAYS: std::ops::RangeInclusive<u32> = 1..=3650;
+/// How long a node's certificate is valid where nothing is set, and what can be set, in seconds.
+const DEFAULT_CERTIFICATE_LIFE_S: u64 = 365 * 86_400;
+const CERTIFICATE_LIFE_S: std::ops::RangeInclusive<u64> = 10..=10 * 365 * 86_400;
 /// Begins the names of environment variables that change settings.
 pub const ENVIRONMENT_PREFIX: &str = "FLOTILLA_BRIDGE";
 
@@ -137,6 +140,8 @@ pub struct BrokerSettings {
     pub address: HostPort,
     /// What devices connect to for their claim; it stands in activation strings.
     pub claim_address: HostPort,
+    /// Whether an external broker is a Mosquitto with its dynamic security plugin, which throws out who is deregistered.
+    pub dynamic_security: bool,
 }
 
 /// All settings.
@@ -162,6 +167,8 @@ pub struct Settings {
     pub resend_minimum_s: u32,
     /// Longest pause before what is not answered is sent again, in seconds.
     pub resend_maximum_s: u32,
+    /// How long a node's certificate is valid, in seconds; it is renewed when a third of that remains.
+    pub certificate_life_s: u64,
     /// Where notifications of commands can go, by name.
     pub webhooks: BTreeMap<String, WebhookSettings>,
 }
@@ -199,6 +206,7 @@ struct BrokerSection {
     claim_listen: Option<String>,
     address: Option<String>,
     claim_address: Option<String>,
+    dynamic_security: Option<bool>,
 }
 
 #[derive(Default, Deserialize)]
@@ -209,6 +217,7 @@ struct LimitsSection {
     audit_entries: Option<u64>,
     resend_minimum_s: Option<u32>,
     resend_maximum_s: Option<u32>,
+    certificate_life_s: Option<u64>,
 }
 
 fn default_region() -> String {
@@ -270,6 +279,7 @@ impl Settings {
             claim_address: host_port("broker.claim_address", broker.claim_address, claim_listen)?,
             listen,
             claim_listen,
+            dynamic_security: broker.dynamic_security.unwrap_or(false),
         };
         let public_url = api.public_url.map(webhook::check_public_url).transpose()?;
         let api = ApiSettings { listen: socket("api.listen", api.listen, DEFAULT_API_PORT)?, tls, public_url };
@@ -299,6 +309,11 @@ impl Settings {
             let (value, expected) = (resend_maximum_s.to_string(), "limits.resend_minimum_s to 3600 seconds");
             return Err(SettingsError::Value { key: "limits.resend_maximum_s", value, expected });
         }
+        let certificate_life_s = limits.certificate_life_s.unwrap_or(DEFAULT_CERTIFICATE_LIFE_S);
+        if !CERTIFICATE_LIFE_S.contains(&certificate_life_s) {
+            let (value, expected) = (certificate_life_s.to_string(), "10 to 315360000 seconds");
+            return Err(SettingsError::Value { key: "limits.certificate_life_s", value, expected });
+        }
         Ok(Self {
             home,
             name,
@@ -310,6 +325,7 @@ impl Settings {
             audit_entries,
             resend_minimum_s,
             resend_maximum_s,
+            certificate_life_s,
             webhooks,
         })
     }
@@ -397,6 +413,7 @@ mod tests {
             ("name = 'test'\n[limits]\nactivation_days = 0", &[], "limits.activation_days"),
             ("name = 'test'\n[limits]\naudit_entries = 9999", &[], "limits.audit_entries"),
             ("name = 'test'\n[limits]\nretention_days = 0", &[], "limits.retention_days"),
+            ("name = 'test'\n[limits]\ncertificate_life_s = 9", &[], "limits.certificate_life_s"),
             ("name = 'test'\n[limits]\nresend_minimum_s = 0", &[], "limits.resend_minimum_s"),
             ("name = 'test'\n[limits]\nresend_minimum_s = 9\nresend_maximum_s = 8", &[], "limits.resend_maximum_s"),
             ("name = 'test'\n[api]\npublic_url = 'http://bridge.example'", &[], "api.public_url"),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flotilla_link::{Event, SettingsError, StopReason, TlsError, fleet_client, unverified_client};
+use flotilla_link::{Event, KnownTime, SettingsError, StopReason, TlsError, fleet_client, node_client, unverified_client};
 use tokio::time::{Instant, timeout};
 
 use crate::certificates::Authority;
@@ -213,6 +213,37 @@ async fn certificates_are_judged_at_the_time_floor() {
     let tls = fleet_client(&broker.authority.der, &identity.der, identity.key.serialized_der(), far_future).unwrap();
     let mut alice = Link::start(settings(broker.port, tls, "alice", "f/+/d"));
     let (reason, ()) = tokio::join!(alice.disconnected(), broker.accept_and_fail());
+    assert!(reason.contains("certificate expired"), "{reason}");
+}
+
+/// Certificates of this test are valid from 1975 to 4096. The node's time may lie before that, and behind it they have run out, whatever the
+/// system clock says.
+#[tokio::test]
+async fn a_node_judges_the_broker_by_what_it_knows_of_the_time() {
+    let broker = ScriptedBroker::start().await;
+    let identity = broker.authority.client("alice");
+    let stranger = Authority::new();
+    let link = |authority: &[u8], time: &KnownTime| {
+        let tls = node_client(authority, &identity.der, identity.key.serialized_der(), time).unwrap();
+        Link::start(settings(broker.port, tls, "alice", "f/+/d"))
+    };
+    let time = KnownTime::new(0);
+    let mut in_1970 = link(&broker.authority.der, &time);
+    let (session, ()) = tokio::join!(broker.accept_with(WELCOME, GRANTED), in_1970.connected());
+    drop((session, in_1970));
+
+    let mut two_authorities = link(&[stranger.der.clone(), broker.authority.der.clone()].concat(), &time);
+    let (session, ()) = tokio::join!(broker.accept_with(WELCOME, GRANTED), two_authorities.connected());
+    drop((session, two_authorities));
+
+    let mut elsewhere = link(&stranger.der, &time);
+    let (reason, ()) = tokio::join!(elsewhere.disconnected(), broker.accept_and_fail());
+    assert!(reason.contains("certificate"), "{reason}");
+    drop(elsewhere);
+
+    let mut too_late = link(&broker.authority.der, &time);
+    time.raise(1 << 40);
+    let (reason, ()) = tokio::join!(too_late.disconnected(), broker.accept_and_fail());
     assert!(reason.contains("certificate expired"), "{reason}");
 }
 

@@ -8,7 +8,7 @@ use crate::messages;
 use ed25519_dalek::SigningKey;
 use flotilla_protocol::capability::{OrderPayload, ReportPayload};
 use flotilla_protocol::delivery::Delivery;
-use flotilla_protocol::enrolment::{Activation, ClaimBody, ClaimReplyBody, ClaimRequest, claim_mac_matches};
+use flotilla_protocol::enrolment::{Activation, ClaimBody, ClaimReplyBody, ClaimRequest, RenewalBody, claim_mac_matches};
 use flotilla_protocol::envelope::{Domain, Envelope, seal};
 use flotilla_protocol::hello::{HelloBody, WelcomeBody};
 use flotilla_protocol::order::{CancelBody, OrderBody};
@@ -63,6 +63,7 @@ fn messages() -> Vec<Message> {
         signed::<OutputReceiptBody>("command/output-receipt", Domain::OutputReceipt, messages::output_receipt(), messages::bridge()),
         signed::<ReceiptBody>("report/receipt", Domain::Receipt, messages::receipt(), messages::bridge()),
         signed::<TenureBody>("bridge/tenure", Domain::Tenure, messages::tenure(), messages::bridge()),
+        signed::<RenewalBody>("enrolment/renewal", Domain::Renewal, messages::renewal(), messages::bridge()),
         Message { name: "command/delivery", bytes: encode(&messages::delivery()), read: Box::new(read_delivery) },
         bundle_after("trust/by-ssh-and-security-key", SshHash::Sha512),
         bundle_after("trust/by-ssh-key-with-sha256", SshHash::Sha256),

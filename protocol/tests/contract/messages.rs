@@ -14,7 +14,9 @@ use flotilla_protocol::document::download::{
 use flotilla_protocol::document::{
     Action, Control, OnFailure, Plan, Precondition, Refuse, RunShellScript, Segment, Step, Template, Test, Value,
 };
-use flotilla_protocol::enrolment::{ClaimBody, ClaimRefusal, ClaimReplyBody, ClaimRequest, Enrolled, claim_mac, tls_proof_bytes};
+use flotilla_protocol::enrolment::{
+    ClaimBody, ClaimRefusal, ClaimReplyBody, ClaimRequest, Enrolled, RenewalBody, claim_mac, tls_proof_bytes,
+};
 use flotilla_protocol::envelope::{Domain, Envelope, SignatureEntry, seal};
 use flotilla_protocol::hello::{Facts, Held, HelloBody, WelcomeBody};
 use flotilla_protocol::id::{ActivationId, BootId, FleetId, KeyId, NodeId, OrderId};
@@ -378,6 +380,10 @@ pub(crate) fn output_receipt() -> OutputReceiptBody {
 
 pub(crate) fn receipt() -> ReceiptBody {
     ReceiptBody { node: node(), stream: Stream::Control, boot: boot(), up_to: 3, head: [9; 32] }
+}
+
+pub(crate) fn renewal() -> RenewalBody {
+    RenewalBody { node: node(), authorities: [13; 32] }
 }
 
 pub(crate) fn tenure() -> TenureBody {

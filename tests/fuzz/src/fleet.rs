@@ -36,7 +36,7 @@ pub(crate) fn signer(domain: Domain) -> SigningKey {
         Domain::Welcome => key(4),
         Domain::Trust => root(),
         Domain::Hello | Domain::Report | Domain::Output | Domain::Claim => identity(),
-        Domain::Cancel | Domain::Receipt | Domain::OutputReceipt | Domain::ClaimReply | Domain::Tenure => key(3),
+        Domain::Cancel | Domain::Receipt | Domain::OutputReceipt | Domain::ClaimReply | Domain::Tenure | Domain::Renewal => key(3),
     }
 }
 

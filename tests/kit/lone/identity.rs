@@ -84,7 +84,7 @@ impl Identity {
         layout.create().expect("the state folder can be made");
         let broker = BrokerAddress { host: "127.0.0.1".to_owned(), port: 1 };
         let now_ms = clock::unix_ms();
-        let connection = Connection { broker, fleet: self.fleet(), node: self.node(), enrolled_at_s: now_ms / 1000 };
+        let connection = Connection { broker, claim: None, fleet: self.fleet(), node: self.node(), enrolled_at_s: now_ms / 1000 };
         let floor = now_ms.saturating_sub(VALID_MS).to_le_bytes();
         for (path, bytes) in [
             (layout.link("connection.toml"), connection.to_toml().as_bytes()),

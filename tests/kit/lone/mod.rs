@@ -191,7 +191,7 @@ impl Lone {
                     self.say(&answer);
                 }
             }
-            Ok(Ok(Some(FromExec::Configure { .. }))) | Err(_) => {}
+            Ok(Ok(Some(_))) | Err(_) => {}
             Ok(Ok(None) | Err(_)) => self.link = None,
         }
     }

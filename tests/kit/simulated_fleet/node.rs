@@ -222,7 +222,7 @@ impl Node {
                 }
                 Output::RecoverJob { .. } => unreachable!("a simulated node is never started again"),
                 Output::ForgetJob { order } => self.world.account().receipted(order, self.index),
-                Output::Reboot | Output::Refused { .. } | Output::SpreadReconnect { .. } => {}
+                Output::Reboot | Output::Refused { .. } | Output::RenewCertificate { .. } | Output::SpreadReconnect { .. } => {}
             }
         }
         self.journal.compact_if_needed(&self.core);

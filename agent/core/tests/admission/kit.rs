@@ -280,6 +280,7 @@ impl Node {
                 | Output::Reboot
                 | Output::ForgetJob { .. }
                 | Output::ReadOutput { .. }
+                | Output::RenewCertificate { .. }
                 | Output::SpreadReconnect { .. } => {}
             }
         }

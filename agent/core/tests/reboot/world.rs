@@ -399,7 +399,11 @@ impl World {
                     self.core.handle(Input::Storage { is_writable: false, room_bytes: 0 }, self.now);
                 }
                 Output::Reboot => self.tell_to_reboot(),
-                Output::ForgetJob { .. } | Output::ReadOutput { .. } | Output::Refused { .. } | Output::SpreadReconnect { .. } => {}
+                Output::ForgetJob { .. }
+                | Output::ReadOutput { .. }
+                | Output::Refused { .. }
+                | Output::RenewCertificate { .. }
+                | Output::SpreadReconnect { .. } => {}
             }
         }
     }

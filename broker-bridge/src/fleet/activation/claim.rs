@@ -3,7 +3,8 @@
 use super::{SEAL_TABLE, store};
 use crate::fleet::node::store as node_store;
 use crate::fleet::{Fleet, audit};
-use crate::platform::pki::{FleetCa, PkiError};
+use crate::platform::allowance::Allowance;
+use crate::platform::pki::{Authorities, PkiError};
 use crate::platform::store::{StoreError, Write};
 use ed25519_dalek::{Signature, VerifyingKey};
 use flotilla_protocol::enrolment::{ClaimBody, ClaimRefusal, ClaimRequest, Enrolled, claim_mac_matches, tls_proof_bytes};
@@ -12,9 +13,10 @@ use flotilla_protocol::id::NodeId;
 use flotilla_protocol::wire::decode;
 use std::sync::{Mutex, PoisonError};
 
-/// How long a node's certificate is valid. Renewal is a claim again with the same key.
-pub const CERTIFICATE_DAYS: u32 = 365;
-
+/// Certificates that one node gets in a minute. It asks again where an answer was lost; beyond that somebody repeats its claims.
+const CERTIFICATES_OF_A_NODE: u32 = 6;
+/// Nodes that get certificates in one minute.
+const NODES_CERTIFIED: usize = 1 << 17;
 /// Most lines a minute about refused claims.
 const LOGGED_REFUSALS: u32 = 20;
 
@@ -74,30 +76,54 @@ fn usable_key(bytes: &[u8; 32]) -> Option<VerifyingKey> {
     VerifyingKey::from_bytes(bytes).ok().filter(|key| !key.is_weak())
 }
 
-/// Decides about a proven claim. `deregistered` is nothing for a key that is not known yet.
+/// Whether the key of a claim is that of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// It is not known yet.
+    No,
+    /// It is a node's.
+    Member,
+    /// The node was removed.
+    Deregistered,
+    /// Two devices speak under the node's identity.
+    Quarantined,
+}
+
+/// Decides about a proven claim.
 ///
-/// Whether the activation is unknown or the code wrong is not told apart, and nothing else is told to who does not know the code.
+/// A node needs no activation for a new certificate: its own key has signed the claim, which is all that an activation was needed for once.
+/// So a node whose certificate has expired comes back, and one that lost the answer to its first claim asks again, however much later.
+///
+/// Of an activation it is not told apart whether it is unknown or the code wrong, and nothing else is told to who does not know the code.
 #[must_use]
-pub fn decide(claim: &ProvenClaim, standing: Option<&Standing>, deregistered: Option<bool>, now_ms: u64) -> Decision {
+pub fn decide(claim: &ProvenClaim, standing: Option<&Standing>, known: Known, now_ms: u64) -> Decision {
+    match known {
+        Known::No => {}
+        Known::Member => return Decision::Renew,
+        Known::Deregistered => return Decision::Refuse(ClaimRefusal::Deregistered),
+        Known::Quarantined => return Decision::Refuse(ClaimRefusal::Quarantined),
+    }
     let Some(standing) = standing.filter(|standing| claim_mac_matches(&standing.code, &claim.body)) else {
         return Decision::Refuse(ClaimRefusal::UnknownActivation);
     };
-    match deregistered {
-        Some(true) => Decision::Refuse(ClaimRefusal::Deregistered),
-        // A node that lost the answer asks again: that must work even when its own registration was the last one.
-        Some(false) if !standing.deleted && now_ms < standing.expires_ms => Decision::Renew,
-        _ if standing.deleted => Decision::Refuse(ClaimRefusal::Revoked),
-        _ if now_ms >= standing.expires_ms => Decision::Refuse(ClaimRefusal::Expired),
-        _ if standing.left <= 0 => Decision::Refuse(ClaimRefusal::UsedUp),
-        _ => Decision::Register,
+    if standing.deleted {
+        Decision::Refuse(ClaimRefusal::Revoked)
+    } else if now_ms >= standing.expires_ms {
+        Decision::Refuse(ClaimRefusal::Expired)
+    } else if standing.left <= 0 {
+        Decision::Refuse(ClaimRefusal::UsedUp)
+    } else {
+        Decision::Register
     }
 }
 
 /// Where nodes connect once they are enrolled, and who certifies them.
 #[derive(Debug)]
 pub struct Enrolment {
-    /// The fleet's certificate authority.
-    pub authority: FleetCa,
+    /// The fleet's certificate authorities.
+    pub authorities: Authorities,
+    /// How long a node's certificate is valid, in seconds.
+    pub life_s: u64,
     /// Host name or address of the broker's listener for nodes.
     pub host: String,
     /// Its port.
@@ -106,6 +132,8 @@ pub struct Enrolment {
     pub refusals: RefusalLog,
     /// How often is logged what is no claim at all. On its own: it must not crowd out the refusals.
     pub malformed: RefusalLog,
+    /// How many certificates a node gets.
+    pub certificates: Allowance<NodeId>,
 }
 
 /// Lets a line through for each refusal, and a few a minute when somebody tries many: anybody can send claims.
@@ -160,7 +188,17 @@ pub async fn take(fleet: &Fleet, enrolment: &Enrolment, write: &mut Write<'_>, p
         },
     };
     let known = node_store::find(write.connection(), claim.node).await?;
-    let decision = decide(&claim, standing.as_ref(), known.map(|node| node.deregistered), now_ms);
+    let known = known.map_or(Known::No, |node| match (node.deregistered, node.quarantined) {
+        (true, _) => Known::Deregistered,
+        (false, true) => Known::Quarantined,
+        (false, false) => Known::Member,
+    });
+    let decision = match decide(&claim, standing.as_ref(), known, now_ms) {
+        Decision::Register | Decision::Renew if !enrolment.certificates.takes(claim.node, now_ms) => {
+            Decision::Refuse(ClaimRefusal::TryAgain)
+        }
+        decision => decision,
+    };
     if let Decision::Refuse(refusal) = decision {
         if let Some(unsaid) = enrolment.refusals.may_log(now_ms) {
             tracing::warn!(node = %claim.node, activation = id, ?refusal, unsaid, "a claim was refused");
@@ -175,11 +213,15 @@ pub async fn take(fleet: &Fleet, enrolment: &Enrolment, write: &mut Write<'_>, p
             return Ok(Some(fleet.signer.claim_reply(claim.request.nonce, Err(ClaimRefusal::TryAgain))));
         }
     };
-    store::admit(write, &id, &claim, decision == Decision::Register, now_ms).await?;
+    match decision {
+        Decision::Register => store::admit(write, &id, &claim, now_ms).await?,
+        _ => node_store::renew(write, claim.node, &claim.request.sealing_key, &claim.request.tls_key, now_ms).await?,
+    }
+    node_store::set_authorities(write, claim.node, &enrolment.authorities.hash_text()).await?;
     write.record(audit::enrolled(claim.node, &id, decision == Decision::Register, &certificate, now_ms));
     tracing::info!(node = %claim.node, activation = id, ?decision, "a claim was accepted");
     let enrolled = Enrolled {
-        authority: enrolment.authority.certificate_der().to_vec(),
+        authority: enrolment.authorities.der(),
         certificate,
         host: enrolment.host.clone(),
         port: enrolment.port,
@@ -189,8 +231,24 @@ pub async fn take(fleet: &Fleet, enrolment: &Enrolment, write: &mut Write<'_>, p
 }
 
 impl Enrolment {
+    /// For nodes that connect there, with certificates of so many seconds.
+    #[must_use]
+    pub fn new(authorities: Authorities, host: String, port: u16, life_s: u64) -> Self {
+        let (refusals, malformed) = (RefusalLog::default(), RefusalLog::default());
+        let certificates = Allowance::new(CERTIFICATES_OF_A_NODE, NODES_CERTIFIED);
+        Self { authorities, life_s, host, port, refusals, malformed, certificates }
+    }
+
+    /// Whether a node is to be nudged to ask for a new certificate, given the hash of the authorities that it was told of last. During a
+    /// rotation every node is: the answer that told it may have been lost. It knows best whether it needs to.
+    #[must_use]
+    pub fn nudges(&self, told: Option<&str>) -> bool {
+        self.authorities.former.is_some() || told.is_some_and(|told| told != self.authorities.hash_text())
+    }
+
     fn certificate(&self, claim: &ProvenClaim, now_ms: u64) -> Result<Vec<u8>, PkiError> {
-        self.authority.certify_client_key(&claim.node.to_string(), &claim.request.tls_key, now_ms / 1000, CERTIFICATE_DAYS)
+        let authority = &self.authorities.current;
+        authority.certify_client_key_for(&claim.node.to_string(), &claim.request.tls_key, now_ms / 1000, self.life_s)
     }
 }
 
@@ -257,21 +315,23 @@ pub(crate) mod tests {
         let good = Standing { code: [4; 20], expires_ms: 100, deleted: false, left: 1 };
         let refuse = Decision::Refuse;
         let cases = [
-            (Some(good.clone()), None, 99, Decision::Register),
-            (Some(good.clone()), Some(false), 99, Decision::Renew),
-            (Some(Standing { left: 0, ..good.clone() }), Some(false), 99, Decision::Renew),
-            (Some(Standing { left: 0, ..good.clone() }), None, 99, refuse(ClaimRefusal::UsedUp)),
-            (Some(good.clone()), None, 100, refuse(ClaimRefusal::Expired)),
-            (Some(good.clone()), Some(false), 100, refuse(ClaimRefusal::Expired)),
-            (Some(Standing { deleted: true, ..good.clone() }), None, 99, refuse(ClaimRefusal::Revoked)),
-            (Some(Standing { deleted: true, ..good.clone() }), Some(false), 99, refuse(ClaimRefusal::Revoked)),
-            (Some(good.clone()), Some(true), 99, refuse(ClaimRefusal::Deregistered)),
-            (None, None, 99, refuse(ClaimRefusal::UnknownActivation)),
-            (None, Some(true), 99, refuse(ClaimRefusal::UnknownActivation)),
-            (Some(Standing { code: [9; 20], deleted: true, ..good }), Some(true), 999, refuse(ClaimRefusal::UnknownActivation)),
+            (Some(good.clone()), 99, Decision::Register),
+            (Some(Standing { left: 0, ..good.clone() }), 99, refuse(ClaimRefusal::UsedUp)),
+            (Some(good.clone()), 100, refuse(ClaimRefusal::Expired)),
+            (Some(Standing { deleted: true, ..good.clone() }), 99, refuse(ClaimRefusal::Revoked)),
+            (None, 99, refuse(ClaimRefusal::UnknownActivation)),
+            (Some(Standing { code: [9; 20], deleted: true, ..good }), 999, refuse(ClaimRefusal::UnknownActivation)),
         ];
-        for (standing, deregistered, now_ms, expected) in cases {
-            assert_eq!(decide(&claim, standing.as_ref(), deregistered, now_ms), expected, "{standing:?} {deregistered:?} {now_ms}");
+        for (standing, now_ms, expected) in cases {
+            assert_eq!(decide(&claim, standing.as_ref(), Known::No, now_ms), expected, "{standing:?} {now_ms}");
+            // Whatever has become of the activation: what counts of a node is its key.
+            for (known, expected) in [
+                (Known::Member, Decision::Renew),
+                (Known::Deregistered, refuse(ClaimRefusal::Deregistered)),
+                (Known::Quarantined, refuse(ClaimRefusal::Quarantined)),
+            ] {
+                assert_eq!(decide(&claim, standing.as_ref(), known, now_ms), expected, "{standing:?} {known:?} {now_ms}");
+            }
         }
     }
 }

@@ -32,8 +32,8 @@ pub(super) async fn standing(connection: &mut SqliteConnection, id: &str) -> Res
     Ok(row.map(|(expires_ms, deleted_ms, left, sealed)| (StandingRow { expires_ms, deleted: deleted_ms.is_some(), left }, sealed)))
 }
 
-/// Writes the node of an accepted claim; `is_new` uses a registration and gives the activation's tags to the node.
-pub(super) async fn admit(write: &mut Write<'_>, id: &str, claim: &ProvenClaim, is_new: bool, now_ms: u64) -> Result<(), StoreError> {
+/// Writes the node of a claim that was accepted by its activation: a registration is used, and the activation's tags are given to the node.
+pub(super) async fn admit(write: &mut Write<'_>, id: &str, claim: &ProvenClaim, now_ms: u64) -> Result<(), StoreError> {
     let (name, iam_role, tags): (Option<String>, String, String) =
         sqlx::query_as("SELECT default_instance_name, iam_role, tags FROM activation WHERE activation_id = $1")
             .bind(id)
@@ -51,9 +51,6 @@ pub(super) async fn admit(write: &mut Write<'_>, id: &str, claim: &ProvenClaim, 
         facts: &request.facts,
     };
     register(write, &registration, now_ms).await?;
-    if !is_new {
-        return Ok(());
-    }
     sqlx::query("UPDATE activation SET registrations_count = registrations_count + 1 WHERE activation_id = $1")
         .bind(id)
         .execute(write.connection())

@@ -109,6 +109,7 @@ pub(crate) async fn deregister_managed_instance(
     sqlx::query("DELETE FROM node_health WHERE node_id = $1").bind(node.to_string()).execute(write.connection()).await?;
     write.commit().await?;
     tracing::info!(%node, user = caller.user, "a node was deregistered");
+    fleet.revocations.revoke(node);
     // Its open invocations end with the next round of dispatch; the nudge makes that now.
     fleet.nudge.dispatch.notify_one();
     Ok(DeregisterManagedInstanceResult {})

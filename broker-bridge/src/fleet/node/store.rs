@@ -25,6 +25,8 @@ pub struct KnownNode {
     pub quarantined: bool,
     /// Whether it counts as connected.
     pub online: bool,
+    /// The hash of the certificate authorities that it was told of last, where that is known.
+    pub authorities: Option<String>,
 }
 
 /// Reads a node.
@@ -32,16 +34,15 @@ pub struct KnownNode {
 /// # Errors
 /// What the database says.
 pub async fn find(connection: &mut SqliteConnection, node: NodeId) -> Result<Option<KnownNode>, StoreError> {
-    type Row = (Vec<u8>, Option<i64>, Option<i64>, i64);
-    let row: Option<Row> = sqlx::query_as("SELECT identity_key, deregistered_ms, quarantined_ms, online FROM node WHERE node_id = $1")
-        .bind(node.to_string())
-        .fetch_optional(connection)
-        .await?;
-    Ok(row.map(|(key, deregistered_ms, quarantined_ms, online)| KnownNode {
+    type Row = (Vec<u8>, Option<i64>, Option<i64>, i64, Option<String>);
+    let sql = "SELECT identity_key, deregistered_ms, quarantined_ms, online, authorities FROM node WHERE node_id = $1";
+    let row: Option<Row> = sqlx::query_as(sql).bind(node.to_string()).fetch_optional(connection).await?;
+    Ok(row.map(|(key, deregistered_ms, quarantined_ms, online, authorities)| KnownNode {
         key: <[u8; 32]>::try_from(key.as_slice()).ok().and_then(|key| VerifyingKey::from_bytes(&key).ok()),
         deregistered: deregistered_ms.is_some(),
         quarantined: quarantined_ms.is_some(),
         online: online == 1,
+        authorities,
     }))
 }
 
@@ -107,6 +108,55 @@ pub async fn register(write: &mut Write<'_>, registration: &Registration<'_>, no
     .execute(write.connection())
     .await?;
     Ok(())
+}
+
+/// Writes what comes with a new certificate of a node that is one already.
+///
+/// # Errors
+/// What the database says.
+pub async fn renew(write: &mut Write<'_>, node: NodeId, sealing_key: &[u8; 32], tls_key: &[u8; 32], now_ms: u64) -> Result<(), StoreError> {
+    sqlx::query("UPDATE node SET sealing_key = $2, tls_key = $3, last_seen_ms = $4 WHERE node_id = $1")
+        .bind(node.to_string())
+        .bind(sealing_key.as_slice())
+        .bind(tls_key.as_slice())
+        .bind(to_column(now_ms))
+        .execute(write.connection())
+        .await?;
+    Ok(())
+}
+
+/// Writes which certificate authorities a node was told of: their hash.
+///
+/// # Errors
+/// What the database says.
+pub async fn set_authorities(write: &mut Write<'_>, node: NodeId, hash: &str) -> Result<(), StoreError> {
+    sqlx::query("UPDATE node SET authorities = $2 WHERE node_id = $1")
+        .bind(node.to_string())
+        .bind(hash)
+        .execute(write.connection())
+        .await?;
+    Ok(())
+}
+
+/// How many nodes were told of other certificate authorities than those of this hash, and some of them. Nodes that get no certificate any
+/// more do not count.
+///
+/// # Errors
+/// What the database says.
+pub async fn with_other_authorities(pool: &sqlx::SqlitePool, hash: &str) -> Result<(u64, Vec<String>), StoreError> {
+    const OTHERS: &str = "FROM node WHERE deregistered_ms IS NULL AND quarantined_ms IS NULL AND COALESCE(authorities, '') <> $1";
+    let count: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT COUNT(*) {OTHERS}"))).bind(hash).fetch_one(pool).await?;
+    let some = sqlx::AssertSqlSafe(format!("SELECT node_id {OTHERS} ORDER BY node_id LIMIT 5"));
+    Ok((u64::try_from(count).unwrap_or(0), sqlx::query_scalar(some).bind(hash).fetch_all(pool).await?))
+}
+
+/// The nodes that were removed.
+///
+/// # Errors
+/// What the database says.
+pub async fn removed(pool: &sqlx::SqlitePool) -> Result<Vec<NodeId>, StoreError> {
+    let removed: Vec<String> = sqlx::query_scalar("SELECT node_id FROM node WHERE deregistered_ms IS NOT NULL").fetch_all(pool).await?;
+    Ok(removed.iter().filter_map(|node| node.parse().ok()).collect())
 }
 
 /// Writes what a hello says; the node is online from then on.

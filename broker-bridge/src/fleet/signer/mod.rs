@@ -11,7 +11,7 @@ pub mod authority;
 use crate::platform::audit::HeadSigner;
 use crate::platform::files;
 use ed25519_dalek::SigningKey;
-use flotilla_protocol::enrolment::{ClaimRefusal, ClaimReplyBody, Enrolled};
+use flotilla_protocol::enrolment::{ClaimRefusal, ClaimReplyBody, Enrolled, RenewalBody};
 use flotilla_protocol::envelope::{Domain, Envelope, seal};
 use flotilla_protocol::hello::{MAXIMUM_BUNDLES, WelcomeBody};
 use flotilla_protocol::id::FleetId;
@@ -190,6 +190,12 @@ impl Signer {
     #[must_use]
     pub fn output_receipt(&self, body: &OutputReceiptBody) -> Vec<u8> {
         seal(Domain::OutputReceipt, &encode(body), &[&self.bridge])
+    }
+
+    /// Signs a nudge to ask for a new certificate; returns its envelope.
+    #[must_use]
+    pub fn renewal(&self, body: &RenewalBody) -> Vec<u8> {
+        seal(Domain::Renewal, &encode(body), &[&self.bridge])
     }
 
     /// Signs a tenure; returns its envelope.

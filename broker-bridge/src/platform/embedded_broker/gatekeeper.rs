@@ -8,6 +8,7 @@
 //! gone, and could come late: after the newer connection said that it is there.
 
 use super::acl::{Identity, Permissions};
+use crate::platform::revocation::Revocations;
 use flotilla_protocol::id::{ClaimId, FleetId};
 use mqtt5::QoS;
 use mqtt5::broker::{AuthProvider, AuthResult, BrokerEventHandler, ClientConnectEvent, ClientPublishEvent, PublishAction};
@@ -95,15 +96,23 @@ pub(super) struct Gatekeeper {
     claim: OnceLock<ClaimId>,
     expelled: AtomicBool,
     established: Arc<Established>,
+    revocations: Arc<Revocations>,
     /// Which connection this is, among all since the start.
     number: u64,
 }
 
 impl Gatekeeper {
-    pub(super) fn new(fleet: FleetId, door: Door, peer: SocketAddr, end: broadcast::Sender<()>, established: Arc<Established>) -> Self {
+    pub(super) fn new(
+        fleet: FleetId,
+        door: Door,
+        peer: SocketAddr,
+        end: broadcast::Sender<()>,
+        established: Arc<Established>,
+        revocations: Arc<Revocations>,
+    ) -> Self {
         let (permissions, claim) = (OnceLock::new(), OnceLock::new());
         let number = established.number();
-        Self { fleet, door, peer, end, permissions, claim, expelled: AtomicBool::new(false), established, number }
+        Self { fleet, door, peer, end, permissions, claim, expelled: AtomicBool::new(false), established, revocations, number }
     }
 
     /// The client id under which the connection was let in.
@@ -124,6 +133,11 @@ impl Gatekeeper {
             Door::Certificate { .. } => return Err(ReasonCode::ClientIdentifierNotValid),
             Door::Claim(_) => Identity::of_claim(&connect.client_id).ok_or(ReasonCode::ClientIdentifierNotValid)?,
         };
+        if let Identity::Node(node) = identity
+            && !self.revocations.enter(node, self.number, self.end.clone())
+        {
+            return Err(ReasonCode::Banned);
+        }
         let permissions = Permissions::new(self.fleet, &identity);
         if let Some(will) = &connect.will
             && !permissions.may_leave_will(&will.topic, will.retain)
@@ -183,6 +197,9 @@ impl Drop for Gatekeeper {
         if let (Door::Claim(open), Some(claim)) = (&self.door, self.claim.get()) {
             open.leave(claim);
         }
+        if let Door::Certificate { identity: Identity::Node(node), .. } = &self.door {
+            self.revocations.leave(*node, self.number);
+        }
     }
 }
 
@@ -239,7 +256,7 @@ mod tests {
             let (end, _) = broadcast::channel(1);
             let door = Door::Certificate { common_name: node.to_string(), identity: Identity::Node(node) };
             let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-            let gatekeeper = Gatekeeper::new(fleet, door, peer, end, Arc::clone(&established));
+            let gatekeeper = Gatekeeper::new(fleet, door, peer, end, Arc::clone(&established), Arc::default());
             let permissions = Permissions::new(fleet, &Identity::Node(node));
             gatekeeper.permissions.set((node.to_string(), permissions)).unwrap();
             gatekeeper

@@ -5,6 +5,7 @@ use super::gatekeeper::{Door, Established, Events, Gatekeeper, OpenClaims};
 use super::rate::RateLimiter;
 use super::{CONNECTION_GRACE, HANDSHAKE_TIMEOUT};
 use crate::platform::pki::common_name;
+use crate::platform::revocation::Revocations;
 use flotilla_protocol::id::FleetId;
 use mqtt5::broker::client_handler::ClientHandler;
 use mqtt5::broker::router::MessageRouter;
@@ -53,6 +54,7 @@ pub(super) struct Listener {
     pub(super) connections: Arc<Semaphore>,
     pub(super) rate: Option<RateLimiter>,
     pub(super) established: Arc<Established>,
+    pub(super) revocations: Arc<Revocations>,
 }
 
 /// Accepts until `stop` changes or its sender is gone, then ends the connections and returns when they have ended.
@@ -123,7 +125,8 @@ async fn converse(listener: &Listener, tls: TlsStream<TcpStream>, peer: SocketAd
         return;
     };
     let (end, ended) = broadcast::channel(1);
-    let gatekeeper = Arc::new(Gatekeeper::new(listener.fleet, door, peer, end.clone(), Arc::clone(&listener.established)));
+    let (established, revocations) = (Arc::clone(&listener.established), Arc::clone(&listener.revocations));
+    let gatekeeper = Arc::new(Gatekeeper::new(listener.fleet, door, peer, end.clone(), established, revocations));
     let mut config = treatment.config.clone();
     config.event_handler = Some(Arc::new(Events(Arc::downgrade(&gatekeeper))));
     let handler = ClientHandler::new(

@@ -22,6 +22,7 @@ mod tls;
 pub use rate::Rate;
 
 use super::pki::IssuedCertificate;
+use super::revocation::Revocations;
 use flotilla_protocol::id::FleetId;
 use gatekeeper::{Established, OpenClaims};
 use listener::{Audience, Listener, Treatment};
@@ -119,10 +120,12 @@ pub struct EmbeddedBrokerSettings {
     pub fleet: FleetId,
     /// The server's certificate, for both listeners.
     pub server: IssuedCertificate,
-    /// The authority whose client certificates are accepted.
+    /// The authorities whose client certificates are accepted, one after the other.
     pub ca_certificate_der: Vec<u8>,
     /// How much is taken.
     pub limits: BrokerLimits,
+    /// Which nodes are not let in.
+    pub revocations: Arc<Revocations>,
 }
 
 /// Why the broker did not start.
@@ -140,6 +143,9 @@ pub enum BrokerError {
     /// The server's certificate, its key or the authority's certificate cannot be used.
     #[error("the broker's certificate or key cannot be used; issue it again")]
     Certificate(#[source] rustls::Error),
+    /// The authorities' certificates cannot be told apart.
+    #[error("the authorities' certificates cannot be read; restore them from the backup")]
+    Authorities(#[from] flotilla_link::InvalidCertificate),
     /// The authority's certificate cannot be used to verify clients.
     #[error("the authority's certificate cannot verify clients; restore it from the backup made at `init`")]
     Verifier(#[source] rustls::server::VerifierBuilderError),
@@ -184,6 +190,7 @@ impl EmbeddedBroker {
             connections: Arc::new(Semaphore::new(connections)),
             rate,
             established: Arc::new(Established::default()),
+            revocations: Arc::clone(&settings.revocations),
         };
         let certified = Audience::Certified { bridge: Box::new(bridge_treatment()), node: Box::new(node_treatment(limits)) };
         let claims = Audience::Claims { claim: Box::new(claim_treatment(limits)), open: Arc::new(OpenClaims::default()) };

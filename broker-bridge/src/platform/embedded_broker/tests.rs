@@ -23,6 +23,7 @@ struct Fleet {
 fn settings(authority: &FleetCa) -> EmbeddedBrokerSettings {
     let local = SocketAddr::from(([127, 0, 0, 1], 0));
     EmbeddedBrokerSettings {
+        revocations: Arc::default(),
         listen: local,
         claim_listen: local,
         fleet: FLEET.parse().unwrap(),
@@ -81,6 +82,41 @@ async fn bridge_that_hears_all(fleet: &Fleet) -> TestClient {
         assert_eq!(bridge.subscribe(&format!("fl/1/{FLEET}/{filter}")).await, GRANTED);
     }
     bridge
+}
+
+#[tokio::test]
+async fn a_revoked_node_is_cut_off_and_not_let_in_again() {
+    const BANNED: u8 = 0x8a;
+    let authority = authority();
+    let settings = settings(&authority);
+    let revocations = Arc::clone(&settings.revocations);
+    let broker = EmbeddedBroker::start(settings).await.unwrap();
+    let fleet = Fleet { authority, broker };
+    let mut bridge = bridge_that_hears_all(&fleet).await;
+    let (mut node, mut other) = (fleet.join(NODE).await, fleet.join(OTHER).await);
+    revocations.revoke(NODE.parse().unwrap());
+    node.until_ended().await;
+    let refused = fleet.certified(&fleet.authority, NODE).connect(Hello::new(NODE)).await;
+    assert_eq!(refused.err(), Some(BANNED));
+    assert_eq!(other.publish(&topic(OTHER, "u/report"), b"up", false).await.unwrap(), 0);
+    assert_eq!(bridge.message().await, message(&topic(OTHER, "u/report"), "up"));
+    fleet.broker.stop().await;
+}
+
+/// While an authority replaces another one, nodes of both are let in, and of a third one none.
+#[tokio::test]
+async fn nodes_of_both_authorities_are_let_in_during_a_rotation() {
+    let (former, current, stranger) = (authority(), authority(), authority());
+    let mut settings = settings(&former);
+    settings.ca_certificate_der = [current.certificate_der(), former.certificate_der()].concat();
+    let broker = EmbeddedBroker::start(settings).await.unwrap();
+    let fleet = Fleet { authority: former, broker };
+    for authority in [&fleet.authority, &current] {
+        let mut node = fleet.certified(authority, NODE).connect(Hello::new(NODE)).await.unwrap();
+        assert_eq!(node.publish(&topic(NODE, "u/report"), b"up", false).await.unwrap(), 0);
+    }
+    assert_eq!(fleet.certified(&stranger, NODE).connect(Hello::new(NODE)).await.err(), Some(0), "of a third authority");
+    fleet.broker.stop().await;
 }
 
 #[tokio::test]

@@ -14,7 +14,9 @@ use tokio_rustls::TlsAcceptor;
 /// TLS that asks each client for a certificate of the fleet's authority.
 pub(super) fn with_client_certificates(settings: &EmbeddedBrokerSettings) -> Result<TlsAcceptor, BrokerError> {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from(settings.ca_certificate_der.clone())).map_err(BrokerError::Certificate)?;
+    for authority in flotilla_link::certificates_in(&settings.ca_certificate_der)? {
+        roots.add(CertificateDer::from(authority.to_vec())).map_err(BrokerError::Certificate)?;
+    }
     let provider = Arc::new(ring::default_provider());
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
     let verifier = verifier.build().map_err(BrokerError::Verifier)?;

@@ -11,6 +11,7 @@ fn the_shipped_example_is_what_is_rendered() {
         folder: "/etc/flotilla/broker".to_owned(),
         user: "mosquitto".to_owned(),
         claim_link_id: "replace-by-32-random-hexadecimal-digits".to_owned(),
+        dynamic_security: Some("/usr/lib/x86_64-linux-gnu/mosquitto_dynamic_security.so".to_owned()),
     };
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/brokers/mosquitto");
     for (name, text) in configuration(&settings) {
@@ -69,7 +70,8 @@ mod on_the_real_one {
             // Root would otherwise become a user who cannot read the folder; for anybody else the line means nothing.
             let user = "root".to_owned();
             let (fleet, claim_link_id) = (FLEET.parse().unwrap(), "5f0c".repeat(8));
-            let settings = MosquittoSettings { listen, claim_listen, fleet, folder: path, user, claim_link_id };
+            let settings =
+                MosquittoSettings { listen, claim_listen, fleet, folder: path, user, claim_link_id, dynamic_security: installed_plugin() };
             let link = authority.issue_client(CLAIM_LINK_NAME, UnixTime::now().as_secs(), 1).unwrap();
             let mut files = configuration(&settings);
             files.push(("ca.pem", authority.certificate_pem()));

@@ -229,6 +229,26 @@ impl Publisher {
         sent
     }
 
+    /// Puts a message for the broker itself into the queue, on one of its own topics and not on one of the fleet's; waits as
+    /// [`Publisher::publish`] does. `false` when it is dropped.
+    pub async fn tell_broker(&self, topic: &str, payload: Vec<u8>) -> bool {
+        let Some(sender) = self.sender() else { return false };
+        let id = self.0.next_id.fetch_add(1, Ordering::Relaxed);
+        let packet = Publish { id, topic: topic.to_owned(), payload: payload.into(), retain: false };
+        let mut connected = self.0.connected.subscribe();
+        tokio::select! {
+            sent = sender.send(packet) => sent.is_ok(),
+            _ = connected.wait_for(|connected| !connected) => false,
+        }
+    }
+
+    /// Waits until the broker is there and this bridge is in office. May be dropped at any await.
+    pub async fn until_connected(&self) {
+        let mut connected = self.0.connected.subscribe();
+        // It fails only when the sender is gone, which is in `self`.
+        drop(connected.wait_for(|connected| *connected).await);
+    }
+
     /// Puts a message into the queue and waits for a place, as long as the connection stands; `false` when it is dropped.
     ///
     /// Never call it with a transaction open.

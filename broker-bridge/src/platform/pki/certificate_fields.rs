@@ -1,12 +1,16 @@
 //! The few fields of an X.509 certificate that the bridge reads: issuer, subject, public key.
 //!
 //! Only certificates that TLS has verified, or our own authority's, come here; the reader is strict all the same and takes
-//! definite, minimal lengths only. It knows nothing of extensions: what a certificate may be used for is TLS's to decide.
+//! definite, minimal lengths only. It understands no extension: what a certificate may be used for is TLS's to decide.
 
 const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
 const INTEGER: u8 = 0x02;
 const OBJECT_IDENTIFIER: u8 = 0x06;
+const BOOLEAN: u8 = 0x01;
+const OCTET_STRING: u8 = 0x04;
+/// The explicitly tagged extensions.
+const EXTENSIONS: u8 = 0xa3;
 const UTF8_STRING: u8 = 0x0c;
 const PRINTABLE_STRING: u8 = 0x13;
 /// The explicitly tagged version, absent in version 1.
@@ -34,6 +38,8 @@ pub(super) struct Fields<'a> {
     pub(super) subject: &'a [u8],
     /// The whole SubjectPublicKeyInfo, header included.
     pub(super) public_key_info: &'a [u8],
+    /// What follows the public key: optional parts, extensions at the end.
+    rest: &'a [u8],
 }
 
 impl<'a> Fields<'a> {
@@ -53,7 +59,31 @@ impl<'a> Fields<'a> {
         body.expect(SEQUENCE)?;
         let length = before.len() - body.0.len();
         let public_key_info = before.get(..length).ok_or(InvalidCertificate)?;
-        Ok(Self { issuer, subject, public_key_info })
+        Ok(Self { issuer, subject, public_key_info, rest: body.0 })
+    }
+
+    /// What is inside the OCTET STRING of an extension, by its object identifier; nothing where there is no such extension.
+    pub(super) fn extension(&self, oid: &[u8]) -> Result<Option<&'a [u8]>, InvalidCertificate> {
+        let mut parts = Reader(self.rest);
+        while !parts.0.is_empty() {
+            let (tag, content) = parts.next()?;
+            if tag != EXTENSIONS {
+                continue;
+            }
+            let mut extensions = Reader(Reader(content).expect(SEQUENCE)?);
+            while !extensions.0.is_empty() {
+                let mut extension = Reader(extensions.expect(SEQUENCE)?);
+                let found = extension.expect(OBJECT_IDENTIFIER)?;
+                if extension.0.first() == Some(&BOOLEAN) {
+                    extension.expect(BOOLEAN)?;
+                }
+                let value = extension.expect(OCTET_STRING)?;
+                if found == oid {
+                    return Ok(Some(value));
+                }
+            }
+        }
+        Ok(None)
     }
 
     pub(super) fn common_name(&self) -> Result<&'a str, InvalidCertificate> {
@@ -150,7 +180,7 @@ mod tests {
             [&[SET, length + 2][..], &attribute].concat()
         };
         let read = |subject: &[u8]| {
-            let fields = Fields { issuer: &[], subject, public_key_info: &[] };
+            let fields = Fields { issuer: &[], subject, public_key_info: &[], rest: &[] };
             fields.common_name().map(str::to_owned)
         };
         assert_eq!(read(&name(b"a")), Ok("a".to_owned()));

@@ -66,7 +66,7 @@ impl World {
                     self.core.handle(Input::OutputRead { order, step, stream, offset, bytes }, self.now);
                 }
                 Output::Reboot => panic!("no job here asks for a reboot"),
-                Output::Refused { .. } | Output::SpreadReconnect { .. } => {}
+                Output::Refused { .. } | Output::RenewCertificate { .. } | Output::SpreadReconnect { .. } => {}
             }
         }
     }
