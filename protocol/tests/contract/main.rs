@@ -1,6 +1,7 @@
 //! The contract as others see it: golden messages, hostile messages, and properties that hold for any bytes.
 #![cfg(test)]
 
+mod document;
 mod fixture;
 mod golden;
 mod hostile;
