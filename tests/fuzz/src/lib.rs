@@ -13,7 +13,6 @@ mod fleet;
 mod frames;
 mod journal;
 mod messages;
-mod requests;
 
 /// A target: its name and what is done with the bytes.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +24,7 @@ pub struct Target {
 }
 
 /// THE LIST.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 12] = [
     Target { name: "envelope", run: messages::envelope },
     Target { name: "delivery", run: messages::delivery },
     Target { name: "topic", run: messages::topic },
@@ -38,7 +37,6 @@ pub const TARGETS: [Target; 13] = [
     Target { name: "journal", run: journal::replay },
     Target { name: "frame", run: frames::frame },
     Target { name: "file", run: files::file },
-    Target { name: "request", run: requests::request },
 ];
 
 /// The target of this name.

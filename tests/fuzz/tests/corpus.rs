@@ -90,20 +90,6 @@ fn job_files() -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Pieces of requests, each with its kind.
-const REQUESTS: &[(u8, &str)] = &[
-    (
-        0,
-        "x-amz-date:20261122T000000Z\nauthorization:AWS4-HMAC-SHA256 Credential=AKIAEXAMPLE/20261122/eu-west-1/ssm/aws4_request, \
-         SignedHeaders=content-type;host;x-amz-date;x-amz-target, \
-         Signature=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
-    ),
-    (1, "user=ann&expires=1795334400&signature=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"),
-    (2, "AAAAAAAAAABtaS0wMTIz"),
-    (3, "50%"),
-    (3, "10"),
-];
-
 /// What the fuzzer starts from, by target.
 fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
     let mut seeds: BTreeMap<&'static str, Vec<Vec<u8>>> = BTreeMap::new();
@@ -141,9 +127,6 @@ fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
     }
     for file in job_files() {
         add("file", file);
-    }
-    for (kind, text) in REQUESTS {
-        add("request", [&[*kind], text.as_bytes()].concat());
     }
     for folder in ["document/tests/documents", "examples/documents"] {
         for path in files(&root().join(folder)) {
