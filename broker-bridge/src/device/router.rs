@@ -46,7 +46,7 @@ const NODES_WELCOMED: usize = 1 << 20;
 /// Reports of one node in a minute that the audit log tells although they moved no invocation: of orders that are not known here, of what was
 /// reported before, of reboots, each of which takes two or three for each command that it interrupts: every start is to be in the log (A2). The
 /// rest is counted, so that a stolen device cannot soon push out of the log what others did: for two million entries it signs for three weeks.
-const UNMOVED_REPORTS_OF_A_NODE: u32 = 60;
+pub(super) const UNMOVED_REPORTS_OF_A_NODE: u32 = 60;
 /// Dead letters, and notes of gaps and forks, of one node in a minute. The rest is only counted.
 const KEPT_OF_A_NODE: u32 = 60;
 /// Nodes of which something is written down in one minute.
