@@ -1,8 +1,9 @@
 //! The two things that a node reads of a certificate by itself: where one ends and the next begins, and how long it is valid.
 //!
-//! Whether a certificate is to be believed is TLS's to say. The reader is strict all the same: definite, minimal lengths only, and the two
+//! Whether a certificate is to be believed is TLS's to say. The reader is strict all the same, see [`DerReader`], and knows the two
 //! forms of time that X.509 allows.
 
+use crate::der::{DerReader, NotDer};
 use thiserror::Error;
 
 /// Most authorities that are trusted at once: the newest, and those that a rotation has not yet dropped.
@@ -20,20 +21,26 @@ const VERSION: u8 = 0xa0;
 #[error("not an X.509 certificate in DER form, or more than {MAXIMUM_AUTHORITIES} of them")]
 pub struct InvalidCertificate;
 
+impl From<NotDer> for InvalidCertificate {
+    fn from(NotDer: NotDer) -> Self {
+        Self
+    }
+}
+
 /// The certificates that stand one after the other in `der`: 1 to [`MAXIMUM_AUTHORITIES`].
 ///
 /// # Errors
 /// There is none, there are too many, or something else stands between or behind them.
 pub fn certificates_in(der: &[u8]) -> Result<Vec<&[u8]>, InvalidCertificate> {
     let mut found = Vec::new();
-    let mut rest = Reader(der);
-    while !rest.0.is_empty() {
-        let before = rest.0;
+    let mut rest = DerReader::new(der);
+    while !rest.is_empty() {
+        let before = rest.rest();
         rest.expect(SEQUENCE)?;
         if found.len() == MAXIMUM_AUTHORITIES {
             return Err(InvalidCertificate);
         }
-        found.push(before.get(..before.len() - rest.0.len()).ok_or(InvalidCertificate)?);
+        found.push(before.get(..before.len() - rest.rest().len()).ok_or(InvalidCertificate)?);
     }
     if found.is_empty() { Err(InvalidCertificate) } else { Ok(found) }
 }
@@ -53,19 +60,19 @@ impl Validity {
     /// # Errors
     /// The bytes are no certificate, or a time in it is before 1970.
     pub fn of(certificate_der: &[u8]) -> Result<Self, InvalidCertificate> {
-        let mut outer = Reader(certificate_der);
-        let mut certificate = Reader(outer.expect(SEQUENCE)?);
-        let mut body = Reader(certificate.expect(SEQUENCE)?);
-        if body.0.first() == Some(&VERSION) {
+        let mut outer = DerReader::new(certificate_der);
+        let mut certificate = DerReader::new(outer.expect(SEQUENCE)?);
+        let mut body = DerReader::new(certificate.expect(SEQUENCE)?);
+        if body.rest().first() == Some(&VERSION) {
             body.expect(VERSION)?;
         }
         body.expect(INTEGER)?;
         body.expect(SEQUENCE)?;
         body.expect(SEQUENCE)?;
-        let mut validity = Reader(body.expect(SEQUENCE)?);
-        let not_before_s = time(validity.next()?)?;
-        let not_after_s = time(validity.next()?)?;
-        if not_after_s < not_before_s || !validity.0.is_empty() {
+        let mut validity = DerReader::new(body.expect(SEQUENCE)?);
+        let not_before_s = time(validity.element()?)?;
+        let not_after_s = time(validity.element()?)?;
+        if not_after_s < not_before_s || !validity.is_empty() {
             return Err(InvalidCertificate);
         }
         Ok(Self { not_before_s, not_after_s })
@@ -104,37 +111,6 @@ fn time((tag, text): (u8, &[u8])) -> Result<u64, InvalidCertificate> {
     let days_of_years: u64 = (1970..year).map(|year| if leap(year) { 366 } else { 365 }).sum();
     let days_of_months: u64 = lengths.iter().zip(1..month).map(|(length, _)| *length).sum();
     Ok((((days_of_years + days_of_months + day - 1) * 24 + hour) * 60 + minute) * 60 + second)
-}
-
-/// Reads DER elements one after the other.
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn next(&mut self) -> Result<(u8, &'a [u8]), InvalidCertificate> {
-        let (tag, rest) = self.0.split_first().ok_or(InvalidCertificate)?;
-        let (first, rest) = rest.split_first().ok_or(InvalidCertificate)?;
-        let (length, least, rest) = match *first {
-            short @ 0..=0x7f => (usize::from(short), 0, rest),
-            0x81 => {
-                let (length, rest) = rest.split_first_chunk::<1>().ok_or(InvalidCertificate)?;
-                (usize::from(length[0]), 0x80, rest)
-            }
-            0x82 => {
-                let (length, rest) = rest.split_first_chunk::<2>().ok_or(InvalidCertificate)?;
-                (usize::from(u16::from_be_bytes(*length)), 0x100, rest)
-            }
-            // More than 64 KiB is no certificate of a fleet.
-            _ => return Err(InvalidCertificate),
-        };
-        let (content, rest) = rest.split_at_checked(length).filter(|_| length >= least).ok_or(InvalidCertificate)?;
-        self.0 = rest;
-        Ok((*tag, content))
-    }
-
-    fn expect(&mut self, tag: u8) -> Result<&'a [u8], InvalidCertificate> {
-        let (found, content) = self.next()?;
-        if found == tag { Ok(content) } else { Err(InvalidCertificate) }
-    }
 }
 
 #[cfg(test)]

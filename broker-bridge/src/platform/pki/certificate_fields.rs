@@ -1,7 +1,9 @@
 //! The few fields of an X.509 certificate that the bridge reads: issuer, subject, public key.
 //!
-//! Only certificates that TLS has verified, or our own authority's, come here; the reader is strict all the same and takes
-//! definite, minimal lengths only. It understands no extension: what a certificate may be used for is TLS's to decide.
+//! Only certificates that TLS has verified, or our own authority's, come here; the reader is strict all the same, see
+//! [`DerReader`]. It understands no extension: what a certificate may be used for is TLS's to decide.
+
+use flotilla_link::{DerReader, NotDer};
 
 const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
@@ -22,6 +24,12 @@ const COMMON_NAME: [u8; 3] = [0x55, 0x04, 0x03];
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a certificate with exactly one common name")]
 pub struct InvalidCertificate;
+
+impl From<NotDer> for InvalidCertificate {
+    fn from(NotDer: NotDer) -> Self {
+        Self
+    }
+}
 
 /// The common name in the certificate's subject.
 ///
@@ -44,10 +52,10 @@ pub(super) struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     pub(super) fn of(certificate_der: &'a [u8]) -> Result<Self, InvalidCertificate> {
-        let mut outer = Reader(certificate_der);
-        let mut certificate = Reader(outer.expect(SEQUENCE)?);
-        let mut body = Reader(certificate.expect(SEQUENCE)?);
-        if body.0.first() == Some(&VERSION) {
+        let mut outer = DerReader::new(certificate_der);
+        let mut certificate = DerReader::new(outer.expect(SEQUENCE)?);
+        let mut body = DerReader::new(certificate.expect(SEQUENCE)?);
+        if body.rest().first() == Some(&VERSION) {
             body.expect(VERSION)?;
         }
         body.expect(INTEGER)?;
@@ -55,26 +63,26 @@ impl<'a> Fields<'a> {
         let issuer = body.expect(SEQUENCE)?;
         body.expect(SEQUENCE)?;
         let subject = body.expect(SEQUENCE)?;
-        let before = body.0;
+        let before = body.rest();
         body.expect(SEQUENCE)?;
-        let length = before.len() - body.0.len();
+        let length = before.len() - body.rest().len();
         let public_key_info = before.get(..length).ok_or(InvalidCertificate)?;
-        Ok(Self { issuer, subject, public_key_info, rest: body.0 })
+        Ok(Self { issuer, subject, public_key_info, rest: body.rest() })
     }
 
     /// What is inside the OCTET STRING of an extension, by its object identifier; nothing where there is no such extension.
     pub(super) fn extension(&self, oid: &[u8]) -> Result<Option<&'a [u8]>, InvalidCertificate> {
-        let mut parts = Reader(self.rest);
-        while !parts.0.is_empty() {
-            let (tag, content) = parts.next()?;
+        let mut parts = DerReader::new(self.rest);
+        while !parts.is_empty() {
+            let (tag, content) = parts.element()?;
             if tag != EXTENSIONS {
                 continue;
             }
-            let mut extensions = Reader(Reader(content).expect(SEQUENCE)?);
-            while !extensions.0.is_empty() {
-                let mut extension = Reader(extensions.expect(SEQUENCE)?);
+            let mut extensions = DerReader::new(DerReader::new(content).expect(SEQUENCE)?);
+            while !extensions.is_empty() {
+                let mut extension = DerReader::new(extensions.expect(SEQUENCE)?);
                 let found = extension.expect(OBJECT_IDENTIFIER)?;
-                if extension.0.first() == Some(&BOOLEAN) {
+                if extension.rest().first() == Some(&BOOLEAN) {
                     extension.expect(BOOLEAN)?;
                 }
                 let value = extension.expect(OCTET_STRING)?;
@@ -88,15 +96,15 @@ impl<'a> Fields<'a> {
 
     pub(super) fn common_name(&self) -> Result<&'a str, InvalidCertificate> {
         let mut found = None;
-        let mut name = Reader(self.subject);
-        while !name.0.is_empty() {
-            let mut attributes = Reader(name.expect(SET)?);
-            while !attributes.0.is_empty() {
-                let mut attribute = Reader(attributes.expect(SEQUENCE)?);
+        let mut name = DerReader::new(self.subject);
+        while !name.is_empty() {
+            let mut attributes = DerReader::new(name.expect(SET)?);
+            while !attributes.is_empty() {
+                let mut attribute = DerReader::new(attributes.expect(SEQUENCE)?);
                 if attribute.expect(OBJECT_IDENTIFIER)? != COMMON_NAME {
                     continue;
                 }
-                let (tag, value) = attribute.next()?;
+                let (tag, value) = attribute.element()?;
                 // Two names would let two readers see two different peers.
                 if found.is_some() || !matches!(tag, UTF8_STRING | PRINTABLE_STRING) {
                     return Err(InvalidCertificate);
@@ -105,45 +113,6 @@ impl<'a> Fields<'a> {
             }
         }
         found.ok_or(InvalidCertificate)
-    }
-}
-
-/// Reads DER elements one after the other.
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn next(&mut self) -> Result<(u8, &'a [u8]), InvalidCertificate> {
-        let (tag, rest) = self.0.split_first().ok_or(InvalidCertificate)?;
-        let (first, rest) = rest.split_first().ok_or(InvalidCertificate)?;
-        let (length, rest) = match *first {
-            short @ 0..=0x7f => (usize::from(short), rest),
-            0x81 => {
-                let (length, rest) = rest.split_first_chunk::<1>().ok_or(InvalidCertificate)?;
-                (usize::from(length[0]), rest)
-            }
-            0x82 => {
-                let (length, rest) = rest.split_first_chunk::<2>().ok_or(InvalidCertificate)?;
-                (usize::from(u16::from_be_bytes(*length)), rest)
-            }
-            // More than 64 KiB is no certificate of ours.
-            _ => return Err(InvalidCertificate),
-        };
-        let least = match *first {
-            0x81 => 0x80,
-            0x82 => 0x100,
-            _ => 0,
-        };
-        if length < least {
-            return Err(InvalidCertificate);
-        }
-        let (content, rest) = rest.split_at_checked(length).ok_or(InvalidCertificate)?;
-        self.0 = rest;
-        Ok((*tag, content))
-    }
-
-    fn expect(&mut self, tag: u8) -> Result<&'a [u8], InvalidCertificate> {
-        let (found, content) = self.next()?;
-        if found == tag { Ok(content) } else { Err(InvalidCertificate) }
     }
 }
 
