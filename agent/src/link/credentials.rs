@@ -13,10 +13,9 @@ use flotilla_link::{BrokerAddress, KnownTime, TlsError, Validity, node_client};
 use rustls::ClientConfig;
 use serde::{Deserialize, Serialize};
 
+use crate::record;
 use crate::state::{self, Layout, LinkState, RENEWED, RENEWED_NEXT, StateError, write_atomically};
 
-/// The form of the file.
-const VERSION: u8 = 1;
 /// So many failed attempts with one set, and the other one is tried.
 const ATTEMPTS_WITH_ONE: u32 = 3;
 
@@ -51,18 +50,6 @@ impl Identity {
             time.raise(validity.not_before_s);
         }
         node_client(&self.authorities, &self.certificate, &self.key, time)
-    }
-
-    fn to_bytes(&self) -> Vec<u8> {
-        postcard::to_extend(self, vec![VERSION]).unwrap_or_default()
-    }
-
-    fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (version, rest) = bytes.split_first()?;
-        match postcard::take_from_bytes(rest) {
-            Ok((identity, [])) if *version == VERSION => Some(identity),
-            _ => None,
-        }
     }
 }
 
@@ -110,7 +97,10 @@ impl Credentials {
 
     /// Keeps a new set beside the one in use; it is tried from now on. On disk when this returns.
     pub(super) fn keep(&mut self, next: Identity) -> Result<(), StateError> {
-        write_atomically(&self.layout.link(RENEWED_NEXT), &next.to_bytes())?;
+        let path = self.layout.link(RENEWED_NEXT);
+        let bytes =
+            record::encode(&next).map_err(|error| StateError::NotWritable { path: path.clone(), source: io::Error::other(error) })?;
+        write_atomically(&path, &bytes)?;
         (self.next, self.is_next_tried, self.failures) = (Some(next), true, 0);
         Ok(())
     }
@@ -153,7 +143,7 @@ fn read(layout: &Layout, name: &str) -> Option<Identity> {
     if !path.exists() {
         return None;
     }
-    let identity = state::read(&path).ok().and_then(|bytes| Identity::from_bytes(&bytes));
+    let identity = state::read(&path).ok().and_then(|bytes| record::decode::<Identity>(&bytes).ok());
     let usable = identity.filter(|identity| identity.tls(&KnownTime::default()).is_ok());
     if usable.is_none() {
         tracing::warn!(path = %path.display(), "it holds no key and certificate that can be used, and is passed over");
@@ -245,7 +235,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let layout = layout(folder.path());
         let (old, new) = (identity(1), identity(2));
-        let whole = new.to_bytes();
+        let whole = record::encode(&new).unwrap();
         for length in (0..whole.len()).step_by(7) {
             for name in [RENEWED, RENEWED_NEXT] {
                 write_atomically(&layout.link(name), &whole[..length]).unwrap();
@@ -253,7 +243,7 @@ mod tests {
             assert_eq!(Credentials::load(&layout, &registered(&old)).in_use(), &old, "cut at {length}");
         }
         let foreign_key = Identity { key: old.key.clone(), ..new };
-        write_atomically(&layout.link(RENEWED_NEXT), &foreign_key.to_bytes()).unwrap();
+        write_atomically(&layout.link(RENEWED_NEXT), &record::encode(&foreign_key).unwrap()).unwrap();
         assert_eq!(Credentials::load(&layout, &registered(&old)).in_use(), &old);
     }
 }
