@@ -2,6 +2,7 @@
 //! sign are files here, and no bridge takes part.
 
 mod arguments;
+mod bundles;
 mod clock;
 mod command;
 mod connection;

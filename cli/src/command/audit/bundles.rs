@@ -1,31 +1,8 @@
 //! The fleet's trust bundles, followed from their root: whose signatures over the log count is said by people and not by the bridge.
 
 use flotilla_api::audit::{BridgeKeys, Hex, HexBytes, Tampering};
-use flotilla_api::client::Client;
-use flotilla_api::trust::ListTrustBundlesRequest;
 use flotilla_protocol::envelope::{Domain, Envelope};
 use flotilla_protocol::trust::{Role, Trust, TrustError};
-
-use crate::error::CliError;
-
-/// Most bundles of a fleet: what the bridge takes, too.
-pub(super) const MAXIMUM_BUNDLES: usize = 256;
-
-/// All bundles, from the first.
-pub(super) fn read(client: &Client) -> Result<Vec<HexBytes>, CliError> {
-    let mut bundles: Vec<HexBytes> = Vec::new();
-    loop {
-        let after_version = u32::try_from(bundles.len()).ok();
-        let more = client.call(&ListTrustBundlesRequest { after_version })?.bundles.unwrap_or_default();
-        if more.is_empty() {
-            return Ok(bundles);
-        }
-        bundles.extend(more);
-        if bundles.len() > MAXIMUM_BUNDLES {
-            return Err(CliError::Senseless(format!("more than {MAXIMUM_BUNDLES} trust bundles")));
-        }
-    }
-}
 
 /// What the bundles of a fleet say.
 #[derive(Debug, Clone, PartialEq, Eq)]

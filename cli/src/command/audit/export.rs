@@ -11,7 +11,7 @@ use flotilla_api::audit::{
 use flotilla_api::client::Client;
 use serde::{Deserialize, Serialize};
 
-use super::bundles;
+use crate::bundles;
 use crate::connection::Connection;
 use crate::error::{CliError, SUCCESS};
 use crate::output::Output;

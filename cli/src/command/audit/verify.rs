@@ -90,7 +90,7 @@ fn of_answer(client: &Client, answer: GetAuditHeadResult, memory: &Memory, wante
     let GetAuditHeadResult { fleet, head, base } = answer;
     let head = head.ok_or(Tampering::NoHead)?;
     let remembered = if wanted.forget { None } else { memory.recall(fleet)? };
-    let (root, keys) = believed(wanted, fleet, remembered.as_ref(), &bundles::read(client)?)?;
+    let (root, keys) = believed(wanted, fleet, remembered.as_ref(), &crate::bundles::read(client)?)?;
     let mut verifier = Verifier::begin(fleet, keys, base.as_ref(), remembered.as_ref())?;
     let after = verifier.position();
     export::entries(client, after, head.sequence, |entry| Ok(verifier.take(&entry)?))?;

@@ -5,7 +5,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use flotilla_api::audit::Hex;
-use flotilla_api::trust::ListTrustBundlesRequest;
 use flotilla_protocol::envelope::{Domain, Envelope};
 use flotilla_protocol::trust::{Role, Trust, TrustError, TrustKey};
 use serde::{Deserialize, Serialize};
@@ -13,10 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{OrderError, RootArguments};
 use crate::connection::Connection;
 use crate::error::CliError;
-use crate::{clock, files, state};
-
-/// Most bundles of a fleet: what the bridge takes, too.
-const MAXIMUM_BUNDLES: usize = 256;
+use crate::{bundles, clock, files, state};
 
 /// What is remembered of the trust behind an address. The address and not the fleet names it: a bridge that is exchanged would name
 /// another fleet.
@@ -43,7 +39,7 @@ impl KnownTrust {
         let endpoint = connection.client.endpoint();
         let path = memory(&state::folder(arguments.state.as_deref())?, endpoint);
         let remembered = recall(&path)?;
-        let bundles = bundles(connection)?;
+        let bundles: Vec<Vec<u8>> = bundles::read(&connection.client)?.into_iter().map(|bundle| bundle.0).collect();
         let known = Self::verified(&bundles, arguments.root_hash, remembered.as_ref())?;
         let now_ms = u64::try_from(clock::today().as_millisecond()).unwrap_or(0);
         let version = known.trust.bundle().version;
@@ -100,19 +96,6 @@ impl KnownTrust {
         let entry = bundle.roles.iter().find(move |entry| entry.role == role);
         entry.into_iter().flat_map(|entry| &entry.keys).filter_map(|index| bundle.keys.get(usize::from(*index)))
     }
-}
-
-fn bundles(connection: &Connection) -> Result<Vec<Vec<u8>>, CliError> {
-    let mut bundles: Vec<Vec<u8>> = Vec::new();
-    while bundles.len() <= MAXIMUM_BUNDLES {
-        let after_version = Some(u32::try_from(bundles.len()).unwrap_or(u32::MAX));
-        let page = connection.client.call(&ListTrustBundlesRequest { after_version })?.bundles.unwrap_or_default();
-        if page.is_empty() {
-            return Ok(bundles);
-        }
-        bundles.extend(page.into_iter().map(|bundle| bundle.0));
-    }
-    Err(CliError::Senseless(format!("more than {MAXIMUM_BUNDLES} trust bundles")))
 }
 
 fn memory(folder: &Path, endpoint: &str) -> PathBuf {
