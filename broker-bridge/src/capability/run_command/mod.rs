@@ -4,7 +4,7 @@
 //! Pending → Sent → Accepted → Running → one end, and what a node has signed decides; the bridge itself ends only what was
 //! never sent, and what was not answered in time, which a node's signed word still overrides ([`rules::transition`]).
 //!
-//! A command's invocations are inserted with it in one transaction, so whoever has its id can read them. Dispatch
+//! A command's invocations are inserted with it in one transaction, so whoever has its id can read them.
 //! Where people must sign it, it awaits their signatures before anything is sent ([`prepared`]). Dispatch
 //! ([`reconcile`]) sends what MaxConcurrency and MaxErrors allow, and again until the node answers.
 
@@ -21,6 +21,8 @@ pub mod prepared;
 pub mod reconcile;
 pub mod retention;
 pub mod rules;
+#[cfg(test)]
+mod silence_tests;
 mod store;
 #[cfg(test)]
 pub(crate) mod tests;
