@@ -99,6 +99,12 @@ impl Shard {
         all / self.of + u64::from(self.number <= all % self.of)
     }
 
+    /// Where this part's begin among `all`: behind those of the parts before it.
+    #[must_use]
+    pub fn first(self, all: u64) -> u64 {
+        (1..self.number).map(|number| Self { number, ..self }.share(all)).sum()
+    }
+
     /// Whether the thing with this index, from 0 on, is this part's.
     #[must_use]
     pub fn has(self, index: usize) -> bool {
@@ -217,6 +223,8 @@ mod tests {
         for of in 1..12 {
             let shards = || (1..=of).map(|number| Shard { number, of });
             assert_eq!(shards().map(|shard| shard.share(100)).sum::<u64>(), 100);
+            let all: Vec<u64> = shards().flat_map(|shard| shard.first(100)..shard.first(100) + shard.share(100)).collect();
+            assert_eq!(all, (0..100).collect::<Vec<_>>());
             assert!((0..30).all(|index| shards().filter(|shard| shard.has(index)).count() == 1));
         }
         assert_eq!(Shard::parse("2/8"), Some(Shard { number: 2, of: 8 }));

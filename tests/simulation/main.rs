@@ -14,7 +14,7 @@
 //! | `FLOTILLA_SIMULATION_SECONDS=n` | the time that is filled with seeds; 60 where nothing is said, and never fewer than 24 seeds |
 //! | `FLOTILLA_FIRST_SEED=n`, `FLOTILLA_SEEDS=n` | begins there instead of at 0, and runs exactly so many |
 //! | `FLOTILLA_WORKERS=n` | worlds at a time; two for each processor where nothing is said |
-//! | `FLOTILLA_TIER=release` | runs 10,001 seeds |
+//! | `FLOTILLA_TIER=release` | runs 10,001 seeds, or with `FLOTILLA_SHARD=2/40` that part of them |
 //!
 //! F12's trials are the histories; F14's are the wrong clocks in them that the bridge has worked under, 70 at least in every change and 700
 //! in a release. A history that breaks counts as broken in F14 too when there was a wrong clock in it.
@@ -46,7 +46,7 @@ mod world;
 use fault::{Fault, Faults, WRONG_CLOCKS};
 use flotilla_tests::clock;
 use flotilla_tests::random::Random;
-use flotilla_tests::tally::{self, Tally};
+use flotilla_tests::tally::{self, Shard, Tally};
 use plan::{Scale, plan};
 use run::{Outcome, run, shrink};
 use std::ops::Range;
@@ -266,7 +266,8 @@ fn a_fleet_under_every_fault_loses_nothing_and_runs_nothing_twice() {
         run_seed(&sum, seed, scale);
         return sum.into_inner().unwrap().finish();
     }
-    let first = number("FLOTILLA_FIRST_SEED").unwrap_or(0);
+    let shard = Shard::of_environment();
+    let first = number("FLOTILLA_FIRST_SEED").unwrap_or_else(|| if tally::is_release() { shard.first(RELEASE_SEEDS) } else { 0 });
     if let Some(seeds) = number("FLOTILLA_SEEDS") {
         let sum = Mutex::new(Sum::new(first, UNBOUNDED));
         run_many(&sum, first..first + seeds, |_| true);
@@ -275,7 +276,7 @@ fn a_fleet_under_every_fault_loses_nothing_and_runs_nothing_twice() {
     let sum = Mutex::new(Sum::new(first, BUDGET));
     let limit = Duration::from_secs(number("FLOTILLA_SIMULATION_SECONDS").unwrap_or(60));
     let (seeds, wrong_clocks) = match (tally::is_release(), LEAST_WRONG_CLOCKS) {
-        (true, [_, release]) => (RELEASE_SEEDS, release),
+        (true, [_, release]) => (shard.share(RELEASE_SEEDS), shard.share(release)),
         (false, [every, _]) => (u64::MAX - first, every),
     };
     let is_enough = || clock::now() - began >= limit && sum.lock().unwrap().clocks.count() >= wrong_clocks;
