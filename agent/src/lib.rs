@@ -15,6 +15,7 @@ pub mod frame;
 pub mod job;
 pub mod link;
 pub mod peer;
+pub mod policy;
 pub mod process;
 pub mod processes;
 pub mod record;

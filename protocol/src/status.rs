@@ -18,7 +18,7 @@ pub enum RejectReason {
     Version,
     /// Its domain does not belong to its topic.
     Domain,
-    /// Too few of the keys that the class asks for have signed it.
+    /// Too few have signed it for any rule of its class, or with keys that have run out.
     Signature,
     /// It is for another fleet.
     Fleet,
@@ -53,6 +53,8 @@ pub enum RejectReason {
     MemoryLost,
     /// The node's disk takes no records, or has no room for what the order would leave behind.
     Storage,
+    /// Enough have signed, by a rule whose scope is of other nodes.
+    Scope,
 }
 
 impl RejectReason {
@@ -82,6 +84,7 @@ impl RejectReason {
             Self::AgentVersion => "agent-version",
             Self::MemoryLost => "memory-lost",
             Self::Storage => "storage",
+            Self::Scope => "scope",
         }
     }
 }

@@ -194,13 +194,11 @@ impl World {
     /// Records have reached the disk.
     fn durable(&mut self, node: usize, records: Vec<Record>) {
         for record in records {
+            if let Some((order, _)) = record.taken() {
+                self.nodes[node].open.insert(order.id);
+                self.fact(node, order.id.to_string(), Fact::Accepted);
+            }
             match record {
-                Record::Accepted { body, .. } => {
-                    if let Ok(order) = decode::<OrderBody>(&body) {
-                        self.nodes[node].open.insert(order.id);
-                        self.fact(node, order.id.to_string(), Fact::Accepted);
-                    }
-                }
                 Record::Starting { order, .. } => self.fact(node, order.to_string(), Fact::Starting),
                 Record::Refused { order, .. } => self.fact(node, order.to_string(), Fact::Refused),
                 Record::Ended { order, report } => {

@@ -4,6 +4,7 @@
 //! applies it when the journal is read back. So a running core and a recovered one cannot differ.
 
 mod again;
+mod authority;
 pub(crate) mod reboot;
 mod records;
 mod storage;
@@ -13,10 +14,11 @@ use self::again::{Again, Cause, is_of_the_future};
 use self::reboot::RebootRule;
 pub use self::streams::Telemetry;
 use self::streams::Tellings;
-use crate::admission::{self, Admitted, Facts as AdmissionFacts, Verdict, envelope_reason};
+use crate::admission::{self, Admitted, Facts as AdmissionFacts, Refusal, Verdict, envelope_reason};
 use crate::interface::{Input, JobEnd, Output, RebootAsked, UpMessage};
 use crate::memory::{Floor, Memory};
 use crate::orders::{Order, Orders, Phase};
+use crate::policy::PolicyState;
 use crate::record::{Record, RecordError};
 use crate::room;
 use crate::spool::{Receipted, Spool};
@@ -114,6 +116,10 @@ pub struct Core {
     journal_bytes: Option<u64>,
     /// What became of jobs while nothing could be recorded: at most as many as run.
     unrecorded_ends: Vec<(OrderId, Unrecorded)>,
+    /// The node's own policy.
+    policy: PolicyState,
+    /// Hash of the trust under which orders are held until the hours of their rules begin.
+    held_under: [u8; 32],
     /// Hellos out of turn, and answers that are given again.
     again: Again,
     reboot_rule: RebootRule,
@@ -167,6 +173,8 @@ impl Recovery {
             least_trust,
             journal_bytes: Some(u64::MAX),
             unrecorded_ends: Vec::new(),
+            policy: PolicyState::default(),
+            held_under: [0; 32],
             again: Again::default(),
             reboot_rule: RebootRule::default(),
             reboot_refusal: String::new(),
@@ -196,6 +204,13 @@ impl Recovery {
     #[must_use]
     pub fn with_telemetry(mut self, telemetry: Telemetry) -> Self {
         self.0.tellings.settings = Some(telemetry);
+        self
+    }
+
+    /// The node's own policy as it is at the start. Without this there is none, and nothing is restricted.
+    #[must_use]
+    pub fn with_policy(mut self, policy: PolicyState) -> Self {
+        self.0.policy = policy;
         self
     }
 
@@ -257,6 +272,12 @@ impl Core {
         self.orders.known.get(&order).is_some_and(|order| !matches!(order.phase, Phase::Ended { has_folder: false, .. }))
     }
 
+    /// Whether orders wait for their turn, their time, or the end of a standstill.
+    #[must_use]
+    pub fn has_waiting(&self) -> bool {
+        self.orders.waiting() > 0
+    }
+
     /// The next thing to do, if any.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
@@ -291,6 +312,7 @@ impl Core {
             }
             Input::OutputRead { order, step, stream, offset, bytes } => self.output_read((order, step, stream), offset, bytes),
             Input::Tick => {}
+            Input::Policy(policy) => self.policy_changed(policy, now),
             Input::Storage { is_writable, room_bytes } => self.storage(is_writable.then_some(room_bytes), now),
         }
         self.go_on(now);
@@ -325,6 +347,7 @@ impl Core {
 
     fn start_waiting(&mut self, now: u64) {
         let Some(time_ms) = self.time.at(now) else { return };
+        self.follow_trust();
         for order in self.orders.expired(time_ms) {
             self.end(order, Outcome::Expired, "its time ran out before it could start", Vec::new(), now);
         }
@@ -337,7 +360,13 @@ impl Core {
                 && core.journal_room().is_some_and(|room| room >= room::of_running_job())
         };
         while may_start(self) && time_ms < self.trust.bundle().expires_ms {
-            let Some(order) = self.orders.next_to_resume(self.boot).or_else(|| self.orders.next_to_start(time_ms)) else { break };
+            // What goes on after its reboot has started: neither hours nor a standstill stop it half-way.
+            let resumes = self.orders.next_to_resume(self.boot);
+            let starts = || self.orders.next_to_start(time_ms).filter(|_| self.policy.standstill().is_none());
+            let Some(order) = resumes.or_else(starts) else { break };
+            if resumes.is_none() && !self.may_start_now(order, time_ms, now) {
+                continue;
+            }
             // At a later try it was said before; after a reboot the bridge is to know that it goes on.
             let is_first = self.orders.known.get(&order).is_some_and(|order| order.tries == 0 || order.reboot.is_some());
             let progress = ReportPayload::CommandProgress(CommandProgress { order });
@@ -422,9 +451,13 @@ impl Core {
     }
 
     fn refuse(&mut self, reason: RejectReason) {
+        self.refuse_because(reason, None);
+    }
+
+    fn refuse_because(&mut self, reason: RejectReason, why: Option<String>) {
         let count = self.refused.entry(reason).or_insert(0);
         *count = count.saturating_add(1);
-        self.outputs.push_back(Output::Refused { reason });
+        self.outputs.push_back(Output::Refused { reason, why });
     }
 
     /// A message's envelope, when it was not retained and is not too large.
@@ -453,8 +486,10 @@ impl Core {
 
     fn order(&mut self, retained: bool, payload: &[u8], now: u64) {
         let facts = AdmissionFacts {
+            node: self.node,
             identity_key: &self.identity_key,
             trust: &self.trust,
+            policy: &self.policy,
             agent_version: self.agent_version,
             floor_ms: self.time.floor_ms(),
             time_ms: self.time.at(now),
@@ -472,29 +507,30 @@ impl Core {
                 self.refuse(RejectReason::Replay);
                 self.answer_again(order, now);
             }
-            Verdict::Drop(reason) => {
-                self.refuse(reason);
+            Verdict::Drop(Refusal { reason, why }) => {
+                self.refuse_because(reason, why);
                 // The counters in a hello say it, now and not only at the next connection.
                 if reason == RejectReason::Storage {
                     self.say_hello_out_of_turn(Cause::Storage, now);
                 }
             }
-            Verdict::Answer { order, not_after_ms, reason } => self.reject(order, not_after_ms, reason, now),
+            Verdict::Answer { order, not_after_ms, refusal } => self.reject(order, not_after_ms, refusal, now),
         }
     }
 
     fn accept(&mut self, admitted: Admitted, now: u64) {
         let order = admitted.order.id;
         let report = self.spool.make(&self.identity, self.time.at(now), &ReportPayload::Admission(Admission::Accepted { order }));
-        self.record(Record::Accepted { body: admitted.bytes, report: Some(report) });
+        self.record(Record::Taken { envelope: admitted.bytes, report: Some(report) });
         if self.time.at(now).is_some_and(|time_ms| is_of_the_future(admitted.order.not_before_ms, time_ms)) {
             self.say_hello_out_of_turn(Cause::Future, now);
         }
     }
 
     /// Refuses an order for ever: its id is taken, so that it can neither run later nor be cancelled into a second outcome.
-    fn reject(&mut self, order: OrderId, not_after_ms: u64, reason: RejectReason, now: u64) {
-        self.refuse(reason);
+    fn reject(&mut self, order: OrderId, not_after_ms: u64, refusal: Refusal, now: u64) {
+        let Refusal { reason, why } = refusal;
+        self.refuse_because(reason, why);
         if !self.is_full() {
             let report =
                 self.spool.make(&self.identity, self.time.at(now), &ReportPayload::Admission(Admission::Rejected { order, reason }));
@@ -511,8 +547,8 @@ impl Core {
     fn cancel(&mut self, retained: bool, payload: &[u8], now: u64) -> Result<(), RejectReason> {
         let envelope = Self::envelope_of(Domain::Cancel, retained, payload)?;
         // A cancel only stops: any one key that may sign commands can say it, and the bridge.
-        let may_cancel = |role| matches!(role, Role::Bridge | Role::Operator(Class::Command));
-        if !self.trust.knows_a_signer_of(&envelope, may_cancel) {
+        let signers = self.trust.signers(&envelope);
+        if !self.trust.has_operator(&signers, Some(Class::Command)) && !self.trust.knows_a_signer_of(Role::Bridge, &envelope) {
             return Err(RejectReason::Signature);
         }
         let cancel: CancelBody = decode(envelope.body()).map_err(|_| RejectReason::Malformed)?;

@@ -1,5 +1,6 @@
 //! What goes into the core and what comes out.
 
+use crate::policy::PolicyState;
 use crate::record::{Attempt, Record, Resume};
 use flotilla_protocol::capability::command::{CommandOrder, StepResult};
 use flotilla_protocol::id::OrderId;
@@ -77,6 +78,8 @@ pub enum Input<'a> {
     },
     /// Time has passed.
     Tick,
+    /// The node's own policy, as it is from now on; with which it begins says [`crate::Recovery::with_policy`].
+    Policy(PolicyState),
     /// What the journal can take from now on. Before the first of these the core believes in a journal without limits.
     Storage {
         /// Whether records can be made durable. While they cannot, the core makes none: it takes no orders, starts nothing, and keeps the
@@ -167,6 +170,8 @@ pub enum Output {
     Refused {
         /// Why.
         reason: RejectReason,
+        /// The same for people, where there is more to say.
+        why: Option<String>,
     },
     /// Spread the next reconnection over this many seconds.
     SpreadReconnect {

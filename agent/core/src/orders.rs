@@ -3,7 +3,7 @@
 //! An id stays until its `not_after` lies behind the durable floor; an order whose `not_after` lies behind the floor is refused. The two are
 //! one comparison ([`Orders::evict`] and [`crate::admission`] both use `not_after <= floor`), so no clock error lets an id in twice.
 
-use crate::record::{Attempt, End, Reboot, RebootTries};
+use crate::record::{Attempt, End, Reboot, RebootTries, Record};
 use flotilla_protocol::capability::command::CommandOrder;
 use flotilla_protocol::id::{BootId, OrderId};
 use flotilla_protocol::status::Outcome;
@@ -34,11 +34,48 @@ pub(crate) enum Phase {
     Ended { has_folder: bool, end: Option<End> },
 }
 
+/// What was taken, as it was received, while it is needed.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    /// The body alone: an earlier build has taken it.
+    Body(Vec<u8>),
+    /// The whole envelope.
+    Envelope(Vec<u8>),
+    /// It has its outcome.
+    Gone,
+}
+
+impl Taken {
+    /// How many bytes it has.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Body(bytes) | Self::Envelope(bytes) => bytes.len(),
+            Self::Gone => 0,
+        }
+    }
+
+    /// The envelope, where it was kept.
+    pub(crate) fn envelope(&self) -> Option<&[u8]> {
+        if let Self::Envelope(bytes) = self { Some(bytes) } else { None }
+    }
+
+    /// The record of a snapshot that says it.
+    pub(crate) fn record(&self) -> Option<Record> {
+        match self {
+            Self::Body(body) => Some(Record::Accepted { body: body.clone(), report: None }),
+            Self::Envelope(envelope) => Some(Record::Taken { envelope: envelope.clone(), report: None }),
+            Self::Gone => None,
+        }
+    }
+}
+
 /// One known order.
 #[derive(Debug)]
 pub(crate) struct Order {
-    /// The signed body, while a snapshot needs it.
-    pub(crate) body: Vec<u8>,
+    /// What was signed, while a start or a snapshot needs it.
+    pub(crate) taken: Taken,
+    /// It does not start before this, in trusted milliseconds, because of the hours of its rule; 0 where nothing is known of hours.
+    pub(crate) held_until_ms: u64,
     pub(crate) not_before_ms: u64,
     pub(crate) not_after_ms: u64,
     pub(crate) lane: Option<(String, u16)>,
@@ -75,6 +112,11 @@ impl Order {
         self.is_rebooting() && self.reboot.as_ref().is_some_and(|reboot| reboot.asked.boot != boot)
     }
 
+    /// From when on it may start, as far as that is known, in trusted milliseconds.
+    fn starts_ms(&self) -> u64 {
+        self.not_before_ms.max(self.held_until_ms)
+    }
+
     fn is_rebooting(&self) -> bool {
         matches!(self.phase, Phase::Rebooting(_))
     }
@@ -97,7 +139,7 @@ pub(crate) struct Orders {
 impl Orders {
     /// Whether an order with a body of so many bytes has no room.
     pub(crate) fn is_full(&self, body_bytes: usize) -> bool {
-        let held: usize = self.known.values().map(|order| order.body.len()).sum();
+        let held: usize = self.known.values().map(|order| order.taken.len()).sum();
         self.known.len() >= MAXIMUM_ORDERS || held + body_bytes > MAXIMUM_BODY_BYTES
     }
 
@@ -132,9 +174,31 @@ impl Orders {
     /// Adds an id that has its outcome.
     pub(crate) fn insert_ended(&mut self, id: OrderId, not_after_ms: u64, has_folder: bool, end: Option<End>) {
         let phase = Phase::Ended { has_folder, end };
-        let order =
-            Order { body: Vec::new(), not_before_ms: 0, not_after_ms, lane: None, sequence: 0, arrival: 0, tries: 0, reboot: None, phase };
+        let order = Order {
+            taken: Taken::Gone,
+            held_until_ms: 0,
+            not_before_ms: 0,
+            not_after_ms,
+            lane: None,
+            sequence: 0,
+            arrival: 0,
+            tries: 0,
+            reboot: None,
+            phase,
+        };
         self.known.insert(id, order);
+    }
+
+    /// A waiting order does not start before this, in trusted milliseconds.
+    pub(crate) fn hold(&mut self, id: OrderId, until_ms: u64) {
+        if let Some(order) = self.known.get_mut(&id) {
+            order.held_until_ms = until_ms;
+        }
+    }
+
+    /// Whatever was held is judged anew.
+    pub(crate) fn release_held(&mut self) {
+        self.known.values_mut().for_each(|order| order.held_until_ms = 0);
     }
 
     /// How many jobs run.
@@ -150,7 +214,7 @@ impl Orders {
     /// The next order that may start at trusted time `time_ms`, oldest first; one of a lane waits for the one before it.
     pub(crate) fn next_to_start(&self, time_ms: u64) -> Option<OrderId> {
         let is_running = |order: &Order| matches!(order.phase, Phase::Running { .. } | Phase::Rebooting(_));
-        let waiting = self.known.iter().filter(|(_, order)| matches!(order.phase, Phase::Waiting(_)) && order.not_before_ms <= time_ms);
+        let waiting = self.known.iter().filter(|(_, order)| matches!(order.phase, Phase::Waiting(_)) && order.starts_ms() <= time_ms);
         let free = waiting.filter(|(_, order)| {
             let earlier =
                 |other: &Order| is_running(other) || (matches!(other.phase, Phase::Waiting(_)) && other.sequence < order.sequence);
@@ -168,7 +232,7 @@ impl Orders {
     /// When a waiting order may start or expires, whichever comes first after `time_ms`, in trusted milliseconds.
     pub(crate) fn next_due(&self, time_ms: u64) -> Option<u64> {
         let waiting = self.known.values().filter(|order| matches!(order.phase, Phase::Waiting(_)));
-        waiting.flat_map(|order| [order.not_before_ms, order.not_after_ms]).filter(|at| *at > time_ms).min()
+        waiting.flat_map(|order| [order.starts_ms(), order.not_after_ms]).filter(|at| *at > time_ms).min()
     }
 
     /// Waiting orders whose time has run out at trusted time `time_ms`.

@@ -3,15 +3,18 @@
 //! Variants are only appended and never changed: an agent reads the journal of the release before it.
 
 use flotilla_protocol::capability::command::StepResult;
+use flotilla_protocol::envelope::{Domain, Envelope};
 use flotilla_protocol::id::{BootId, OrderId};
+use flotilla_protocol::order::OrderBody;
 use flotilla_protocol::report::{LossCause, OutputStream, Stream};
 use flotilla_protocol::status::{Outcome, RejectReason};
+use flotilla_protocol::wire::decode;
 use serde::{Deserialize, Serialize};
 
 /// One entry of the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Record {
-    /// An order was taken.
+    /// An order was taken. No build makes it any more, see `Taken`.
     Accepted {
         /// The body that was signed, as it was received.
         body: Vec<u8>,
@@ -184,6 +187,26 @@ pub enum Record {
         /// The sequence.
         up_to: u64,
     },
+    /// An order was taken: as `Accepted`, which earlier builds made, with its signatures. They are judged again before it starts.
+    Taken {
+        /// The envelope, as it was received.
+        envelope: Vec<u8>,
+        /// The signed admission, unless this is a snapshot.
+        report: Option<Vec<u8>>,
+    },
+}
+
+impl Record {
+    /// The order that this record says was taken, and the signed admission; nothing where it says something else or cannot be read.
+    #[must_use]
+    pub fn taken(&self) -> Option<(OrderBody, Option<&[u8]>)> {
+        let (order, report) = match self {
+            Self::Accepted { body, report } => (decode(body).ok()?, report),
+            Self::Taken { envelope, report } => (decode(Envelope::parse(envelope, Domain::Order).ok()?.body()).ok()?, report),
+            _ => return None,
+        };
+        Some((order, report.as_deref()))
+    }
 }
 
 /// A reboot that a step of an order has asked for.

@@ -13,7 +13,7 @@ mod storage;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use flotilla_agent_core::{Core, Input, Output, Record, RecordError, Recovery, Settings as CoreSettings, Telemetry};
+use flotilla_agent_core::{Core, Input, Output, PolicyState, Record, RecordError, Recovery, Settings as CoreSettings, Telemetry};
 use flotilla_protocol::id::{FleetId, OrderId};
 use flotilla_protocol::report::{LossCause, MAXIMUM_CHUNK_BYTES};
 use flotilla_protocol::status::RejectReason;
@@ -25,6 +25,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::frame::{FromExec, FromLink};
+use crate::policy::PolicyWatch;
 use crate::settings::Settings;
 use crate::state::{ExecState, StateError};
 use crate::{clock, facts};
@@ -36,6 +37,8 @@ use storage::Storage;
 
 /// How often the growth of running jobs' output is looked at: short commands end before the first look and cost nothing.
 const OUTPUT_LOOK: Duration = Duration::from_secs(1);
+/// While the node stands still and orders wait, the policy is looked at this often, in milliseconds: what stops it may go without a word.
+const STANDSTILL_LOOK_MS: u64 = 5_000;
 /// One log line for each reason of refusal in this time, in milliseconds.
 const REFUSAL_LOG_MS: u64 = 10_000;
 /// Pause after a connection to the socket could not be accepted.
@@ -113,13 +116,27 @@ pub async fn run(settings: Settings, restarts: Option<u32>) -> Result<(), ExecEr
     let (ended, ends) = mpsc::channel(settings.maximum_jobs.max(1) * 2);
     let (refused, refusals_to_reboot) = mpsc::channel(1);
     let rebooter = Rebooter::new(settings.reboots.command.clone(), &settings.tools.search_path, refused);
-    let core = recovery.finish();
+    // Before anything else: what waits in the journal must not start before the policy is known.
+    let mut policy = PolicyWatch::new(settings.policy.clone(), settings.job_user.as_deref());
+    let first = policy.look(true).unwrap_or_default();
+    log_policy(&first);
+    let core = recovery.with_policy(first).finish();
     let jobs = Jobs::new(state.layout.exec("jobs"), settings.output_limit_bytes, settings.job_user.clone(), boot, ended)
         .with_tools(settings.tools.clone());
     let listener = listen(&settings)?;
     let (storage, fleet) = (Storage::new(journal), state.fleet);
-    let mut shell =
-        Shell { core, storage, jobs, rebooter, fleet, link: None, refusals: BTreeMap::new(), withheld: VecDeque::new(), has_begun: false };
+    let mut shell = Shell {
+        core,
+        storage,
+        jobs,
+        rebooter,
+        policy,
+        fleet,
+        link: None,
+        refusals: BTreeMap::new(),
+        withheld: VecDeque::new(),
+        has_begun: false,
+    };
     shell.try_disk();
     tracing::info!(node = %state.node, fleet = %state.fleet, "exec is ready");
     shell.run(listener, ends, refusals_to_reboot).await
@@ -147,11 +164,19 @@ fn listen(settings: &Settings) -> Result<UnixListener, ExecError> {
     UnixListener::bind(&path).map_err(failed)
 }
 
+fn log_policy(state: &PolicyState) {
+    match state.standstill() {
+        Some(why) => tracing::error!(why, "no order starts"),
+        None => tracing::info!("orders start as the trust and the policy of the node allow"),
+    }
+}
+
 struct Shell {
     core: Core,
     storage: Storage,
     jobs: Jobs,
     rebooter: Rebooter,
+    policy: PolicyWatch,
     fleet: FleetId,
     link: Option<PeerLink>,
     /// When each reason was last logged, in uptime milliseconds.
@@ -172,12 +197,14 @@ impl Shell {
         let no_signals = |source| ExecError::System { what: "signals", source };
         let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+        let mut hangup = signal(SignalKind::hangup()).map_err(no_signals)?;
         let mut look = tokio::time::interval(OUTPUT_LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             self.take_outputs();
             let now = clock::boottime_ms();
-            let next = [self.core.next_wakeup(now), self.storage.next_try()].into_iter().flatten().min();
+            let standstill = (self.policy.is_standing_still() && self.core.has_waiting()).then(|| now.saturating_add(STANDSTILL_LOOK_MS));
+            let next = [self.core.next_wakeup(now), self.storage.next_try(), standstill].into_iter().flatten().min();
             let sleep = next.map_or(LONGEST_SLEEP, |at| Duration::from_millis(at.saturating_sub(now)).min(LONGEST_SLEEP));
             tokio::select! {
                 accepted = listener.accept() => match accepted {
@@ -196,13 +223,15 @@ impl Shell {
                         Fate::NeverStarted => Input::NeverStarted { order },
                         Fate::RebootAsked(asked) => Input::RebootAsked { order, asked },
                     };
-                    self.core.handle(input, clock::boottime_ms());
+                    self.handle(input, clock::boottime_ms());
                 },
-                Some(why) = refusals_to_reboot.recv() => self.core.handle(Input::RebootRefused { why }, clock::boottime_ms()),
+                Some(why) = refusals_to_reboot.recv() => self.handle(Input::RebootRefused { why }, clock::boottime_ms()),
                 () = tokio::time::sleep(sleep) => {
+                    self.look_at_policy(false);
                     self.try_disk();
-                    self.core.handle(Input::Tick, clock::boottime_ms());
+                    self.handle(Input::Tick, clock::boottime_ms());
                 }
+                _ = hangup.recv() => self.look_at_policy(true),
                 _ = look.tick(), if self.jobs.any_running() => self.look_at_output(),
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
@@ -226,6 +255,18 @@ impl Shell {
         }
     }
 
+    /// Gives the core an input, by the policy of now.
+    fn handle(&mut self, input: Input<'_>, now: u64) {
+        self.look_at_policy(false);
+        self.core.handle(input, now);
+    }
+
+    fn look_at_policy(&mut self, anew: bool) {
+        let Some(state) = self.policy.look(anew) else { return };
+        log_policy(&state);
+        self.core.handle(Input::Policy(state), clock::boottime_ms());
+    }
+
     fn link_came(&mut self, stream: tokio::net::UnixStream) {
         match crate::peer::check(&stream, None) {
             Ok(()) => {
@@ -245,11 +286,11 @@ impl Shell {
                 let mut nonce = [0; 32];
                 getrandom::fill(&mut nonce)
                     .map_err(|error| ExecError::System { what: "randomness", source: std::io::Error::other(error) })?;
-                self.core.handle(Input::Connected { nonce }, now);
+                self.handle(Input::Connected { nonce }, now);
             }
-            Some(FromLink::Disconnected { .. }) => self.core.handle(Input::Disconnected, now),
+            Some(FromLink::Disconnected { .. }) => self.handle(Input::Disconnected, now),
             Some(FromLink::Message { topic, retained, payload }) => {
-                self.core.handle(Input::Message { topic: &topic, retained, payload: &payload }, now)
+                self.handle(Input::Message { topic: &topic, retained, payload: &payload }, now)
             }
             None => {
                 self.link = None;
@@ -312,7 +353,7 @@ impl Shell {
                     self.core.handle(Input::OutputRead { order, step, stream, offset, bytes }, clock::boottime_ms());
                 }
             }
-            Output::Refused { reason } => self.log_refusal(reason),
+            Output::Refused { reason, why } => self.log_refusal(reason, why.as_deref()),
             Output::SpreadReconnect { seconds } => self.say(&FromExec::Configure { reconnect_spread_s: seconds }),
         }
     }
@@ -344,12 +385,12 @@ impl Shell {
         }
     }
 
-    fn log_refusal(&mut self, reason: RejectReason) {
+    fn log_refusal(&mut self, reason: RejectReason, why: Option<&str>) {
         let now = clock::boottime_ms();
         let is_due = self.refusals.get(&reason).is_none_or(|last| now.saturating_sub(*last) >= REFUSAL_LOG_MS);
         if is_due {
             let count = self.core.refused().get(&reason).copied().unwrap_or(0);
-            tracing::warn!(reason = reason.as_str(), count, "a message was refused");
+            tracing::warn!(reason = reason.as_str(), count, why, "a message was refused");
             self.refusals.insert(reason, now);
         }
     }

@@ -16,7 +16,7 @@ use flotilla_protocol::report::{OutputBody, OutputReceiptBody, ReceiptBody, Repo
 use flotilla_protocol::signature::SshHash;
 use flotilla_protocol::target::{is_proven, leaf};
 use flotilla_protocol::tenure::TenureBody;
-use flotilla_protocol::trust::{Role, Trust, TrustBundle};
+use flotilla_protocol::trust::{Asked, Trust, TrustBundle};
 use flotilla_protocol::version::VERSION;
 use flotilla_protocol::wire::{Check, decode, encode};
 use serde::Serialize;
@@ -96,7 +96,8 @@ fn read_delivery(bytes: &[u8]) {
     let order: OrderBody = decode(envelope.body()).unwrap();
     let payload = order.payload().unwrap();
     assert_eq!(payload, OrderPayload::Command(messages::command()));
-    assert_eq!(trust.require(Role::Operator(payload.class().unwrap()), &envelope), Ok(()));
+    let asked = Asked { class: payload.class().unwrap(), requester: &order.requester, labels: None, time_ms: None };
+    assert!(trust.authorise(&trust.signers(&envelope), &asked).is_ok());
     let leaf = leaf(&messages::identity().verifying_key().to_bytes(), &delivery.node_data);
     assert!(is_proven(leaf, delivery.index, order.targets.count, &delivery.proof, &order.targets.root));
 }

@@ -26,8 +26,8 @@ use flotilla_protocol::signature::{
 use flotilla_protocol::status::{Admission, Outcome, RejectReason, StepStatus};
 use flotilla_protocol::target::{TargetTree, leaf};
 use flotilla_protocol::tenure::TenureBody;
-use flotilla_protocol::trust::{Class, Role, RoleEntry, TrustBundle, TrustKey};
-use flotilla_protocol::wire::{ByteVec, encode};
+use flotilla_protocol::trust::{Class, Label, NodeLabels, OperatorRule, Role, RoleEntry, TrustBundle, TrustKey, Window};
+use flotilla_protocol::wire::{ByteVec, Payload, encode};
 use flotilla_protocol::{enrolment, sha256};
 use std::collections::BTreeMap;
 
@@ -68,17 +68,13 @@ pub(crate) fn boot() -> BootId {
 
 pub(crate) fn bundle() -> TrustBundle {
     let persons = [("root", root()), ("operator", operator()), ("bridge", bridge()), ("freshness", freshness())];
-    let keys = persons.iter().map(|(person, key)| TrustKey { public_key: key.verifying_key().to_bytes().into(), person: (*person).into() });
+    let keys = persons.iter().map(|(person, key)| TrustKey::new(key.verifying_key().to_bytes().into(), person));
     let one = |role, key| RoleEntry { role, threshold: 1, keys: vec![key] };
-    let roles = vec![one(Role::Root, 0), one(Role::Operator(Class::Command), 1), one(Role::Bridge, 2), one(Role::Freshness, 3)];
+    let roles = vec![one(Role::Root, 0), one(Role::Bridge, 2), one(Role::Freshness, 3)];
     TrustBundle {
-        version: 1,
-        previous: [0; 32],
         expires_ms: NOW_MS + 1_000_000,
-        epoch: 0,
         minimum_agent_version: [0, 1, 0],
-        keys: keys.collect(),
-        roles,
+        ..TrustBundle::beginning(keys.collect(), roles, vec![OperatorRule::any_of(Class::Command, vec![1])])
     }
 }
 
@@ -89,8 +85,25 @@ pub(crate) fn next_bundle() -> TrustBundle {
     let security_key = PublicKey::SecurityKey { key: raw(12), application: "ssh:flotilla".into() };
     let unknown = PublicKey::Unknown { algorithm: 200, bytes: vec![1, 2, 3] };
     for (person, public_key) in [("ann", PublicKey::Ssh(raw(11))), ("bob", security_key), ("cleo", unknown)] {
-        next.keys.push(TrustKey { public_key, person: person.into() });
+        next.keys.push(TrustKey::new(public_key, person));
     }
+    next.keys[1].not_after_ms = Some(NOW_MS + 500_000);
+    let label = |key: &str, value: &str| Label { key: key.into(), value: value.into() };
+    next.rules.push(OperatorRule {
+        name: "patches in Berlin at night".into(),
+        class: Class::Patch,
+        keys: vec![1, 4, 5],
+        threshold: 2,
+        approvals: 1,
+        scope: vec![label("kind", "kiosk"), label("site", "berlin")],
+        hours: vec![Window { days: 0b0001_1111, from_minute: 22 * 60, to_minute: 4 * 60 }],
+        conditions: Vec::new(),
+    });
+    let conditions = vec![Payload { kind: 900, body: vec![1] }];
+    next.rules.push(OperatorRule { name: "of the future".into(), conditions, ..OperatorRule::any_of(Class::Unknown(77), vec![5]) });
+    next.roles.push(RoleEntry { role: Role::Unknown(99), threshold: 1, keys: vec![4] });
+    next.labels.push(NodeLabels { node: node(), labels: vec![label("site", "berlin")] });
+    next.extensions.push(Payload { kind: 901, body: vec![2, 3] });
     next.roles[0] = RoleEntry { role: Role::Root, threshold: 2, keys: vec![0, 4, 5, 6] };
     next
 }
@@ -398,6 +411,7 @@ fn health() -> NodeHealth {
             SpoolState { stream: Stream::Telemetry, reports: 3, bytes: 900, dropped: 7 },
         ],
         refused: vec![(RejectReason::Retained, 2)],
+        standstill: "somebody holds it still".into(),
     }
 }
 

@@ -104,7 +104,8 @@ impl Core {
         for (order, outcome, why) in self.given_up(now) {
             self.end(order, outcome, &why, Vec::new(), now);
         }
-        if self.orders.running() > 0 {
+        // Whoever holds the node still is not surprised by a reboot: it waits, for as long as one waits for other jobs.
+        if self.orders.running() > 0 || self.policy.inhibited_by.is_some() {
             return;
         }
         let is_due =
@@ -154,9 +155,10 @@ impl Core {
                 () if refused >= MAXIMUM_REFUSED => {
                     failed(joined(&format!("the device refused {refused} times to reboot"), &self.reboot_refusal))
                 }
-                () if now >= reboot.asked_at().saturating_add(LONGEST_WAIT_MS) => {
-                    failed("other commands did not end in time for the reboot that a step asked for".to_owned())
-                }
+                () if now >= reboot.asked_at().saturating_add(LONGEST_WAIT_MS) => match &self.policy.inhibited_by {
+                    Some(why) => failed(joined("the reboot that a step asked for was not allowed in time", why)),
+                    None => failed("other commands did not end in time for the reboot that a step asked for".to_owned()),
+                },
                 () if time_ms.is_some_and(|time_ms| time_ms >= latest_ms.saturating_add(LONGEST_WAIT_MS)) => {
                     failed("the time in which the command may run was over before the device could reboot".to_owned())
                 }

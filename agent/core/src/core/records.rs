@@ -2,7 +2,7 @@
 
 use super::Core;
 use crate::interface::Output;
-use crate::orders::{Lane, Order, Phase, Rebooting};
+use crate::orders::{Lane, Order, Phase, Rebooting, Taken};
 use crate::record::{End, RebootTries, Record, RecordError};
 use flotilla_protocol::capability::command::CommandOrder;
 use flotilla_protocol::capability::{OrderPayload, ReportPayload};
@@ -24,16 +24,13 @@ impl Core {
     pub(super) fn apply(&mut self, record: Record) -> Result<(), RecordError> {
         match record {
             Record::Accepted { body, report } => {
-                self.take_report(report)?;
-                let order: OrderBody = decode(&body).map_err(|_| RecordError::Malformed)?;
-                let Ok(OrderPayload::Command(command)) = order.payload() else { return Err(RecordError::Malformed) };
-                let lane = (order.lane != 0).then(|| (order.requester.clone(), order.lane));
-                let (not_before_ms, not_after_ms, sequence) = (order.not_before_ms, order.not_after_ms, order.sequence);
-                let phase = Phase::Waiting(Box::new(command));
-                self.orders.insert(
-                    order.id,
-                    Order { body, not_before_ms, not_after_ms, lane, sequence, arrival: 0, tries: 0, reboot: None, phase },
-                );
+                let order = decode(&body).map_err(|_| RecordError::Malformed)?;
+                self.take(order, Taken::Body(body), report)?;
+            }
+            Record::Taken { envelope, report } => {
+                let parsed = Envelope::parse(&envelope, Domain::Order).map_err(|_| RecordError::Malformed)?;
+                let order = decode(parsed.body()).map_err(|_| RecordError::Malformed)?;
+                self.take(order, Taken::Envelope(envelope), report)?;
             }
             Record::Starting { order: id, boot, report } => {
                 self.take_report(report)?;
@@ -72,7 +69,7 @@ impl Core {
                 let order = self.orders.known.get_mut(&id).ok_or(RecordError::UnknownOrder(id))?;
                 let has_folder = !matches!(order.phase, Phase::Waiting(_));
                 order.phase = Phase::Ended { has_folder, end: end_in(&report) };
-                order.body = Vec::new();
+                order.taken = Taken::Gone;
                 order.lane = None;
                 order.reboot = None;
                 self.plan_uploads(&report);
@@ -127,6 +124,25 @@ impl Core {
         Ok(())
     }
 
+    fn take(&mut self, order: OrderBody, taken: Taken, report: Option<Vec<u8>>) -> Result<(), RecordError> {
+        self.take_report(report)?;
+        let Ok(OrderPayload::Command(command)) = order.payload() else { return Err(RecordError::Malformed) };
+        let known = Order {
+            taken,
+            held_until_ms: 0,
+            not_before_ms: order.not_before_ms,
+            not_after_ms: order.not_after_ms,
+            lane: (order.lane != 0).then(|| (order.requester.clone(), order.lane)),
+            sequence: order.sequence,
+            arrival: 0,
+            tries: 0,
+            reboot: None,
+            phase: Phase::Waiting(Box::new(command)),
+        };
+        self.orders.insert(order.id, known);
+        Ok(())
+    }
+
     fn take_report(&mut self, report: Option<Vec<u8>>) -> Result<(), RecordError> {
         report.map_or(Ok(()), |report| self.spool.replay(report))
     }
@@ -171,7 +187,7 @@ impl Core {
         for (id, order) in known {
             match &order.phase {
                 Phase::Waiting(_) | Phase::Running { .. } | Phase::Rebooting(_) => {
-                    records.push(Record::Accepted { body: order.body.clone(), report: None });
+                    records.extend(order.taken.record());
                     if order.tries > 0 {
                         records.push(Record::NotStarted { order: *id, tries: order.tries });
                     }

@@ -14,7 +14,7 @@ use flotilla_protocol::report::{LossCause, ReceiptBody, ReportBody, Stream};
 use flotilla_protocol::status::{Admission, Outcome, RejectReason};
 use flotilla_protocol::target;
 use flotilla_protocol::topic::{DownKind, Topic, UpKind};
-use flotilla_protocol::trust::{Class, Role, RoleEntry, Trust, TrustBundle, TrustKey};
+use flotilla_protocol::trust::{Class, OperatorRule, Role, RoleEntry, Trust, TrustBundle, TrustKey};
 use flotilla_protocol::wire::{decode, encode};
 use std::collections::BTreeMap;
 
@@ -41,11 +41,11 @@ pub(crate) fn node() -> NodeId {
 }
 
 pub(crate) fn trust(expires_ms: u64) -> Trust {
-    let keys =
-        (1..=PATCHER).map(|seed| TrustKey { public_key: key(seed).verifying_key().to_bytes().into(), person: format!("{seed}") }).collect();
-    let roles = [Role::Root, Role::Operator(Class::Command), Role::Bridge, Role::Freshness, Role::Operator(Class::Patch)];
-    let roles = (0..).zip(roles).map(|(index, role)| RoleEntry { role, threshold: 1, keys: vec![index] }).collect();
-    let bundle = TrustBundle { version: 1, previous: [0; 32], expires_ms, epoch: 5, minimum_agent_version: [0, 1, 0], keys, roles };
+    let keys = (1..=PATCHER).map(|seed| TrustKey::new(key(seed).verifying_key().to_bytes().into(), &format!("{seed}"))).collect();
+    let roles = [(0, Role::Root), (2, Role::Bridge), (3, Role::Freshness)];
+    let roles = roles.map(|(index, role)| RoleEntry { role, threshold: 1, keys: vec![index] }).to_vec();
+    let rules = vec![OperatorRule::any_of(Class::Command, vec![1]), OperatorRule::any_of(Class::Patch, vec![4])];
+    let bundle = TrustBundle { expires_ms, epoch: 5, minimum_agent_version: [0, 1, 0], ..TrustBundle::beginning(keys, roles, rules) };
     let body = encode(&bundle);
     Trust::from_pinned(&flotilla_protocol::sha256(&[&body]), [seal(Domain::Trust, &body, &[&key(1)]).as_slice()]).unwrap()
 }
@@ -267,7 +267,7 @@ impl Node {
                 Output::Persist(record) => heard.records.push(record),
                 Output::RunJob { order, .. } => heard.started.push(order),
                 Output::CancelJob { order } => heard.cancelled.push(order),
-                Output::Refused { reason } => heard.refused.push(reason),
+                Output::Refused { reason, .. } => heard.refused.push(reason),
                 Output::Publish(message) if message.kind == UpKind::Report => {
                     let envelope = Envelope::parse(&message.payload, Domain::Report).unwrap();
                     heard.reports.push((decode(envelope.body()).unwrap(), flotilla_protocol::sha256(&[envelope.body()])));

@@ -14,7 +14,7 @@ use flotilla_protocol::id::FleetId;
 use flotilla_protocol::order::{CancelBody, OrderBody};
 use flotilla_protocol::report::{OutputReceiptBody, ReceiptBody};
 use flotilla_protocol::tenure::TenureBody;
-use flotilla_protocol::trust::{Class, Role, Trust, TrustError};
+use flotilla_protocol::trust::{Asked, Class, Role, Trust, TrustError};
 use flotilla_protocol::wire::{ByteVec, decode, encode};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -58,6 +58,14 @@ pub enum SignerError {
         key: PathBuf,
         /// The role.
         role: Role,
+        /// The version of the bundle.
+        version: u32,
+    },
+    /// No rule lets the operator key of the home have commands run alone.
+    #[error("{key} alone may have no commands run under trust bundle {version}; use the key that the bundle names")]
+    Operator {
+        /// The key file.
+        key: PathBuf,
         /// The version of the bundle.
         version: u32,
     },
@@ -112,10 +120,21 @@ impl Signer {
             root_hash,
             bundles,
         };
-        signer.prove(&signer.operator, Role::Operator(Class::Command), operator_path)?;
+        signer.prove_operator(operator_path)?;
         signer.prove(&signer.bridge, Role::Bridge, bridge_path)?;
         signer.prove(&signer.freshness, Role::Freshness, freshness_path)?;
         Ok(signer)
+    }
+
+    /// Whether the operator key alone meets a rule for commands, as a node would judge it, wherever and whenever that may be.
+    fn prove_operator(&self, key: PathBuf) -> Result<(), SignerError> {
+        let probe = seal(Domain::Receipt, b"probe", &[&self.operator]);
+        let asked = Asked { class: Class::Command, requester: "", labels: None, time_ms: None };
+        let judged = Envelope::parse(&probe, Domain::Receipt).map(|envelope| self.trust.authorise(&self.trust.signers(&envelope), &asked));
+        match judged {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(SignerError::Operator { key, version: self.trust.bundle().version }),
+        }
     }
 
     /// Signs a probe and has it judged as a node would judge it.
@@ -250,7 +269,7 @@ fn read_bundles(folder: &Path) -> Result<Vec<Vec<u8>>, SignerError> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use flotilla_protocol::trust::{RoleEntry, TrustBundle, TrustKey};
+    use flotilla_protocol::trust::{OperatorRule, RoleEntry, TrustBundle, TrustKey};
 
     fn key(seed: u8) -> SigningKey {
         SigningKey::from_bytes(&[seed; 32])
@@ -258,18 +277,10 @@ pub(crate) mod tests {
 
     /// Writes a home with keys and a first bundle, as `init` does: root 1, operator 2, bridge 3, freshness 4.
     pub(crate) fn write_home(home: &Path) {
-        let keys =
-            (1..=4).map(|seed| TrustKey { public_key: key(seed).verifying_key().to_bytes().into(), person: format!("person {seed}") });
+        let keys = (1..=4).map(|seed| TrustKey::new(key(seed).verifying_key().to_bytes().into(), &format!("person {seed}")));
         let role = |role, key| RoleEntry { role, threshold: 1, keys: vec![key] };
-        let bundle = TrustBundle {
-            version: 1,
-            previous: [0; 32],
-            expires_ms: u64::MAX,
-            epoch: 0,
-            minimum_agent_version: [0; 3],
-            keys: keys.collect(),
-            roles: vec![role(Role::Root, 0), role(Role::Operator(Class::Command), 1), role(Role::Bridge, 2), role(Role::Freshness, 3)],
-        };
+        let roles = vec![role(Role::Root, 0), role(Role::Bridge, 2), role(Role::Freshness, 3)];
+        let bundle = TrustBundle::beginning(keys.collect(), roles, vec![OperatorRule::any_of(Class::Command, vec![1])]);
         std::fs::create_dir_all(home.join("trust")).unwrap();
         std::fs::create_dir_all(home.join("keys")).unwrap();
         files::create_public(&home.join("trust/1.bundle"), &seal(Domain::Trust, &encode(&bundle), &[&key(1)])).unwrap();

@@ -6,7 +6,9 @@
 
 mod edit;
 mod folder;
+mod hours;
 mod roles;
+mod rule;
 mod show;
 mod sign;
 mod words;
@@ -24,7 +26,7 @@ use crate::output::Output;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 DIR is the trust folder: `trust` in the bridge's home, or a copy of it. A change is a draft, DIR/next.draft, that is made in steps (add-key, \
-set-threshold, rotate, revoke), signed by one person after the other, and then finished: enough persons of the root of the old bundle and of the \
+set-threshold, set-rule, remove-rule, label, rotate, revoke), signed by one person after the other, and then finished: enough persons of the root of the old bundle and of the \
 new one must have signed it.
 
 Examples:
@@ -47,6 +49,9 @@ enum TrustCommand {
     SetThreshold(edit::SetThresholdArguments),
     Rotate(edit::RotateArguments),
     Revoke(edit::RevokeArguments),
+    SetRule(rule::SetRuleArguments),
+    RemoveRule(rule::RemoveRuleArguments),
+    Label(rule::LabelArguments),
     Sign(sign::SignArguments),
     Attach(sign::AttachArguments),
     Finish(sign::FinishArguments),
@@ -177,6 +182,9 @@ pub(crate) fn run(output: Output, arguments: &TrustArguments) -> Result<u8, CliE
         TrustCommand::SetThreshold(arguments) => edit::set_threshold(output, arguments),
         TrustCommand::Rotate(arguments) => edit::rotate(output, arguments),
         TrustCommand::Revoke(arguments) => edit::revoke(output, arguments),
+        TrustCommand::SetRule(arguments) => rule::set_rule(output, arguments),
+        TrustCommand::RemoveRule(arguments) => rule::remove_rule(output, arguments),
+        TrustCommand::Label(arguments) => rule::label_node(output, arguments),
         TrustCommand::Sign(arguments) => sign::sign(output, arguments),
         TrustCommand::Attach(arguments) => sign::attach(output, arguments),
         TrustCommand::Finish(arguments) => sign::finish(output, arguments),

@@ -119,7 +119,7 @@ fn roots(chain: &Chain, draft: &Draft) -> Vec<PublicKey> {
     let mut found: Vec<PublicKey> = Vec::new();
     for trust in chain.newest().into_iter().chain([&draft.trust]) {
         let bundle = trust.bundle();
-        for key in entry(bundle, Role::Root).into_iter().flat_map(|root| keys(bundle, root)) {
+        for key in entry(bundle, Role::Root).into_iter().flat_map(|root| keys(bundle, &root.keys)) {
             if !found.contains(&key.public_key) {
                 found.push(key.public_key.clone());
             }
