@@ -233,7 +233,7 @@ fn while_the_node_is_held_still_orders_are_taken_and_wait() {
     assert_eq!(node.end(order_id(1)).outcomes(), [(order_id(1), Outcome::Succeeded)]);
     // What waits expires as ever.
     send(&mut node, 2, &[ANN, BOB]);
-    assert_eq!(node.pass(2 * HOUR_MS).outcomes(), [(order_id(2), Outcome::Expired)]);
+    assert!(node.pass(2 * HOUR_MS).outcomes().contains(&(order_id(2), Outcome::Expired)));
 }
 
 #[test]
