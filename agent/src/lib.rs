@@ -23,3 +23,4 @@ pub mod settings;
 pub mod state;
 pub mod step;
 pub mod supervise;
+mod trust_store;

@@ -75,7 +75,7 @@ impl World {
                 node.behind_ms = node.behind_ms.max(behind_ms);
             }
             DownKind::Receipt => self.receipted(node, &payload),
-            DownKind::Cancel | DownKind::OutputReceipt => {}
+            DownKind::Cancel | DownKind::OutputReceipt | DownKind::Trust => {}
         }
         let life = self.nodes[node].life;
         let refused = self.handle(node, Input::Message { topic, retained: false, payload: &payload });
@@ -195,8 +195,8 @@ impl World {
     fn durable(&mut self, node: usize, records: Vec<Record>) {
         for record in records {
             match record {
-                Record::Accepted { body, .. } => {
-                    if let Ok(order) = decode::<OrderBody>(&body) {
+                Record::Accepted { .. } | Record::Taken { .. } => {
+                    if let Some(order) = record.order_taken() {
                         self.nodes[node].open.insert(order.id);
                         self.fact(node, order.id.to_string(), Fact::Accepted);
                     }
@@ -220,7 +220,7 @@ impl World {
     fn does(&mut self, node: usize, output: Output) {
         match output {
             // No job here asks for a reboot.
-            Output::Persist(_) | Output::Refused { .. } | Output::SpreadReconnect { .. } | Output::Reboot => {}
+            Output::Persist(_) | Output::Refused { .. } | Output::KeepTrust { .. } | Output::SpreadReconnect { .. } | Output::Reboot => {}
             Output::Publish(message) => self.publishes(node, message),
             Output::RunJob { order, command, .. } => {
                 let trusted_ms = self.real_ms().saturating_sub(self.nodes[node].behind_ms);

@@ -5,7 +5,7 @@
 //! an answer.
 
 use crate::memory::Memory;
-use crate::orders::{MAXIMUM_LANES, Orders};
+use crate::orders::{MAXIMUM_LANES, Orders, Signed};
 use crate::room;
 use flotilla_protocol::capability::OrderPayload;
 use flotilla_protocol::capability::command::CommandOrder;
@@ -16,7 +16,7 @@ use flotilla_protocol::id::OrderId;
 use flotilla_protocol::order::OrderBody;
 use flotilla_protocol::status::RejectReason;
 use flotilla_protocol::target;
-use flotilla_protocol::trust::{Role, Trust};
+use flotilla_protocol::trust::{Class, Role, Trust};
 use flotilla_protocol::wire::{DecodeError, MAXIMUM_MESSAGE_BYTES, decode};
 
 /// What came of the checks.
@@ -44,8 +44,8 @@ pub enum Verdict {
 /// An order that may be recorded and run.
 #[derive(Debug)]
 pub struct Admitted {
-    /// The signed body as it was received.
-    pub bytes: Vec<u8>,
+    /// The order's envelope as it was received.
+    pub envelope: Vec<u8>,
     /// The order.
     pub order: OrderBody,
     /// What it runs.
@@ -71,8 +71,6 @@ pub struct Facts<'a> {
     pub memory: &'a Memory,
     /// How many bytes of orders the journal has room for; nothing while it takes no records.
     pub journal_room: Option<u64>,
-    /// The node has gone by this trust version before: an older one judges nothing.
-    pub least_trust_version: u32,
 }
 
 /// Turns an unreadable envelope into its reason.
@@ -115,7 +113,7 @@ fn check(facts: &Facts<'_>, orders: &Orders, retained: bool, payload: &[u8]) -> 
     let payload = order.payload().map_err(body_reason)?;
     // A payload that this build does not know has no class: that some operator signed it has to do for the answer that it is unknown.
     if let Some(class) = payload.class() {
-        facts.trust.require(Role::Operator(class), &envelope).map_err(|_| RejectReason::Signature)?;
+        authorise(facts.trust, class, &envelope)?;
     }
     let leaf = target::leaf(facts.identity_key, &delivery.node_data);
     if !target::is_proven(leaf, delivery.index, order.targets.count, &delivery.proof, &order.targets.root) {
@@ -147,7 +145,7 @@ fn check(facts: &Facts<'_>, orders: &Orders, retained: bool, payload: &[u8]) -> 
     if facts.agent_version < bundle.minimum_agent_version {
         return Err(RejectReason::AgentVersion);
     }
-    if order.minimum_trust_version.max(facts.least_trust_version) > bundle.version {
+    if order.minimum_trust_version > bundle.version {
         return Err(RejectReason::TrustVersion);
     }
     if order.epoch != bundle.epoch {
@@ -158,11 +156,11 @@ fn check(facts: &Facts<'_>, orders: &Orders, retained: bool, payload: &[u8]) -> 
     if !command.plan.steps.iter().all(is_known) {
         return answer(RejectReason::Unsupported);
     }
-    if orders.is_full(envelope.body().len()) || facts.is_full {
+    if orders.is_full(delivery.envelope.len()) || facts.is_full {
         // Not for ever: the bridge sends the order again later.
         return Err(RejectReason::Busy);
     }
-    if journal_room < room::of_waiting_order(envelope.body().len()) {
+    if journal_room < room::of_waiting_order(delivery.envelope.len()) {
         return Err(RejectReason::Storage);
     }
     if order.lane != 0 {
@@ -172,5 +170,24 @@ fn check(facts: &Facts<'_>, orders: &Orders, retained: bool, payload: &[u8]) -> 
             Some(_) | None => {}
         }
     }
-    Ok(Verdict::Accept(Box::new(Admitted { bytes: envelope.body().to_vec(), order, command })))
+    Ok(Verdict::Accept(Box::new(Admitted { envelope: delivery.envelope, order, command })))
+}
+
+/// Whether enough of those who may sign an order of this class have signed it.
+fn authorise(trust: &Trust, class: Class, envelope: &Envelope<'_>) -> Result<(), RejectReason> {
+    trust.require(Role::Operator(class), envelope).map_err(|_| RejectReason::Signature)
+}
+
+/// Judges an order that was taken under an earlier trust once more.
+pub(crate) fn judge_again(trust: &Trust, signed: &Signed) -> Result<(), RejectReason> {
+    let Signed::Envelope(envelope) = signed else { return Err(RejectReason::Signature) };
+    let envelope = Envelope::parse(envelope, Domain::Order).map_err(envelope_reason)?;
+    // Before the body is read, as for an order that comes: nothing on this disk is believed more than the signatures.
+    if !trust.knows_a_signer_of(&envelope, |role| matches!(role, Role::Operator(_))) {
+        return Err(RejectReason::Signature);
+    }
+    let order: OrderBody = decode(envelope.body()).map_err(body_reason)?;
+    let class = order.payload().map_err(body_reason)?.class().ok_or(RejectReason::Unsupported)?;
+    authorise(trust, class, &envelope)?;
+    if order.epoch == trust.bundle().epoch { Ok(()) } else { Err(RejectReason::Epoch) }
 }

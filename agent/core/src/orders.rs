@@ -34,11 +34,32 @@ pub(crate) enum Phase {
     Ended { has_folder: bool, end: Option<End> },
 }
 
+/// What is kept of an order as it was signed.
+#[derive(Debug)]
+pub(crate) enum Signed {
+    /// The envelope.
+    Envelope(Vec<u8>),
+    /// Only the body: from the journal of a release that kept no signatures.
+    Body(Vec<u8>),
+    /// It is over.
+    Nothing,
+}
+
+impl Signed {
+    /// How many bytes a snapshot needs for it.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Envelope(bytes) | Self::Body(bytes) => bytes.len(),
+            Self::Nothing => 0,
+        }
+    }
+}
+
 /// One known order.
 #[derive(Debug)]
 pub(crate) struct Order {
-    /// The signed body, while a snapshot needs it.
-    pub(crate) body: Vec<u8>,
+    /// What was signed, while it is needed.
+    pub(crate) signed: Signed,
     pub(crate) not_before_ms: u64,
     pub(crate) not_after_ms: u64,
     pub(crate) lane: Option<(String, u16)>,
@@ -97,7 +118,7 @@ pub(crate) struct Orders {
 impl Orders {
     /// Whether an order with a body of so many bytes has no room.
     pub(crate) fn is_full(&self, body_bytes: usize) -> bool {
-        let held: usize = self.known.values().map(|order| order.body.len()).sum();
+        let held: usize = self.known.values().map(|order| order.signed.bytes()).sum();
         self.known.len() >= MAXIMUM_ORDERS || held + body_bytes > MAXIMUM_BODY_BYTES
     }
 
@@ -132,8 +153,17 @@ impl Orders {
     /// Adds an id that has its outcome.
     pub(crate) fn insert_ended(&mut self, id: OrderId, not_after_ms: u64, has_folder: bool, end: Option<End>) {
         let phase = Phase::Ended { has_folder, end };
-        let order =
-            Order { body: Vec::new(), not_before_ms: 0, not_after_ms, lane: None, sequence: 0, arrival: 0, tries: 0, reboot: None, phase };
+        let order = Order {
+            signed: Signed::Nothing,
+            not_before_ms: 0,
+            not_after_ms,
+            lane: None,
+            sequence: 0,
+            arrival: 0,
+            tries: 0,
+            reboot: None,
+            phase,
+        };
         self.known.insert(id, order);
     }
 

@@ -3,15 +3,18 @@
 //! Variants are only appended and never changed: an agent reads the journal of the release before it.
 
 use flotilla_protocol::capability::command::StepResult;
+use flotilla_protocol::envelope::{Domain, Envelope};
 use flotilla_protocol::id::{BootId, OrderId};
+use flotilla_protocol::order::OrderBody;
 use flotilla_protocol::report::{LossCause, OutputStream, Stream};
 use flotilla_protocol::status::{Outcome, RejectReason};
+use flotilla_protocol::wire::decode;
 use serde::{Deserialize, Serialize};
 
 /// One entry of the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Record {
-    /// An order was taken.
+    /// An order was taken, by a release that kept no signatures. It can be judged by no later trust, so it never starts.
     Accepted {
         /// The body that was signed, as it was received.
         body: Vec<u8>,
@@ -184,6 +187,13 @@ pub enum Record {
         /// The sequence.
         up_to: u64,
     },
+    /// An order was taken. Its signatures are kept, because the trust may change before it starts.
+    Taken {
+        /// The order's envelope, as it was received.
+        envelope: Vec<u8>,
+        /// The signed admission, unless this is a snapshot.
+        report: Option<Vec<u8>>,
+    },
 }
 
 /// A reboot that a step of an order has asked for.
@@ -278,6 +288,16 @@ impl Record {
     #[must_use]
     pub fn is_lazy(&self) -> bool {
         matches!(self, Self::Receipted { .. } | Self::Forgotten { .. } | Self::StreamReceipted { .. })
+    }
+
+    /// The order that the record takes, where it takes one.
+    #[must_use]
+    pub fn order_taken(&self) -> Option<OrderBody> {
+        match self {
+            Self::Accepted { body, .. } => decode(body).ok(),
+            Self::Taken { envelope, .. } => decode(Envelope::parse(envelope, Domain::Order).ok()?.body()).ok(),
+            _ => None,
+        }
     }
 
     /// The record as bytes, with a version byte in front.

@@ -2,13 +2,12 @@
 
 use super::Core;
 use crate::interface::Output;
-use crate::orders::{Lane, Order, Phase, Rebooting};
+use crate::orders::{Lane, Order, Phase, Rebooting, Signed};
 use crate::record::{End, RebootTries, Record, RecordError};
 use flotilla_protocol::capability::command::CommandOrder;
 use flotilla_protocol::capability::{OrderPayload, ReportPayload};
 use flotilla_protocol::envelope::{Domain, Envelope};
 use flotilla_protocol::id::OrderId;
-use flotilla_protocol::order::OrderBody;
 use flotilla_protocol::report::{OutputStream, ReportBody};
 use flotilla_protocol::status::Admission;
 use flotilla_protocol::wire::decode;
@@ -23,16 +22,21 @@ impl Core {
 
     pub(super) fn apply(&mut self, record: Record) -> Result<(), RecordError> {
         match record {
-            Record::Accepted { body, report } => {
+            Record::Accepted { .. } | Record::Taken { .. } => {
+                let order = record.order_taken().ok_or(RecordError::Malformed)?;
+                let (signed, report) = match record {
+                    Record::Accepted { body, report } => (Signed::Body(body), report),
+                    Record::Taken { envelope, report } => (Signed::Envelope(envelope), report),
+                    _ => return Err(RecordError::Malformed),
+                };
                 self.take_report(report)?;
-                let order: OrderBody = decode(&body).map_err(|_| RecordError::Malformed)?;
                 let Ok(OrderPayload::Command(command)) = order.payload() else { return Err(RecordError::Malformed) };
                 let lane = (order.lane != 0).then(|| (order.requester.clone(), order.lane));
                 let (not_before_ms, not_after_ms, sequence) = (order.not_before_ms, order.not_after_ms, order.sequence);
                 let phase = Phase::Waiting(Box::new(command));
                 self.orders.insert(
                     order.id,
-                    Order { body, not_before_ms, not_after_ms, lane, sequence, arrival: 0, tries: 0, reboot: None, phase },
+                    Order { signed, not_before_ms, not_after_ms, lane, sequence, arrival: 0, tries: 0, reboot: None, phase },
                 );
             }
             Record::Starting { order: id, boot, report } => {
@@ -72,7 +76,7 @@ impl Core {
                 let order = self.orders.known.get_mut(&id).ok_or(RecordError::UnknownOrder(id))?;
                 let has_folder = !matches!(order.phase, Phase::Waiting(_));
                 order.phase = Phase::Ended { has_folder, end: end_in(&report) };
-                order.body = Vec::new();
+                order.signed = Signed::Nothing;
                 order.lane = None;
                 order.reboot = None;
                 self.plan_uploads(&report);
@@ -95,7 +99,11 @@ impl Core {
                 }
             }
             Record::Floor { floor_ms } => {
-                self.time.raise_floor(floor_ms);
+                if self.has_gone_by && self.trust.least().1 > 0 {
+                    self.time.recall_floor(floor_ms);
+                } else {
+                    self.time.raise_floor(floor_ms);
+                }
                 let spool = &self.spool;
                 self.orders.evict(self.time.floor_ms(), |order| spool.holds_result_of(order));
             }
@@ -122,7 +130,7 @@ impl Core {
             Record::StreamReceipted { stream, up_to } => {
                 self.streams.get_mut(stream).ok_or(RecordError::Malformed)?.forget(up_to);
             }
-            Record::Trust { version, epoch } => self.least_trust = self.least_trust.max((version, epoch)),
+            Record::Trust { version, epoch } => self.gone_by(version, epoch),
         }
         Ok(())
     }
@@ -150,10 +158,11 @@ impl Core {
     #[must_use]
     pub fn snapshot(&self) -> Vec<Record> {
         let (sequence, head, receipted, reports) = self.spool.snapshot();
-        let (version, epoch) = self.least_trust;
+        let (version, epoch) = self.trust.least();
+        // A floor is of the epoch before it.
         let mut records = vec![
-            Record::Floor { floor_ms: self.time.floor_ms() },
             Record::Trust { version, epoch },
+            Record::Floor { floor_ms: self.time.floor_ms() },
             Record::Chain { sequence, head, receipted },
         ];
         if self.memory.barrier_ms > 0 {
@@ -171,7 +180,11 @@ impl Core {
         for (id, order) in known {
             match &order.phase {
                 Phase::Waiting(_) | Phase::Running { .. } | Phase::Rebooting(_) => {
-                    records.push(Record::Accepted { body: order.body.clone(), report: None });
+                    records.push(match &order.signed {
+                        Signed::Body(body) => Record::Accepted { body: body.clone(), report: None },
+                        Signed::Envelope(envelope) => Record::Taken { envelope: envelope.clone(), report: None },
+                        Signed::Nothing => continue,
+                    });
                     if order.tries > 0 {
                         records.push(Record::NotStarted { order: *id, tries: order.tries });
                     }
