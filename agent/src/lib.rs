@@ -24,3 +24,4 @@ pub mod settings;
 pub mod state;
 pub mod step;
 pub mod supervise;
+mod trust_store;

@@ -28,6 +28,7 @@ pub mod operation;
 pub mod operations;
 pub mod tags;
 pub mod timestamp;
+pub mod trust;
 
 pub use error::ErrorBody;
 pub use operation::Operation;

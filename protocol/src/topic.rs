@@ -32,6 +32,8 @@ pub enum DownKind {
     Welcome,
     /// A [`crate::report::OutputReceiptBody`].
     OutputReceipt,
+    /// The envelope of one [`crate::trust::TrustBundle`], for a node that could not verify the welcome that would carry it.
+    Trust,
 }
 
 /// What a message up from a node is.
@@ -64,7 +66,7 @@ macro_rules! kind_text {
         }
     };
 }
-kind_text!(DownKind { Order = "order", Cancel = "cancel", Receipt = "receipt", Welcome = "welcome", OutputReceipt = "output-receipt" });
+kind_text!(DownKind { Order = "order", Cancel = "cancel", Receipt = "receipt", Welcome = "welcome", OutputReceipt = "output-receipt", Trust = "trust" });
 kind_text!(UpKind { Hello = "hello", Report = "report", Output = "output" });
 
 /// A topic that a message is published on.

@@ -155,7 +155,7 @@ impl Bridge {
     }
 
     pub(crate) fn trust(&self) -> Trust {
-        self.signer.trust().clone()
+        self.signer.trust().as_ref().clone()
     }
 
     fn database(&self) -> PathBuf {

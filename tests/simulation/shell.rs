@@ -75,7 +75,7 @@ impl World {
                 node.behind_ms = node.behind_ms.max(behind_ms);
             }
             DownKind::Receipt => self.receipted(node, &payload),
-            DownKind::Cancel | DownKind::OutputReceipt => {}
+            DownKind::Cancel | DownKind::OutputReceipt | DownKind::Trust => {}
         }
         let life = self.nodes[node].life;
         let refused = self.handle(node, Input::Message { topic, retained: false, payload: &payload });
@@ -218,7 +218,7 @@ impl World {
     fn does(&mut self, node: usize, output: Output) {
         match output {
             // No job here asks for a reboot.
-            Output::Persist(_) | Output::Refused { .. } | Output::SpreadReconnect { .. } | Output::Reboot => {}
+            Output::Persist(_) | Output::Refused { .. } | Output::KeepTrust { .. } | Output::SpreadReconnect { .. } | Output::Reboot => {}
             Output::Publish(message) => self.publishes(node, message),
             Output::RunJob { order, command, .. } => {
                 let trusted_ms = self.real_ms().saturating_sub(self.nodes[node].behind_ms);

@@ -7,7 +7,7 @@
 //! of an envelope must not make an order refused for ever.
 
 use crate::memory::Memory;
-use crate::orders::{MAXIMUM_LANES, Orders};
+use crate::orders::{MAXIMUM_LANES, Orders, Signed};
 use crate::policy::{PolicyRefusal, PolicyState};
 use crate::room;
 use flotilla_protocol::capability::OrderPayload;
@@ -19,7 +19,7 @@ use flotilla_protocol::id::{NodeId, OrderId};
 use flotilla_protocol::order::OrderBody;
 use flotilla_protocol::status::RejectReason;
 use flotilla_protocol::target;
-use flotilla_protocol::trust::{Asked, NotAuthorised, Trust};
+use flotilla_protocol::trust::{Asked, Class, NotAuthorised, Trust};
 use flotilla_protocol::wire::{DecodeError, MAXIMUM_MESSAGE_BYTES, decode};
 
 /// What came of the checks.
@@ -54,7 +54,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    fn because(reason: RejectReason, why: &impl ToString) -> Self {
+    pub(crate) fn because(reason: RejectReason, why: &impl ToString) -> Self {
         Self { reason, why: Some(why.to_string()) }
     }
 }
@@ -68,8 +68,8 @@ impl From<RejectReason> for Refusal {
 /// An order that may be recorded and run.
 #[derive(Debug)]
 pub struct Admitted {
-    /// The envelope as it was received.
-    pub bytes: Vec<u8>,
+    /// The order's envelope as it was received.
+    pub envelope: Vec<u8>,
     /// The order.
     pub order: OrderBody,
     /// What it runs.
@@ -99,8 +99,6 @@ pub struct Facts<'a> {
     pub memory: &'a Memory,
     /// How many bytes of orders the journal has room for; nothing while it takes no records.
     pub journal_room: Option<u64>,
-    /// The node has gone by this trust version before: an older one judges nothing.
-    pub least_trust_version: u32,
 }
 
 /// Turns an unreadable envelope into its reason.
@@ -178,7 +176,7 @@ fn check(facts: &Facts<'_>, orders: &Orders, retained: bool, payload: &[u8]) -> 
     if facts.agent_version < bundle.minimum_agent_version {
         return Err(RejectReason::AgentVersion.into());
     }
-    if order.minimum_trust_version.max(facts.least_trust_version) > bundle.version {
+    if order.minimum_trust_version > bundle.version {
         return Err(RejectReason::TrustVersion.into());
     }
     if order.epoch != bundle.epoch {
@@ -218,10 +216,66 @@ fn check(facts: &Facts<'_>, orders: &Orders, retained: bool, payload: &[u8]) -> 
             Some(_) | None => {}
         }
     }
-    Ok(Verdict::Accept(Box::new(Admitted { bytes: delivery.envelope, order, command })))
+    Ok(Verdict::Accept(Box::new(Admitted { envelope: delivery.envelope, order, command })))
 }
 
 fn not_authorised(error: &NotAuthorised) -> Refusal {
     let reason = if error.is_for_other_nodes() { RejectReason::Scope } else { RejectReason::Signature };
     Refusal::because(reason, error)
+}
+
+/// Who judges an order once more, and when.
+#[derive(Debug)]
+pub(crate) struct Again<'a> {
+    pub(crate) node: NodeId,
+    pub(crate) trust: &'a Trust,
+    pub(crate) policy: &'a PolicyState,
+    /// Trusted Unix time in milliseconds; nothing: hours and the ends of keys are not judged.
+    pub(crate) time_ms: Option<u64>,
+}
+
+/// An order that was taken may start, as far as the trust goes.
+#[derive(Debug)]
+pub(crate) struct Allowed {
+    pub(crate) class: Class,
+    /// How many persons have signed it.
+    pub(crate) persons: usize,
+}
+
+/// What stands against the start of an order that was taken.
+#[derive(Debug)]
+pub(crate) enum Objection {
+    /// The hours of its rule, which begin then: Unix milliseconds.
+    Until(u64),
+    /// It never starts.
+    Ever(Refusal),
+}
+
+/// Judges an order that was taken once more, by the trust of now: its signatures were kept with it.
+pub(crate) fn judge_again(facts: &Again<'_>, signed: &Signed) -> Result<Allowed, Objection> {
+    let ever = |reason: RejectReason| Objection::Ever(reason.into());
+    let Signed::Envelope(envelope) = signed else { return Err(ever(RejectReason::Signature)) };
+    let envelope = Envelope::parse(envelope, Domain::Order).map_err(|error| ever(envelope_reason(error)))?;
+    let signers = facts.trust.signers(&envelope);
+    // Before the body is read, as for an order that comes: nothing on this disk is believed more than the signatures.
+    if !facts.trust.has_operator(&signers, None) {
+        return Err(ever(RejectReason::Signature));
+    }
+    let order: OrderBody = decode(envelope.body()).map_err(|error| ever(body_reason(error)))?;
+    let payload = order.payload().map_err(|error| ever(body_reason(error)))?;
+    let class = payload.class().ok_or_else(|| ever(RejectReason::Unsupported))?;
+    // What the node is, is not known while its policy has a fault: nothing starts then, and nothing is refused for it.
+    let labels = facts.policy.fault.is_none().then(|| facts.policy.policy.labels.signed_over(facts.trust.bundle(), facts.node));
+    let asked = Asked { class, requester: &order.requester, labels: labels.as_ref(), time_ms: facts.time_ms };
+    let (persons, opens_at_ms) = match facts.trust.authorise(&signers, &asked) {
+        Ok(authorised) => (authorised.persons, None),
+        Err(error) => match error.opens_at_ms() {
+            None => return Err(Objection::Ever(not_authorised(&error))),
+            opens_at_ms => (error.persons, opens_at_ms),
+        },
+    };
+    if order.epoch != facts.trust.bundle().epoch {
+        return Err(ever(RejectReason::Epoch));
+    }
+    opens_at_ms.map_or(Ok(Allowed { class, persons: persons.len() }), |at| Err(Objection::Until(at)))
 }

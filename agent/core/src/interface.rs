@@ -76,6 +76,11 @@ pub enum Input<'a> {
         /// The bytes; empty when there are no more, which gives the rest of the stream up.
         bytes: Vec<u8>,
     },
+    /// The answer to [`Output::KeepTrust`] where the bundle is on disk. There is none where it is not: it is asked for again.
+    TrustKept {
+        /// Of the bundle.
+        version: u32,
+    },
     /// Time has passed.
     Tick,
     /// The node's own policy, as it is from now on; with which it begins says [`crate::Recovery::with_policy`].
@@ -172,6 +177,14 @@ pub enum Output {
         reason: RejectReason,
         /// The same for people, where there is more to say.
         why: Option<String>,
+    },
+    /// Have this trust bundle on disk, in two copies, and then answer [`Input::TrustKept`]: only then the node goes by it. Nothing starts
+    /// before. Bundles are kept in the order in which they come.
+    KeepTrust {
+        /// The bundle's version.
+        version: u32,
+        /// Its envelope.
+        envelope: Vec<u8>,
     },
     /// Spread the next reconnection over this many seconds.
     SpreadReconnect {

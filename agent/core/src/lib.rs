@@ -24,7 +24,7 @@ mod trusted_time;
 mod upload;
 
 pub use crate::core::reboot::{MAXIMUM_REBOOTS, RebootRule};
-pub use crate::core::{Core, Recovery, Settings, Telemetry};
+pub use crate::core::{Core, HeldTrust, Recovery, Settings, Telemetry};
 pub use interface::{Input, JobEnd, Output, RebootAsked, UpMessage};
 pub use memory::{Floor, Memory};
 pub use orders::MAXIMUM_ORDERS;

@@ -34,29 +34,24 @@ pub(crate) enum Phase {
     Ended { has_folder: bool, end: Option<End> },
 }
 
-/// What was taken, as it was received, while it is needed.
+/// What is kept of an order as it was signed, while it is needed.
 #[derive(Debug)]
-pub(crate) enum Taken {
-    /// The body alone: an earlier build has taken it.
+pub(crate) enum Signed {
+    /// Only the body: from the journal of a release that kept no signatures.
     Body(Vec<u8>),
     /// The whole envelope.
     Envelope(Vec<u8>),
     /// It has its outcome.
-    Gone,
+    Nothing,
 }
 
-impl Taken {
+impl Signed {
     /// How many bytes it has.
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Body(bytes) | Self::Envelope(bytes) => bytes.len(),
-            Self::Gone => 0,
+            Self::Nothing => 0,
         }
-    }
-
-    /// The envelope, where it was kept.
-    pub(crate) fn envelope(&self) -> Option<&[u8]> {
-        if let Self::Envelope(bytes) = self { Some(bytes) } else { None }
     }
 
     /// The record of a snapshot that says it.
@@ -64,7 +59,7 @@ impl Taken {
         match self {
             Self::Body(body) => Some(Record::Accepted { body: body.clone(), report: None }),
             Self::Envelope(envelope) => Some(Record::Taken { envelope: envelope.clone(), report: None }),
-            Self::Gone => None,
+            Self::Nothing => None,
         }
     }
 }
@@ -73,7 +68,7 @@ impl Taken {
 #[derive(Debug)]
 pub(crate) struct Order {
     /// What was signed, while a start or a snapshot needs it.
-    pub(crate) taken: Taken,
+    pub(crate) signed: Signed,
     /// It does not start before this, in trusted milliseconds, because of the hours of its rule; 0 where nothing is known of hours.
     pub(crate) held_until_ms: u64,
     pub(crate) not_before_ms: u64,
@@ -117,7 +112,8 @@ impl Order {
         self.not_before_ms.max(self.held_until_ms)
     }
 
-    fn is_rebooting(&self) -> bool {
+    /// It has begun, and waits for a reboot or comes back from one.
+    pub(crate) fn is_rebooting(&self) -> bool {
         matches!(self.phase, Phase::Rebooting(_))
     }
 }
@@ -139,7 +135,7 @@ pub(crate) struct Orders {
 impl Orders {
     /// Whether an order with a body of so many bytes has no room.
     pub(crate) fn is_full(&self, body_bytes: usize) -> bool {
-        let held: usize = self.known.values().map(|order| order.taken.len()).sum();
+        let held: usize = self.known.values().map(|order| order.signed.len()).sum();
         self.known.len() >= MAXIMUM_ORDERS || held + body_bytes > MAXIMUM_BODY_BYTES
     }
 
@@ -175,7 +171,7 @@ impl Orders {
     pub(crate) fn insert_ended(&mut self, id: OrderId, not_after_ms: u64, has_folder: bool, end: Option<End>) {
         let phase = Phase::Ended { has_folder, end };
         let order = Order {
-            taken: Taken::Gone,
+            signed: Signed::Nothing,
             held_until_ms: 0,
             not_before_ms: 0,
             not_after_ms,

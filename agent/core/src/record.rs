@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 /// One entry of the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Record {
-    /// An order was taken. No build makes it any more, see `Taken`.
+    /// An order was taken, by a release that kept no signatures. It can be judged by no later trust, so it never starts.
     Accepted {
         /// The body that was signed, as it was received.
         body: Vec<u8>,
@@ -187,26 +187,13 @@ pub enum Record {
         /// The sequence.
         up_to: u64,
     },
-    /// An order was taken: as `Accepted`, which earlier builds made, with its signatures. They are judged again before it starts.
+    /// An order was taken. Its signatures are kept, because the trust may change before it starts.
     Taken {
-        /// The envelope, as it was received.
+        /// The order's envelope, as it was received.
         envelope: Vec<u8>,
         /// The signed admission, unless this is a snapshot.
         report: Option<Vec<u8>>,
     },
-}
-
-impl Record {
-    /// The order that this record says was taken, and the signed admission; nothing where it says something else or cannot be read.
-    #[must_use]
-    pub fn taken(&self) -> Option<(OrderBody, Option<&[u8]>)> {
-        let (order, report) = match self {
-            Self::Accepted { body, report } => (decode(body).ok()?, report),
-            Self::Taken { envelope, report } => (decode(Envelope::parse(envelope, Domain::Order).ok()?.body()).ok()?, report),
-            _ => return None,
-        };
-        Some((order, report.as_deref()))
-    }
 }
 
 /// A reboot that a step of an order has asked for.
@@ -301,6 +288,17 @@ impl Record {
     #[must_use]
     pub fn is_lazy(&self) -> bool {
         matches!(self, Self::Receipted { .. } | Self::Forgotten { .. } | Self::StreamReceipted { .. })
+    }
+
+    /// The order that this record says was taken, and the signed admission; nothing where it says something else or cannot be read.
+    #[must_use]
+    pub fn taken(&self) -> Option<(OrderBody, Option<&[u8]>)> {
+        let (order, report) = match self {
+            Self::Accepted { body, report } => (decode(body).ok()?, report),
+            Self::Taken { envelope, report } => (decode(Envelope::parse(envelope, Domain::Order).ok()?.body()).ok()?, report),
+            _ => return None,
+        };
+        Some((order, report.as_deref()))
     }
 
     /// The record as bytes, with a version byte in front.

@@ -14,11 +14,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use flotilla_agent_core::{Core, Input, Output, PolicyState, Record, RecordError, Recovery, Settings as CoreSettings, Telemetry};
-use flotilla_protocol::id::{FleetId, OrderId};
+use flotilla_protocol::id::OrderId;
 use flotilla_protocol::report::{LossCause, MAXIMUM_CHUNK_BYTES};
 use flotilla_protocol::status::RejectReason;
 use flotilla_protocol::topic::{Topic, UpKind};
-use flotilla_protocol::trust::{Trust, TrustError};
 use thiserror::Error;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -52,9 +51,6 @@ pub enum ExecError {
     /// The node's own state cannot be read.
     #[error(transparent)]
     State(#[from] StateError),
-    /// The stored trust bundles do not follow from the pinned root.
-    #[error("the stored trust bundles cannot be used; enrol the device again with `flotilla-agent register --again`")]
-    Trust(#[source] TrustError),
     /// The journal cannot be read or written.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -86,7 +82,7 @@ pub async fn run(settings: Settings, restarts: Option<u32>) -> Result<(), ExecEr
         clock::use_boot_id_of(file.clone());
     }
     let boot = clock::boot_id().map_err(|source| ExecError::System { what: "the boot id", source })?;
-    let trust = Trust::from_pinned(&state.root_hash, state.bundles.iter().map(Vec::as_slice)).map_err(ExecError::Trust)?;
+    let trust = state.held_trust();
     let core_settings = || CoreSettings {
         identity: state.identity.clone(),
         trust: trust.clone(),
@@ -124,21 +120,11 @@ pub async fn run(settings: Settings, restarts: Option<u32>) -> Result<(), ExecEr
     let jobs = Jobs::new(state.layout.exec("jobs"), settings.output_limit_bytes, settings.job_user.clone(), boot, ended)
         .with_tools(settings.tools.clone());
     let listener = listen(&settings)?;
-    let (storage, fleet) = (Storage::new(journal), state.fleet);
-    let mut shell = Shell {
-        core,
-        storage,
-        jobs,
-        rebooter,
-        policy,
-        fleet,
-        link: None,
-        refusals: BTreeMap::new(),
-        withheld: VecDeque::new(),
-        has_begun: false,
-    };
+    let storage = Storage::new(journal);
+    tracing::info!(node = %state.node, fleet = %state.fleet, trust = trust.version(), "exec is ready");
+    let (refusals, withheld) = (BTreeMap::new(), VecDeque::new());
+    let mut shell = Shell { core, storage, jobs, rebooter, policy, state, link: None, refusals, withheld, has_begun: false };
     shell.try_disk();
-    tracing::info!(node = %state.node, fleet = %state.fleet, "exec is ready");
     shell.run(listener, ends, refusals_to_reboot).await
 }
 
@@ -177,7 +163,7 @@ struct Shell {
     jobs: Jobs,
     rebooter: Rebooter,
     policy: PolicyWatch,
-    fleet: FleetId,
+    state: ExecState,
     link: Option<PeerLink>,
     /// When each reason was last logged, in uptime milliseconds.
     refusals: BTreeMap<RejectReason, u64>,
@@ -330,7 +316,7 @@ impl Shell {
         match output {
             Output::Persist(_) => {}
             Output::Publish(message) => {
-                let topic = Topic::Up { fleet: self.fleet, node: self.core.node(), kind: message.kind };
+                let topic = Topic::Up { fleet: self.state.fleet, node: self.core.node(), kind: message.kind };
                 self.say(&FromExec::Publish { topic: topic.to_string(), retain: false, payload: message.payload });
             }
             Output::RunJob { order, command, attempt } => {
@@ -353,6 +339,7 @@ impl Shell {
                     self.core.handle(Input::OutputRead { order, step, stream, offset, bytes }, clock::boottime_ms());
                 }
             }
+            Output::KeepTrust { version, envelope } => self.keep_trust(version, &envelope),
             Output::Refused { reason, why } => self.log_refusal(reason, why.as_deref()),
             Output::SpreadReconnect { seconds } => self.say(&FromExec::Configure { reconnect_spread_s: seconds }),
         }
@@ -373,9 +360,25 @@ impl Shell {
             // It is sent again.
             Output::Publish(_) => {}
             Output::CancelJob { order } if !waits_to_start(order) => self.act(output),
-            Output::ReadOutput { .. } | Output::Refused { .. } | Output::SpreadReconnect { .. } => self.act(output),
+            Output::ReadOutput { .. } | Output::KeepTrust { .. } | Output::Refused { .. } | Output::SpreadReconnect { .. } => {
+                self.act(output)
+            }
             // As many as there are orders, at most a few for each: the core makes no records meanwhile, and so no more of these.
             output => self.withheld.push_back(output),
+        }
+    }
+
+    /// The core asks again for what cannot be kept now, and starts nothing meanwhile.
+    fn keep_trust(&mut self, version: u32, envelope: &[u8]) {
+        match self.state.store_bundle(version, envelope) {
+            Ok(()) => {
+                tracing::info!(version, "the node goes by a new trust bundle");
+                self.handle(Input::TrustKept { version }, clock::boottime_ms());
+            }
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                tracing::error!(version, "{error}: {cause}: a trust bundle cannot be kept, and nothing starts until it can");
+            }
         }
     }
 

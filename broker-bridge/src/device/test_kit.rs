@@ -37,7 +37,7 @@ pub(crate) struct Kit {
     pub(crate) clock: Clock,
     sent: mpsc::Receiver<Publish>,
     _sender: mpsc::Sender<Publish>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Kit {
@@ -84,7 +84,7 @@ impl Kit {
                 malformed: RefusalLog::default(),
             },
         );
-        Self { fleet, router, clock, sent, _sender: sender, _folder: folder }
+        Self { fleet, router, clock, sent, _sender: sender, folder }
     }
 
     pub(crate) fn caller() -> Caller {
@@ -139,6 +139,15 @@ impl Kit {
             Topic::ClaimUp { claim, .. } => Topic::ClaimUp { fleet, claim },
             other => other,
         }
+    }
+
+    /// The home of its keys and trust.
+    pub(crate) fn home(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn write_secret(&self, name: &str, bytes: &[u8]) {
+        crate::platform::files::create_secret(&self.home().join(name), bytes).unwrap();
     }
 
     /// From now on every attempt to publish fails, though the bridge counts as connected.
@@ -211,13 +220,22 @@ impl SimulatedNode {
     }
 
     pub(crate) fn hello(&self, held: &[OrderId]) -> (Topic, Vec<u8>) {
+        self.hello_saying(held, 1)
+    }
+
+    /// A hello of a node that goes by this version of trust.
+    pub(crate) fn hello_of(&self, trust_version: u32) -> (Topic, Vec<u8>) {
+        self.hello_saying(&[], trust_version)
+    }
+
+    fn hello_saying(&self, held: &[OrderId], trust_version: u32) -> (Topic, Vec<u8>) {
         let body = HelloBody {
             node: self.id,
             boot: BootId([1; 16]),
             nonce: [9; 32],
             oldest_version: 0,
             newest_version: 0,
-            trust_version: 0,
+            trust_version,
             floor_ms: 0,
             held: held.to_vec(),
             control: self.control,

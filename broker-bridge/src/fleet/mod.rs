@@ -10,6 +10,7 @@ pub mod pace;
 pub mod signer;
 pub mod tag;
 pub mod target;
+pub mod trust;
 pub mod user;
 pub mod webhook;
 
@@ -156,4 +157,5 @@ pub fn endpoints(registry: &mut Registry<Fleet>) {
     group::api::endpoints(registry);
     node::api::endpoints(registry);
     tag::api::endpoints(registry);
+    trust::api::endpoints(registry);
 }

@@ -49,8 +49,18 @@ const DIFFERENCES: &[(&str, &str)] = &[
         "The newest first; with `AfterSequence` in the order of their numbers behind that one. Every thousandth has the bridge's signature, \
          `Checkpoint`. What is in an entry, and how a log is checked, is in [security.md](security.md#the-audit-log).",
     ),
+    (
+        "GetTrustBundles",
+        "The newest version, when it runs out, how many nodes have said which version in their last hello, and with `AfterVersion` the \
+         bundles after that one, eight at most.",
+    ),
     ("ListGroupResources", "Resources are nodes, of the type `AWS::SSM::ManagedInstance`."),
     ("ListTagsForResource", "Resources are `ManagedInstance` and `Document`."),
+    (
+        "PutTrustBundle",
+        "The envelope in base64. Only a bundle that follows the newest one is taken, by its own signatures; it counts at once and goes to \
+         every node. One that is known changes nothing and is sent once more. For administrators.",
+    ),
     ("RemoveTagsFromResource", "Resources are `ManagedInstance` and `Document`."),
     ("SearchResources", "Finds nodes only."),
     (
@@ -69,7 +79,7 @@ fn about(title: &str) -> &'static str {
     match title {
         "Operations of Flotilla" => {
             "\nCalled as those of SSM, with `Flotilla.` in place of `AmazonSSM.` in the header `X-Amz-Target`, and signed for the service `ssm`. \
-             `flotilla audit` calls them; the `aws` command does not know them.\n"
+             `flotilla audit` and `flotilla trust` call them; the `aws` command does not know them.\n"
         }
         _ => "",
     }

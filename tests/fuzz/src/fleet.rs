@@ -62,7 +62,7 @@ pub(crate) fn trust() -> &'static Trust {
 pub(crate) fn recovery() -> Recovery {
     Recovery::new(Settings {
         identity: identity(),
-        trust: trust().clone(),
+        trust: trust().clone().into(),
         boot: BootId([7; 16]),
         facts: Facts::default(),
         agent_version: [0, 1, 0],

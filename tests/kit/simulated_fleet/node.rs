@@ -87,7 +87,7 @@ impl Node {
         };
         let recovery = Recovery::new(CoreSettings {
             identity,
-            trust,
+            trust: trust.into(),
             boot: BootId(random()),
             facts,
             agent_version: [0, 1, 0],
@@ -220,7 +220,7 @@ impl Node {
                 }
                 Output::RecoverJob { .. } => unreachable!("a simulated node is never started again"),
                 Output::ForgetJob { order } => self.world.account().receipted(order, self.index),
-                Output::Reboot | Output::Refused { .. } | Output::SpreadReconnect { .. } => {}
+                Output::Reboot | Output::Refused { .. } | Output::KeepTrust { .. } | Output::SpreadReconnect { .. } => {}
             }
         }
         self.journal.compact_if_needed(&self.core);

@@ -2,7 +2,7 @@
 
 use super::Core;
 use crate::interface::Output;
-use crate::orders::{Lane, Order, Phase, Rebooting, Taken};
+use crate::orders::{Lane, Order, Phase, Rebooting, Signed};
 use crate::record::{End, RebootTries, Record, RecordError};
 use flotilla_protocol::capability::command::CommandOrder;
 use flotilla_protocol::capability::{OrderPayload, ReportPayload};
@@ -25,12 +25,12 @@ impl Core {
         match record {
             Record::Accepted { body, report } => {
                 let order = decode(&body).map_err(|_| RecordError::Malformed)?;
-                self.take(order, Taken::Body(body), report)?;
+                self.take(order, Signed::Body(body), report)?;
             }
             Record::Taken { envelope, report } => {
                 let parsed = Envelope::parse(&envelope, Domain::Order).map_err(|_| RecordError::Malformed)?;
                 let order = decode(parsed.body()).map_err(|_| RecordError::Malformed)?;
-                self.take(order, Taken::Envelope(envelope), report)?;
+                self.take(order, Signed::Envelope(envelope), report)?;
             }
             Record::Starting { order: id, boot, report } => {
                 self.take_report(report)?;
@@ -69,7 +69,7 @@ impl Core {
                 let order = self.orders.known.get_mut(&id).ok_or(RecordError::UnknownOrder(id))?;
                 let has_folder = !matches!(order.phase, Phase::Waiting(_));
                 order.phase = Phase::Ended { has_folder, end: end_in(&report) };
-                order.taken = Taken::Gone;
+                order.signed = Signed::Nothing;
                 order.lane = None;
                 order.reboot = None;
                 self.plan_uploads(&report);
@@ -92,7 +92,11 @@ impl Core {
                 }
             }
             Record::Floor { floor_ms } => {
-                self.time.raise_floor(floor_ms);
+                if self.has_gone_by && self.trust.least().1 > 0 {
+                    self.time.recall_floor(floor_ms);
+                } else {
+                    self.time.raise_floor(floor_ms);
+                }
                 let spool = &self.spool;
                 self.orders.evict(self.time.floor_ms(), |order| spool.holds_result_of(order));
             }
@@ -119,16 +123,16 @@ impl Core {
             Record::StreamReceipted { stream, up_to } => {
                 self.streams.get_mut(stream).ok_or(RecordError::Malformed)?.forget(up_to);
             }
-            Record::Trust { version, epoch } => self.least_trust = self.least_trust.max((version, epoch)),
+            Record::Trust { version, epoch } => self.gone_by(version, epoch),
         }
         Ok(())
     }
 
-    fn take(&mut self, order: OrderBody, taken: Taken, report: Option<Vec<u8>>) -> Result<(), RecordError> {
+    fn take(&mut self, order: OrderBody, signed: Signed, report: Option<Vec<u8>>) -> Result<(), RecordError> {
         self.take_report(report)?;
         let Ok(OrderPayload::Command(command)) = order.payload() else { return Err(RecordError::Malformed) };
         let known = Order {
-            taken,
+            signed,
             held_until_ms: 0,
             not_before_ms: order.not_before_ms,
             not_after_ms: order.not_after_ms,
@@ -166,10 +170,11 @@ impl Core {
     #[must_use]
     pub fn snapshot(&self) -> Vec<Record> {
         let (sequence, head, receipted, reports) = self.spool.snapshot();
-        let (version, epoch) = self.least_trust;
+        let (version, epoch) = self.trust.least();
+        // A floor is of the epoch before it.
         let mut records = vec![
-            Record::Floor { floor_ms: self.time.floor_ms() },
             Record::Trust { version, epoch },
+            Record::Floor { floor_ms: self.time.floor_ms() },
             Record::Chain { sequence, head, receipted },
         ];
         if self.memory.barrier_ms > 0 {
@@ -187,7 +192,7 @@ impl Core {
         for (id, order) in known {
             match &order.phase {
                 Phase::Waiting(_) | Phase::Running { .. } | Phase::Rebooting(_) => {
-                    records.extend(order.taken.record());
+                    records.extend(order.signed.record());
                     if order.tries > 0 {
                         records.push(Record::NotStarted { order: *id, tries: order.tries });
                     }

@@ -1,11 +1,11 @@
 //! What several persons must sign, where, when, and what the node's own policy adds: judged when an order comes, and again before it starts.
 
 use crate::kit::{BRIDGE, CLOCK, HOUR_MS, Heard, Node, START_MS, delivery_of, key, leaf, order, order_id};
-use flotilla_agent_core::{Floor, Input, Policy, PolicyState, Record};
+use flotilla_agent_core::{Floor, Input, Policy, PolicyState};
 use flotilla_protocol::envelope::{Domain, seal};
 use flotilla_protocol::order::{OrderBody, Targets};
 use flotilla_protocol::status::{Outcome, RejectReason};
-use flotilla_protocol::topic::DownKind;
+use flotilla_protocol::topic::{DownKind, Topic};
 use flotilla_protocol::trust::{Class, Label, Labels, NodeLabels, OperatorRule, Role, RoleEntry, Trust, TrustBundle, TrustKey, Window};
 use flotilla_protocol::wire::encode;
 
@@ -155,7 +155,7 @@ fn a_key_that_runs_out_before_the_start_starts_nothing() {
     (order.not_before_ms, order.not_after_ms) = (START_MS + 2 * HOUR_MS, START_MS + 3 * HOUR_MS);
     assert_eq!(node.say(DownKind::Order, &sealed(&order, &[DORA])).accepted(), [order_id(1)]);
     let heard = node.pass(2 * HOUR_MS);
-    assert_eq!((heard.outcomes(), heard.started), (vec![(order_id(1), Outcome::Cancelled)], vec![]));
+    assert_eq!((heard.answers(), heard.started), (vec![(order_id(1), RejectReason::Signature)], vec![]));
     assert_eq!(send(&mut node, 2, &[DORA]).refused, [RejectReason::Signature], "one that comes later is not taken");
 }
 
@@ -242,22 +242,63 @@ fn what_the_policy_forbids_meanwhile_ends_without_a_start() {
     assert_eq!(send(&mut node, 1, &[ANN]).accepted(), [order_id(1)]);
     node.handle(policy(Policy { classes: Some([Class::Patch].into()), ..Policy::default() }));
     let heard = node.pass(30 * MINUTE_MS);
-    assert_eq!((heard.outcomes(), heard.started), (vec![(order_id(1), Outcome::Cancelled)], vec![]));
+    assert_eq!((heard.answers(), heard.started), (vec![(order_id(1), RejectReason::Policy)], vec![]));
+}
+
+/// Bundle 2: what is changed in bundle 1, signed by the root; it comes for all nodes, and the disk takes it.
+fn follow(node: &mut Node, change: impl FnOnce(&mut TrustBundle)) -> Heard {
+    let first = trust();
+    let mut bundle = first.bundle().clone();
+    (bundle.version, bundle.previous) = (2, first.hash());
+    change(&mut bundle);
+    let envelope = seal(Domain::Trust, &encode(&bundle), &[&key(1)]);
+    let topic = Topic::AllTrust { fleet: first.fleet() }.to_string();
+    let mut heard = node.handle(Input::Message { topic: &topic, retained: false, payload: &envelope });
+    for version in std::mem::take(&mut heard.kept) {
+        heard.add(node.handle(Input::TrustKept { version }));
+    }
+    heard
 }
 
 #[test]
-fn what_an_earlier_build_has_taken_still_runs() {
+fn a_new_bundle_opens_or_takes_away_what_waits_for_hours() {
+    // Its rule has no hours any more.
     let mut node = welcomed();
-    let records = send(&mut node, 1, &[ANN]).records;
-    let older: Vec<Record> = records
-        .iter()
-        .map(|record| match (record, record.taken()) {
-            (Record::Taken { report, .. }, Some((order, _))) => Record::Accepted { body: encode(&order), report: report.clone() },
-            _ => record.clone(),
-        })
-        .collect();
-    assert_ne!(older, records);
-    let mut node = node.restarted(&older, &Floor::default(), None);
-    let hello = node.connect();
-    assert_eq!(node.welcome(hello.nonce, START_MS).started, [order_id(1)]);
+    assert_eq!(send(&mut node, 1, &[ANN]).accepted(), [order_id(1)]);
+    assert_eq!(
+        follow(&mut node, |next| next.rules[3].hours.clear()).started,
+        [order_id(1)],
+        "it starts at once, and not with the old hours"
+    );
+    // Its rule has a key less: it is said at once, and not when the hours come.
+    let mut node = welcomed();
+    assert_eq!(send(&mut node, 1, &[ANN]).accepted(), [order_id(1)]);
+    let heard = follow(&mut node, |next| next.rules[3].keys = vec![4]);
+    assert_eq!((heard.answers(), heard.started), (vec![(order_id(1), RejectReason::Signature)], vec![]));
+    // It is for other nodes.
+    let mut node = welcomed();
+    assert_eq!(send(&mut node, 1, &[ANN]).accepted(), [order_id(1)]);
+    let heard = follow(&mut node, |next| next.rules[3].scope = vec![label("site", "berlin")]);
+    assert_eq!((heard.answers(), heard.started), (vec![(order_id(1), RejectReason::Scope)], vec![]));
+    // Its rule is as before: it waits on.
+    let mut node = welcomed();
+    assert_eq!(send(&mut node, 1, &[ANN]).accepted(), [order_id(1)]);
+    let heard = follow(&mut node, |_| ());
+    assert_eq!((heard.answers(), heard.started), (vec![], vec![]));
+    assert_eq!(node.pass(30 * MINUTE_MS).started, [order_id(1)]);
+}
+
+#[test]
+fn a_fault_of_the_policy_refuses_nothing_that_waits_for_its_scope() {
+    let mut node = welcomed();
+    node.handle(policy(labels(&[label("site", "berlin")])));
+    let mut order = body(1);
+    (order.not_before_ms, order.not_after_ms) = (START_MS + HOUR_MS, START_MS + 3 * HOUR_MS);
+    assert_eq!(node.say(DownKind::Order, &sealed(&order, &[CLEO])).accepted(), [order_id(1)]);
+    // Nobody knows in Berlin that it is in Berlin, and the trust changes.
+    node.handle(Input::Policy(PolicyState { fault: Some("nobody can read it".into()), ..PolicyState::default() }));
+    let mut heard = follow(&mut node, |_| ());
+    heard.add(node.pass(2 * HOUR_MS));
+    assert_eq!((heard.answers(), heard.started), (vec![], vec![]));
+    assert_eq!(node.handle(policy(labels(&[label("site", "berlin")]))).started, [order_id(1)]);
 }

@@ -6,6 +6,10 @@ mod authority;
 mod kit;
 #[cfg(test)]
 mod streams;
+#[cfg(test)]
+mod trust;
+#[cfg(test)]
+mod trust_histories;
 
 use flotilla_agent_core::{Floor, Input, Record};
 use flotilla_protocol::capability::OrderPayload;

@@ -133,7 +133,7 @@ fn make_delivery(number: u8) -> Vec<u8> {
 fn recovery(boot: u8, is_allowed: bool) -> Recovery {
     let settings = Settings {
         identity: key(100),
-        trust: trust(),
+        trust: trust().into(),
         boot: BootId([boot; 16]),
         facts: Facts::default(),
         agent_version: [0, 1, 0],
@@ -346,7 +346,11 @@ impl World {
                     }
                 }
                 Output::Reboot => self.tell_to_reboot(),
-                Output::ForgetJob { .. } | Output::ReadOutput { .. } | Output::Refused { .. } | Output::SpreadReconnect { .. } => {}
+                Output::ForgetJob { .. }
+                | Output::ReadOutput { .. }
+                | Output::Refused { .. }
+                | Output::KeepTrust { .. }
+                | Output::SpreadReconnect { .. } => {}
             }
         }
     }

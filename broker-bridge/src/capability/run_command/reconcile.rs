@@ -188,5 +188,10 @@ async fn publish_cancel(fleet: &Fleet, cancel: &store::ToCancel) {
     let (Ok(node), Ok(order)) = (cancel.node_id.parse::<NodeId>(), cancel.command_id.parse::<OrderId>()) else { return };
     let body = CancelBody { fleet: fleet.settings.fleet, node, order, not_after_ms: from_column(cancel.expires_ms) };
     let topic = Topic::Down { fleet: fleet.settings.fleet, node, kind: DownKind::Cancel };
-    fleet.publisher.publish(Outbound { topic, payload: fleet.signer.cancel(&body) }).await;
+    match fleet.signer.cancel(&body) {
+        Ok(payload) => {
+            fleet.publisher.publish(Outbound { topic, payload }).await;
+        }
+        Err(error) => tracing::error!(%node, %order, %error, "a cancel cannot be signed"),
+    }
 }

@@ -61,7 +61,7 @@ pub(super) struct AttachArguments {
 /// Make the draft the newest bundle, when enough persons have signed it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The bridge takes the bundle when it starts the next time, and gives it to nodes as they connect.
+The bridge takes it with `flotilla trust publish`, or when it starts the next time, and gives it to its nodes.
 
 Example:\n  flotilla trust finish .flotilla/trust")]
 pub(super) struct FinishArguments {

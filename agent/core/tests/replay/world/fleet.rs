@@ -75,7 +75,7 @@ pub(super) fn made_ms(number: u8) -> u64 {
 pub(super) fn recovery(boot: u8, tells_health: bool) -> Recovery {
     let recovery = Recovery::new(Settings {
         identity: node_key(),
-        trust: trust(),
+        trust: trust().into(),
         boot: BootId([boot; 16]),
         facts: Facts::default(),
         agent_version: [0, 1, 0],

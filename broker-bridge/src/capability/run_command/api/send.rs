@@ -231,7 +231,7 @@ fn check_hash(request: &SendCommandRequest, stored: &StoredDocument) -> Result<(
 /// Signs the order, when its delivery fits into a message for every target.
 fn sign(fleet: &Fleet, body: &OrderBody) -> Result<Vec<u8>, ApiError> {
     body.check().map_err(|error| ApiError::new("InvalidParameters", error.to_string()))?;
-    let envelope = fleet.signer.order(body);
+    let envelope = fleet.signer.order(body).map_err(|error| ApiError::access_denied(error.to_string()))?;
     let longest = Delivery { envelope, index: u32::MAX, proof: vec![[0; 32]; MAXIMUM_PROOF], node_data: Vec::new() };
     let size = encode(&longest).len();
     if size > MAXIMUM_MESSAGE_BYTES {
