@@ -71,7 +71,7 @@ fn fleet_of_one_job_each() -> Fleet {
     let activation = fleet.activation(i32::try_from(NODES).expect("few nodes"));
     for _ in 0..NODES {
         let node = fleet.new_node();
-        node.add_settings("maximum_jobs = 1\n");
+        node.run_one_at_a_time();
         node.register(&activation);
         fleet.nodes.push(node);
     }
