@@ -19,6 +19,7 @@ use config::{Config, FileFormat};
 use ed25519_dalek::SigningKey;
 use flotilla_link::BrokerAddress;
 use flotilla_protocol::id::{FleetId, NodeId};
+use flotilla_protocol::secret::SealingKey;
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -130,7 +131,7 @@ pub struct ExecState {
     /// The node's identity: signs its reports.
     pub identity: SigningKey,
     /// The X25519 secret to which secrets are sealed.
-    pub sealing_secret: [u8; 32],
+    pub sealing_key: SealingKey,
     /// SHA-256 of the body of trust bundle 1.
     pub root_hash: [u8; 32],
     /// The envelopes of the trust bundles from 1 on, as they were stored; not verified here.
@@ -157,7 +158,7 @@ impl ExecState {
         Ok(Self {
             node: NodeId::of_key(identity.verifying_key().as_bytes()),
             fleet: FleetId::of_root_hash(&root_hash),
-            sealing_secret: read_32(&layout.exec("sealing.key"))?,
+            sealing_key: SealingKey::new(read_32(&layout.exec("sealing.key"))?),
             bundles: read_bundles(&layout)?,
             first_floor_ms: read_floor(&layout)?,
             broker: connection.broker,

@@ -53,6 +53,8 @@ pub enum RejectReason {
     MemoryLost,
     /// The node's disk takes no records, or has no room for what the order would leave behind.
     Storage,
+    /// A secret of it is missing, or does not open on this node: it was sealed to another key, or for another order or name.
+    Secret,
 }
 
 impl RejectReason {
@@ -82,6 +84,7 @@ impl RejectReason {
             Self::AgentVersion => "agent-version",
             Self::MemoryLost => "memory-lost",
             Self::Storage => "storage",
+            Self::Secret => "secret",
         }
     }
 }

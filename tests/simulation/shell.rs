@@ -195,7 +195,7 @@ impl World {
     fn durable(&mut self, node: usize, records: Vec<Record>) {
         for record in records {
             match record {
-                Record::Accepted { body, .. } => {
+                Record::Accepted { body, .. } | Record::AcceptedWithData { body, .. } => {
                     if let Ok(order) = decode::<OrderBody>(&body) {
                         self.nodes[node].open.insert(order.id);
                         self.fact(node, order.id.to_string(), Fact::Accepted);

@@ -1,5 +1,5 @@
 //! The checks on an order, in this order, failing closed: not retained → size → delivery and envelope form → topic and domain → signatures →
-//! decode → fleet, class, threshold → target proof → replay → trusted time → room. The durable claim follows when all of them pass.
+//! decode → fleet, class, threshold → target proof → replay → trusted time → secrets → room. The durable claim follows when all of them pass.
 //!
 //! Until the target is proven a refusal has no effect but a counter: whoever sent the message may be anybody. After it, the bridge gets
 //! an answer.
@@ -7,13 +7,15 @@
 use crate::memory::Memory;
 use crate::orders::{MAXIMUM_LANES, Orders};
 use crate::room;
+use crate::secrets;
 use flotilla_protocol::capability::OrderPayload;
 use flotilla_protocol::capability::command::CommandOrder;
 use flotilla_protocol::delivery::Delivery;
 use flotilla_protocol::document::Action;
 use flotilla_protocol::envelope::{Domain, Envelope, EnvelopeError};
-use flotilla_protocol::id::OrderId;
+use flotilla_protocol::id::{NodeId, OrderId};
 use flotilla_protocol::order::OrderBody;
+use flotilla_protocol::secret::{Binding, SealingKey};
 use flotilla_protocol::status::RejectReason;
 use flotilla_protocol::target;
 use flotilla_protocol::trust::{Role, Trust};
@@ -46,6 +48,8 @@ pub enum Verdict {
 pub struct Admitted {
     /// The signed body as it was received.
     pub bytes: Vec<u8>,
+    /// The node data as it was received.
+    pub node_data: Vec<u8>,
     /// The order.
     pub order: OrderBody,
     /// What it runs.
@@ -73,6 +77,8 @@ pub struct Facts<'a> {
     pub journal_room: Option<u64>,
     /// The node has gone by this trust version before: an older one judges nothing.
     pub least_trust_version: u32,
+    /// What secrets are sealed to.
+    pub sealing_key: Option<&'a SealingKey>,
 }
 
 /// Turns an unreadable envelope into its reason.
@@ -158,11 +164,17 @@ fn check(facts: &Facts<'_>, orders: &Orders, retained: bool, payload: &[u8]) -> 
     if !command.plan.steps.iter().all(is_known) {
         return answer(RejectReason::Unsupported);
     }
-    if orders.is_full(envelope.body().len()) || facts.is_full {
+    // Opened for a moment, so that an order that could never run is refused now, with an answer.
+    let binding = Binding { fleet: order.fleet, node: NodeId::of_key(facts.identity_key), order: order.id };
+    if let Err(reason) = secrets::open(facts.sealing_key, &binding, &command, &delivery.node_data) {
+        return answer(reason);
+    }
+    let held_bytes = envelope.body().len() + delivery.node_data.len();
+    if orders.is_full(held_bytes) || facts.is_full {
         // Not for ever: the bridge sends the order again later.
         return Err(RejectReason::Busy);
     }
-    if journal_room < room::of_waiting_order(envelope.body().len()) {
+    if journal_room < room::of_waiting_order(held_bytes) {
         return Err(RejectReason::Storage);
     }
     if order.lane != 0 {
@@ -172,5 +184,5 @@ fn check(facts: &Facts<'_>, orders: &Orders, retained: bool, payload: &[u8]) -> 
             Some(_) | None => {}
         }
     }
-    Ok(Verdict::Accept(Box::new(Admitted { bytes: envelope.body().to_vec(), order, command })))
+    Ok(Verdict::Accept(Box::new(Admitted { bytes: envelope.body().to_vec(), node_data: delivery.node_data, order, command })))
 }

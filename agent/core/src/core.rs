@@ -19,6 +19,7 @@ use crate::memory::{Floor, Memory};
 use crate::orders::{Order, Orders, Phase};
 use crate::record::{Record, RecordError};
 use crate::room;
+use crate::secrets;
 use crate::spool::{Receipted, Spool};
 use crate::streams::Streams;
 use crate::trusted_time::TrustedTime;
@@ -32,6 +33,7 @@ use flotilla_protocol::envelope::{Domain, Envelope, seal};
 use flotilla_protocol::hello::{Facts, HelloBody, MAXIMUM_HELD, WelcomeBody};
 use flotilla_protocol::id::{BootId, NodeId, OrderId};
 use flotilla_protocol::order::{CancelBody, MAXIMUM_VALIDITY_MS};
+use flotilla_protocol::secret::{Binding, OpenedSecret, SealingKey};
 use flotilla_protocol::report::{LossCause, OutputBody, OutputReceiptBody, ReceiptBody, Stream};
 use flotilla_protocol::status::{Admission, Outcome, RejectReason};
 use flotilla_protocol::topic::{DownKind, Topic, UpKind};
@@ -122,6 +124,8 @@ pub struct Core {
     /// The system was told to reboot and did not refuse: nothing starts before this, in milliseconds of uptime, also where the order that asked
     /// for it has ended meanwhile.
     told_to_reboot_until: Option<u64>,
+    /// What secrets are sealed to; without it orders with secrets are refused.
+    sealing_key: Option<SealingKey>,
 }
 
 /// What became of a job while nothing could be recorded.
@@ -171,6 +175,7 @@ impl Recovery {
             reboot_rule: RebootRule::default(),
             reboot_refusal: String::new(),
             told_to_reboot_until: None,
+            sealing_key: None,
         })
     }
 
@@ -178,6 +183,13 @@ impl Recovery {
     #[must_use]
     pub fn with_reboots(mut self, rule: RebootRule) -> Self {
         self.0.reboot_rule = rule;
+        self
+    }
+
+    /// The same, able to open secrets that are sealed to this key.
+    #[must_use]
+    pub fn with_sealing_key(mut self, key: SealingKey) -> Self {
+        self.0.sealing_key = Some(key);
         self
     }
 
@@ -255,6 +267,19 @@ impl Core {
     #[must_use]
     pub fn needs_folder(&self, order: OrderId) -> bool {
         self.orders.known.get(&order).is_some_and(|order| !matches!(order.phase, Phase::Ended { has_folder: false, .. }))
+    }
+
+    /// Opens the secrets of an order that is about to start; none for an order without.
+    ///
+    /// # Errors
+    /// The order is none that waits or runs, or, which its admission has found otherwise, its secrets do not open.
+    pub fn open_secrets(&self, order: OrderId) -> Result<Vec<OpenedSecret>, RejectReason> {
+        let known = self.orders.known.get(&order).ok_or(RejectReason::Secret)?;
+        let (Phase::Waiting(command) | Phase::Running { command, .. } | Phase::Rebooting(command)) = &known.phase else {
+            return Err(RejectReason::Secret);
+        };
+        let binding = Binding { fleet: self.trust.fleet(), node: self.node, order };
+        secrets::open(self.sealing_key.as_ref(), &binding, command, &known.node_data)
     }
 
     /// The next thing to do, if any.
@@ -462,6 +487,7 @@ impl Core {
             memory: &self.memory,
             journal_room: self.journal_room(),
             least_trust_version: self.least_trust.0,
+            sealing_key: self.sealing_key.as_ref(),
         };
         match admission::judge(&facts, &self.orders, retained, payload) {
             Verdict::Accept(admitted) => self.accept(*admitted, now),
@@ -486,7 +512,7 @@ impl Core {
     fn accept(&mut self, admitted: Admitted, now: u64) {
         let order = admitted.order.id;
         let report = self.spool.make(&self.identity, self.time.at(now), &ReportPayload::Admission(Admission::Accepted { order }));
-        self.record(Record::Accepted { body: admitted.bytes, report: Some(report) });
+        self.record(records::accepted(admitted.bytes, admitted.node_data, Some(report)));
         if self.time.at(now).is_some_and(|time_ms| is_of_the_future(admitted.order.not_before_ms, time_ms)) {
             self.say_hello_out_of_turn(Cause::Future, now);
         }

@@ -17,6 +17,7 @@ mod memory;
 mod orders;
 mod record;
 mod room;
+mod secrets;
 mod spool;
 mod streams;
 mod trusted_time;

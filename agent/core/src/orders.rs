@@ -39,6 +39,8 @@ pub(crate) enum Phase {
 pub(crate) struct Order {
     /// The signed body, while a snapshot needs it.
     pub(crate) body: Vec<u8>,
+    /// The node data of its delivery, as long: sealed, and proven with it.
+    pub(crate) node_data: Vec<u8>,
     pub(crate) not_before_ms: u64,
     pub(crate) not_after_ms: u64,
     pub(crate) lane: Option<(String, u16)>,
@@ -60,6 +62,11 @@ pub(crate) struct Rebooting {
 }
 
 impl Order {
+    /// How many bytes of its delivery are held.
+    pub(crate) fn bytes(&self) -> usize {
+        self.body.len() + self.node_data.len()
+    }
+
     /// Which start is, or was, its last.
     pub(crate) fn attempt(&self) -> Attempt {
         Attempt { reboots: self.reboot.as_ref().map_or(0, |reboot| reboot.asked.count), tries: self.tries }
@@ -95,9 +102,9 @@ pub(crate) struct Orders {
 }
 
 impl Orders {
-    /// Whether an order with a body of so many bytes has no room.
+    /// Whether an order with so many bytes of body and node data has no room.
     pub(crate) fn is_full(&self, body_bytes: usize) -> bool {
-        let held: usize = self.known.values().map(|order| order.body.len()).sum();
+        let held: usize = self.known.values().map(Order::bytes).sum();
         self.known.len() >= MAXIMUM_ORDERS || held + body_bytes > MAXIMUM_BODY_BYTES
     }
 
@@ -133,7 +140,7 @@ impl Orders {
     pub(crate) fn insert_ended(&mut self, id: OrderId, not_after_ms: u64, has_folder: bool, end: Option<End>) {
         let phase = Phase::Ended { has_folder, end };
         let order =
-            Order { body: Vec::new(), not_before_ms: 0, not_after_ms, lane: None, sequence: 0, arrival: 0, tries: 0, reboot: None, phase };
+            Order { body: Vec::new(), node_data: Vec::new(), not_before_ms: 0, not_after_ms, lane: None, sequence: 0, arrival: 0, tries: 0, reboot: None, phase };
         self.known.insert(id, order);
     }
 

@@ -184,6 +184,15 @@ pub enum Record {
         /// The sequence.
         up_to: u64,
     },
+    /// As `Accepted`, of an order whose delivery has node data.
+    AcceptedWithData {
+        /// The body that was signed, as it was received.
+        body: Vec<u8>,
+        /// The node data, as it was received: what is secret in it is sealed.
+        node_data: Vec<u8>,
+        /// The signed admission, unless this is a snapshot.
+        report: Option<Vec<u8>>,
+    },
 }
 
 /// A reboot that a step of an order has asked for.

@@ -156,7 +156,9 @@ fn references_of<'a>(document: &Document, texts: &[Text<'a>], remarks: &mut Vec<
 
 /// Whether a value could hold what a shell does not take as plain text.
 fn lets_anything_through(definition: &ParameterDefinition) -> bool {
-    if matches!(definition.r#type, ParameterType::Boolean | ParameterType::Integer) || definition.allowed_values.is_some() {
+    // Of a secret only a path of our own making, or a variable, reaches a script.
+    let never = matches!(definition.r#type, ParameterType::Boolean | ParameterType::Integer | ParameterType::SecureString);
+    if never || definition.allowed_values.is_some() {
         return false;
     }
     let pattern = definition.allowed_pattern.as_ref().and_then(|pattern| regex_syntax::parse(pattern).ok());

@@ -67,7 +67,7 @@ pub fn read(exec: &Path) -> Result<KeptJournal, JournalError> {
 impl KeptJournal {
     fn take(&mut self, record: &Record) {
         match record {
-            Record::Accepted { body, .. } => {
+            Record::Accepted { body, .. } | Record::AcceptedWithData { body, .. } => {
                 if let Ok(order) = decode::<OrderBody>(body) {
                     self.orders.insert(order.id.to_string(), Kept::Open);
                 }

@@ -230,7 +230,7 @@ impl Node {
 
     fn persist(&mut self, record: Record) {
         match &record {
-            Record::Accepted { body, .. } => {
+            Record::Accepted { body, .. } | Record::AcceptedWithData { body, .. } => {
                 let order: OrderBody = decode(body).expect("the core keeps orders that it has read");
                 self.world.courses().accepted(order.id);
             }

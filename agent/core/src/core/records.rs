@@ -23,18 +23,8 @@ impl Core {
 
     pub(super) fn apply(&mut self, record: Record) -> Result<(), RecordError> {
         match record {
-            Record::Accepted { body, report } => {
-                self.take_report(report)?;
-                let order: OrderBody = decode(&body).map_err(|_| RecordError::Malformed)?;
-                let Ok(OrderPayload::Command(command)) = order.payload() else { return Err(RecordError::Malformed) };
-                let lane = (order.lane != 0).then(|| (order.requester.clone(), order.lane));
-                let (not_before_ms, not_after_ms, sequence) = (order.not_before_ms, order.not_after_ms, order.sequence);
-                let phase = Phase::Waiting(Box::new(command));
-                self.orders.insert(
-                    order.id,
-                    Order { body, not_before_ms, not_after_ms, lane, sequence, arrival: 0, tries: 0, reboot: None, phase },
-                );
-            }
+            Record::Accepted { body, report } => self.take_order(body, Vec::new(), report)?,
+            Record::AcceptedWithData { body, node_data, report } => self.take_order(body, node_data, report)?,
             Record::Starting { order: id, boot, report } => {
                 self.take_report(report)?;
                 let order = self.orders.known.get_mut(&id).ok_or(RecordError::UnknownOrder(id))?;
@@ -73,6 +63,7 @@ impl Core {
                 let has_folder = !matches!(order.phase, Phase::Waiting(_));
                 order.phase = Phase::Ended { has_folder, end: end_in(&report) };
                 order.body = Vec::new();
+                order.node_data = Vec::new();
                 order.lane = None;
                 order.reboot = None;
                 self.plan_uploads(&report);
@@ -127,6 +118,20 @@ impl Core {
         Ok(())
     }
 
+    fn take_order(&mut self, body: Vec<u8>, node_data: Vec<u8>, report: Option<Vec<u8>>) -> Result<(), RecordError> {
+        self.take_report(report)?;
+        let order: OrderBody = decode(&body).map_err(|_| RecordError::Malformed)?;
+        let Ok(OrderPayload::Command(command)) = order.payload() else { return Err(RecordError::Malformed) };
+        let lane = (order.lane != 0).then(|| (order.requester.clone(), order.lane));
+        let (not_before_ms, not_after_ms, sequence) = (order.not_before_ms, order.not_after_ms, order.sequence);
+        let phase = Phase::Waiting(Box::new(command));
+        self.orders.insert(
+            order.id,
+            Order { body, node_data, not_before_ms, not_after_ms, lane, sequence, arrival: 0, tries: 0, reboot: None, phase },
+        );
+        Ok(())
+    }
+
     fn take_report(&mut self, report: Option<Vec<u8>>) -> Result<(), RecordError> {
         report.map_or(Ok(()), |report| self.spool.replay(report))
     }
@@ -171,7 +176,7 @@ impl Core {
         for (id, order) in known {
             match &order.phase {
                 Phase::Waiting(_) | Phase::Running { .. } | Phase::Rebooting(_) => {
-                    records.push(Record::Accepted { body: order.body.clone(), report: None });
+                    records.push(accepted(order.body.clone(), order.node_data.clone(), None));
                     if order.tries > 0 {
                         records.push(Record::NotStarted { order: *id, tries: order.tries });
                     }
@@ -205,6 +210,11 @@ impl Core {
         }
         records
     }
+}
+
+/// The record of an order that was taken.
+pub(super) fn accepted(body: Vec<u8>, node_data: Vec<u8>, report: Option<Vec<u8>>) -> Record {
+    if node_data.is_empty() { Record::Accepted { body, report } } else { Record::AcceptedWithData { body, node_data, report } }
 }
 
 fn payload_of(report: &[u8]) -> Option<ReportPayload> {

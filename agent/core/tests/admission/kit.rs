@@ -153,6 +153,7 @@ fn recovery(trust: &Trust) -> Recovery {
         maximum_jobs: 2,
         first_floor_ms: START_MS - HOUR_MS,
     })
+    .with_sealing_key(crate::secrets::sealing_key())
 }
 
 impl Node {

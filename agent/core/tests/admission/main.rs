@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod kit;
 #[cfg(test)]
+mod secrets;
+#[cfg(test)]
 mod streams;
 
 use flotilla_agent_core::{Floor, Input, Record};

@@ -35,6 +35,7 @@ impl World {
             UpKind::Report => {
                 let durable = self.durable.iter().any(|record| match record {
                     Record::Accepted { report: Some(report), .. }
+                    | Record::AcceptedWithData { report: Some(report), .. }
                     | Record::Starting { report: Some(report), .. }
                     | Record::Ended { report, .. }
                     | Record::MemoryRegained { report, .. }
