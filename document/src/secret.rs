@@ -37,7 +37,8 @@ impl Document {
     /// The values that a command gives, with [`MASK`] in the place of secrets: what may be kept and shown.
     #[must_use]
     pub fn masked(&self, given: &BTreeMap<String, Vec<String>>) -> BTreeMap<String, Vec<String>> {
-        let is_secret = |name: &String| self.parameters.get(name).is_some_and(|definition| definition.r#type == ParameterType::SecureString);
+        let is_secret =
+            |name: &String| self.parameters.get(name).is_some_and(|definition| definition.r#type == ParameterType::SecureString);
         let masked = |values: &Vec<String>| values.iter().map(|_| MASK.to_owned()).collect();
         given.iter().map(|(name, values)| (name.clone(), if is_secret(name) { masked(values) } else { values.clone() })).collect()
     }
@@ -57,8 +58,11 @@ pub(crate) fn check_places(document: &Document, step: &Step) -> Result<(), (&'st
         refuse(PRECONDITION, text)?;
     }
     let control = &step.control;
-    let mut texts =
-        vec![("onFailure", control.on_failure.clone()), ("onSuccess", control.on_success.clone()), ("finallyStep", control.finally_step.clone())];
+    let mut texts = vec![
+        ("onFailure", control.on_failure.clone()),
+        ("onSuccess", control.on_success.clone()),
+        ("finallyStep", control.finally_step.clone()),
+    ];
     match &step.action {
         Action::RunShellScript(inputs) | Action::RunPowerShellScript(inputs) => {
             texts.extend([("workingDirectory", inputs.working_directory.clone()), ("timeoutSeconds", number(&inputs.timeout_seconds))]);
@@ -152,7 +156,10 @@ mod tests {
             let whole = format!("{compiled:?}");
             assert!(!whole.contains(value), "{whole}");
         }
-        assert_eq!(document.masked(&given("4711")), [("key", "****"), ("pin", "****")].map(|(n, v)| (n.to_owned(), vec![v.to_owned()])).into());
+        assert_eq!(
+            document.masked(&given("4711")),
+            [("key", "****"), ("pin", "****")].map(|(n, v)| (n.to_owned(), vec![v.to_owned()])).into()
+        );
     }
 
     #[test]

@@ -139,8 +139,18 @@ impl Orders {
     /// Adds an id that has its outcome.
     pub(crate) fn insert_ended(&mut self, id: OrderId, not_after_ms: u64, has_folder: bool, end: Option<End>) {
         let phase = Phase::Ended { has_folder, end };
-        let order =
-            Order { body: Vec::new(), node_data: Vec::new(), not_before_ms: 0, not_after_ms, lane: None, sequence: 0, arrival: 0, tries: 0, reboot: None, phase };
+        let order = Order {
+            body: Vec::new(),
+            node_data: Vec::new(),
+            not_before_ms: 0,
+            not_after_ms,
+            lane: None,
+            sequence: 0,
+            arrival: 0,
+            tries: 0,
+            reboot: None,
+            phase,
+        };
         self.known.insert(id, order);
     }
 

@@ -170,7 +170,8 @@ mod tests {
     #[test]
     fn a_full_disk_truncates_and_does_not_stop_the_step() {
         let file = OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let mut capture = Capture { file, limit_bytes: 9, written_bytes: 0, kept_bytes: 0, hasher: Sha256::new(), full: false, redactor: None };
+        let mut capture =
+            Capture { file, limit_bytes: 9, written_bytes: 0, kept_bytes: 0, hasher: Sha256::new(), full: false, redactor: None };
         capture.take(b"abc");
         let captured = capture.finish();
         assert_eq!(captured, CapturedFile { written_bytes: 3, ..CapturedFile::default() });

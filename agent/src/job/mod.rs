@@ -212,13 +212,7 @@ fn fit_to_run(mut spec: JobSpec, secrets: &JobSecrets) -> Result<JobSpec, &'stat
     Ok(spec)
 }
 
-async fn run_steps(
-    folder: &JobFolder,
-    spec: &JobSpec,
-    secrets: &JobSecrets,
-    mut stop: Stop,
-    before: Option<RebootAsked>,
-) -> Finish {
+async fn run_steps(folder: &JobFolder, spec: &JobSpec, secrets: &JobSecrets, mut stop: Stop, before: Option<RebootAsked>) -> Finish {
     let needles = secrets.needles().map(Arc::new);
     let first = before.as_ref().map_or(0, |before| before.step);
     let mut flow = Flow::of(&spec.plan).after(usize::from(first), before.as_ref().and_then(|before| before.ended_by.clone()));
@@ -235,18 +229,8 @@ async fn run_steps(
         let started_uptime_ms = clock::boottime_ms();
         let prefix = if folder.attempt().reboots == 0 { String::new() } else { format!("r{}.", folder.attempt()) };
         let within = std::mem::take(&mut within);
-        let mut host = Host {
-            folder,
-            spec,
-            secrets,
-            needles: needles.clone(),
-            index,
-            stop: &mut stop,
-            prefix,
-            again,
-            within,
-            asks_reboot: None,
-        };
+        let mut host =
+            Host { folder, spec, secrets, needles: needles.clone(), index, stop: &mut stop, prefix, again, within, asks_reboot: None };
         let Ending { status, exit_code, explanation: why, captures } = step::run(planned, &mut flow, &mut host).await;
         let asks_reboot = host.asks_reboot.take();
         if let Some(why) = why {

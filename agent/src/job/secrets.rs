@@ -125,15 +125,14 @@ impl JobSecrets {
             }
         }
         let mut step = StepSecrets { files, environment: BTreeMap::new() };
-        let mut left = MAXIMUM_VARIABLES_BYTES;
+        let mut left = Some(MAXIMUM_VARIABLES_BYTES);
         for (name, value) in variables {
-            let filled = value.fill_within(&with_values, left);
-            let filled = filled.ok_or_else(|| format!("its variables with secrets have more than {MAXIMUM_VARIABLES_BYTES} bytes"))?;
-            left -= filled.len();
-            step.environment.insert(name.clone(), filled);
+            let filled = left.and_then(|left| value.fill_within(&with_values, left));
+            left = left.zip(filled.as_ref()).map(|(left, filled)| left - filled.len());
+            step.environment.insert(name.clone(), filled.unwrap_or_default());
         }
         with_values.iter_mut().for_each(|parameter| parameter.value.text.zeroize());
-        Ok(step)
+        left.map(|_| step).ok_or_else(|| format!("its variables with secrets have more than {MAXIMUM_VARIABLES_BYTES} bytes"))
     }
 }
 

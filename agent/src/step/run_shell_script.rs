@@ -69,8 +69,7 @@ pub fn plan(script: &RunShellScript, spec: &JobSpec) -> Result<ShellPlan, String
     }
     let has_secret = |template: &Template| template.secrets().next().is_some();
     let (secret, plain): (Vec<_>, Vec<_>) = script.environment.iter().partition(|(_, value)| has_secret(value));
-    let mut environment: BTreeMap<String, String> =
-        plain.into_iter().map(|(name, value)| (name.clone(), value.fill(parameters))).collect();
+    let mut environment: BTreeMap<String, String> = plain.into_iter().map(|(name, value)| (name.clone(), value.fill(parameters))).collect();
     let mut secret_environment: BTreeMap<String, Template> =
         secret.into_iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     // Last, so that no document can pass for another order: what an order leaves running is found by this.

@@ -85,5 +85,5 @@ fn a_job_that_was_handed_no_secrets_runs_nothing() {
     let report = job.run();
     assert_eq!(report.outcome, Outcome::Failed);
     assert!(report.explanation.contains("not handed"), "{}", report.explanation);
-    assert!(!job.folder.work().join("ran").exists());
+    assert!(!job.folder.path().join("work/ran").exists());
 }

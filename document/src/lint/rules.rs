@@ -213,7 +213,7 @@ fn parameters(document: &Document, used: &BTreeSet<&str>, texts: &[Text<'_>], re
                 place.member("default"),
                 "secret-default",
                 message,
-                "remove the default, and let nodes read the secret from a file of theirs",
+                "remove the default, and make it a SecureString, which only the nodes of a command can read",
             );
         }
     }
@@ -226,7 +226,7 @@ fn keys(place: &Path, value: &Value, remarks: &mut Vec<Remark>) {
             place: place.clone(),
             rule: "secret-in-text",
             message: "this looks like a private key or an access key; whoever may read the document reads it".to_owned(),
-            hint: "remove it, replace the key, and let nodes read the new one from a file of theirs".to_owned(),
+            hint: "remove it, replace the key, and give the new one as a parameter of the type SecureString".to_owned(),
         }),
         Value::Array(list) => list.iter().enumerate().for_each(|(index, one)| keys(&place.element(index), one, remarks)),
         Value::Object(members) => members.iter().for_each(|(name, one)| keys(&place.member(name), one, remarks)),

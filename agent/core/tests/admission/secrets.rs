@@ -82,7 +82,10 @@ fn an_order_starts_with_its_secrets_and_only_sealed_bytes_are_recorded() {
 #[test]
 fn what_was_sealed_is_forgotten_with_the_end() {
     let (mut node, _) = take(&with(good()));
+    let sealed = format!("{:?}", &good()[good().len() - 40..]).replace(['[', ']'], "");
+    assert!(format!("{:?}", node.core).contains(&sealed));
     node.end(order_id(1));
+    assert!(!format!("{:?}", node.core).contains(&sealed), "it is still held");
     assert_eq!(node.core.open_secrets(order_id(1)), Err(RejectReason::Secret));
     assert!(!node.core.snapshot().iter().any(|record| matches!(record, Record::AcceptedWithData { .. })));
 }

@@ -105,15 +105,15 @@ fn a_secret_that_is_written_byte_by_byte_and_slowly_is_not_told() {
 
 #[test]
 fn memory_stays_bounded_by_the_longest_encoding() {
-    let secret = vec![b'a'; 8192];
+    let secret = vec![b'a'; 1024];
     let mut redactor = redactor(&[&secret]);
     let mut most = 0;
-    for _ in 0..40 {
-        drop(redactor.take(&b"a".repeat(4096)));
+    for _ in 0..20 {
+        drop(redactor.take(&b"a".repeat(512)));
         drop(redactor.take(b"6161\n"));
         most = most.max(redactor.held.len());
     }
-    assert!(most <= 8192 * 5, "{most} bytes are held");
+    assert!(most <= 1024 * 5, "{most} bytes are held");
 }
 
 /// Every encoding in which a secret must not be found.
@@ -157,7 +157,8 @@ fn a_thousand_random_secrets_leave_no_trace() {
     for _ in 0..1_000 {
         let length = 8 + random() % 56;
         let is_text = random() % 2 == 0;
-        let secret: Vec<u8> = (0..length).map(|_| u8::try_from(if is_text { 33 + random() % 94 } else { random() % 256 }).unwrap()).collect();
+        let secret: Vec<u8> =
+            (0..length).map(|_| u8::try_from(if is_text { 33 + random() % 94 } else { random() % 256 }).unwrap()).collect();
         if secret.trim_ascii().len() < secret.len() {
             continue;
         }

@@ -21,12 +21,7 @@ const KEYS_AT_ONCE: usize = 500;
 ///
 /// # Errors
 /// What the database says; the operating system gives no randomness.
-pub(super) async fn node_data(
-    fleet: &Fleet,
-    order: OrderId,
-    nodes: &[TargetNode],
-    secrets: Vec<Secret>,
-) -> Result<Vec<Vec<u8>>, ApiError> {
+pub(super) async fn node_data(fleet: &Fleet, order: OrderId, nodes: &[TargetNode], secrets: Vec<Secret>) -> Result<Vec<Vec<u8>>, ApiError> {
     if secrets.is_empty() {
         return Ok(vec![Vec::new(); nodes.len()]);
     }
