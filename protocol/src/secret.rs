@@ -273,7 +273,8 @@ mod hpke_box {
     impl TryCryptoRng for Given<'_> {}
 }
 
-#[cfg(all(test, feature = "seal"))]
+#[cfg(test)]
+#[cfg(feature = "seal")]
 mod tests {
     use super::*;
     use crate::wire::{decode, encode};
