@@ -20,6 +20,7 @@ use ed25519_dalek::SigningKey;
 use flotilla_agent_core::HeldTrust;
 use flotilla_link::BrokerAddress;
 use flotilla_protocol::id::{FleetId, NodeId};
+use flotilla_protocol::secret::SealingKey;
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -135,7 +136,7 @@ pub struct ExecState {
     /// The node's identity: signs its reports.
     pub identity: SigningKey,
     /// The X25519 secret to which secrets are sealed.
-    pub sealing_secret: [u8; 32],
+    pub sealing_key: SealingKey,
     /// SHA-256 of the body of trust bundle 1.
     pub root_hash: [u8; 32],
     /// Unix time in milliseconds that is certainly past: from the enrolment.
@@ -160,7 +161,7 @@ impl ExecState {
         Ok(Self {
             node: NodeId::of_key(identity.verifying_key().as_bytes()),
             fleet: FleetId::of_root_hash(&root_hash),
-            sealing_secret: read_32(&layout.exec("sealing.key"))?,
+            sealing_key: SealingKey::new(read_32(&layout.exec("sealing.key"))?),
             first_floor_ms: read_floor(&layout)?,
             broker: connection.broker,
             identity,

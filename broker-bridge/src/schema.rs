@@ -55,6 +55,11 @@ pub const MIGRATIONS: &[Migration] = &[
     },
     Migration { version: 202_611_220_400, name: "node_health", sql: include_str!("fleet/node/schema/202611220400_node_health.sql") },
     Migration { version: 202_611_220_500, name: "audit", sql: include_str!("platform/audit/schema/202611220500_audit.sql") },
+    Migration {
+        version: 202_611_220_600,
+        name: "node_data",
+        sql: include_str!("capability/run_command/schema/202611220600_node_data.sql"),
+    },
 ];
 
 #[cfg(test)]

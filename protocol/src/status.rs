@@ -55,6 +55,8 @@ pub enum RejectReason {
     Storage,
     /// Enough have signed, by a rule whose scope is of other nodes.
     Scope,
+    /// A secret of it is missing, or does not open on this node: it was sealed to another key, or for another order or name.
+    Secret,
 }
 
 impl RejectReason {
@@ -85,6 +87,7 @@ impl RejectReason {
             Self::MemoryLost => "memory-lost",
             Self::Storage => "storage",
             Self::Scope => "scope",
+            Self::Secret => "secret",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The checks on an order, in this order, failing closed: not retained → size → delivery and envelope form → topic and domain → signatures →
-//! decode → fleet, class, threshold, scope → target proof → replay → trusted time → keys that have run out → local policy → room. The durable
-//! claim follows when all of them pass. Hours are no check here: an order waits for them, and is judged again before it starts.
+//! decode → fleet, class, threshold, scope → target proof → replay → trusted time → keys that have run out → local policy → secrets → room. The
+//! durable claim follows when all of them pass. Hours are no check here: an order waits for them, and is judged again before it starts.
 //!
 //! Until the target is proven a refusal has no effect but a counter: whoever sent the message may be anybody. After it, the bridge gets
 //! an answer, unless another set of signatures, another policy or more room would let the same order in: a broker that takes a signature out
@@ -10,6 +10,7 @@ use crate::memory::Memory;
 use crate::orders::{MAXIMUM_LANES, Orders, Signed};
 use crate::policy::{PolicyRefusal, PolicyState};
 use crate::room;
+use crate::secrets;
 use flotilla_protocol::capability::OrderPayload;
 use flotilla_protocol::capability::command::CommandOrder;
 use flotilla_protocol::delivery::Delivery;
@@ -17,6 +18,7 @@ use flotilla_protocol::document::Action;
 use flotilla_protocol::envelope::{Domain, Envelope, EnvelopeError};
 use flotilla_protocol::id::{NodeId, OrderId};
 use flotilla_protocol::order::OrderBody;
+use flotilla_protocol::secret::{Binding, SealingKey};
 use flotilla_protocol::status::RejectReason;
 use flotilla_protocol::target;
 use flotilla_protocol::trust::{Asked, Class, NotAuthorised, Trust};
@@ -70,6 +72,8 @@ impl From<RejectReason> for Refusal {
 pub struct Admitted {
     /// The order's envelope as it was received.
     pub envelope: Vec<u8>,
+    /// The node data as it was received.
+    pub node_data: Vec<u8>,
     /// The order.
     pub order: OrderBody,
     /// What it runs.
@@ -99,6 +103,8 @@ pub struct Facts<'a> {
     pub memory: &'a Memory,
     /// How many bytes of orders the journal has room for; nothing while it takes no records.
     pub journal_room: Option<u64>,
+    /// What secrets are sealed to.
+    pub sealing_key: Option<&'a SealingKey>,
 }
 
 /// Turns an unreadable envelope into its reason.
@@ -202,11 +208,17 @@ fn check(facts: &Facts<'_>, orders: &Orders, retained: bool, payload: &[u8]) -> 
     if !command.plan.steps.iter().all(is_known) {
         return answer(RejectReason::Unsupported);
     }
-    if orders.is_full(delivery.envelope.len()) || facts.is_full {
+    // Opened for a moment, so that an order that could never run is refused now, with an answer.
+    let binding = Binding { fleet: order.fleet, node: facts.node, order: order.id };
+    if let Err(reason) = secrets::open(facts.sealing_key, &binding, &command, &delivery.node_data) {
+        return answer(reason);
+    }
+    let held_bytes = delivery.envelope.len() + delivery.node_data.len();
+    if orders.is_full(held_bytes) || facts.is_full {
         // Not for ever: the bridge sends the order again later.
         return Err(RejectReason::Busy.into());
     }
-    if journal_room < room::of_waiting_order(delivery.envelope.len()) {
+    if journal_room < room::of_waiting_order(held_bytes) {
         return Err(RejectReason::Storage.into());
     }
     if order.lane != 0 {
@@ -216,7 +228,7 @@ fn check(facts: &Facts<'_>, orders: &Orders, retained: bool, payload: &[u8]) -> 
             Some(_) | None => {}
         }
     }
-    Ok(Verdict::Accept(Box::new(Admitted { envelope: delivery.envelope, order, command })))
+    Ok(Verdict::Accept(Box::new(Admitted { envelope: delivery.envelope, node_data: delivery.node_data, order, command })))
 }
 
 fn not_authorised(error: &NotAuthorised) -> Refusal {

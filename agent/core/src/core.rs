@@ -24,6 +24,7 @@ use crate::orders::{Order, Orders, Phase};
 use crate::policy::PolicyState;
 use crate::record::{Record, RecordError};
 use crate::room;
+use crate::secrets;
 use crate::spool::{Receipted, Spool};
 use crate::streams::Streams;
 use crate::trusted_time::TrustedTime;
@@ -38,6 +39,7 @@ use flotilla_protocol::hello::{Facts, HelloBody, MAXIMUM_HELD, WelcomeBody};
 use flotilla_protocol::id::{BootId, NodeId, OrderId};
 use flotilla_protocol::order::{CancelBody, MAXIMUM_VALIDITY_MS};
 use flotilla_protocol::report::{LossCause, OutputBody, OutputReceiptBody, ReceiptBody, Stream};
+use flotilla_protocol::secret::{Binding, OpenedSecret, SealingKey};
 use flotilla_protocol::status::{Admission, Outcome, RejectReason};
 use flotilla_protocol::topic::{DownKind, Topic, UpKind};
 use flotilla_protocol::trust::{Class, Role};
@@ -131,6 +133,8 @@ pub struct Core {
     /// The system was told to reboot and did not refuse: nothing starts before this, in milliseconds of uptime, also where the order that asked
     /// for it has ended meanwhile.
     told_to_reboot_until: Option<u64>,
+    /// What secrets are sealed to; without it orders with secrets are refused.
+    sealing_key: Option<SealingKey>,
 }
 
 /// What became of a job while nothing could be recorded.
@@ -179,6 +183,7 @@ impl Recovery {
             reboot_rule: RebootRule::default(),
             reboot_refusal: String::new(),
             told_to_reboot_until: None,
+            sealing_key: None,
         })
     }
 
@@ -186,6 +191,13 @@ impl Recovery {
     #[must_use]
     pub fn with_reboots(mut self, rule: RebootRule) -> Self {
         self.0.reboot_rule = rule;
+        self
+    }
+
+    /// The same, able to open secrets that are sealed to this key.
+    #[must_use]
+    pub fn with_sealing_key(mut self, key: SealingKey) -> Self {
+        self.0.sealing_key = Some(key);
         self
     }
 
@@ -282,6 +294,19 @@ impl Core {
     #[must_use]
     pub fn has_waiting(&self) -> bool {
         self.orders.waiting() > 0
+    }
+
+    /// Opens the secrets of an order that is about to start; none for an order without.
+    ///
+    /// # Errors
+    /// The order is none that waits or runs, or, which its admission has found otherwise, its secrets do not open.
+    pub fn open_secrets(&self, order: OrderId) -> Result<Vec<OpenedSecret>, RejectReason> {
+        let known = self.orders.known.get(&order).ok_or(RejectReason::Secret)?;
+        let (Phase::Waiting(command) | Phase::Running { command, .. } | Phase::Rebooting(command)) = &known.phase else {
+            return Err(RejectReason::Secret);
+        };
+        let binding = Binding { fleet: self.trust.fleet(), node: self.node, order };
+        secrets::open(self.sealing_key.as_ref(), &binding, command, &known.node_data)
     }
 
     /// The next thing to do, if any.
@@ -529,6 +554,7 @@ impl Core {
             is_full: self.spool.is_full(),
             memory: &self.memory,
             journal_room: self.journal_room(),
+            sealing_key: self.sealing_key.as_ref(),
         };
         let verdict = admission::judge(&facts, &self.orders, retained, payload);
         if matches!(verdict, Verdict::AwaitTime) && time_ms.is_some() {
@@ -557,7 +583,7 @@ impl Core {
     fn accept(&mut self, admitted: Admitted, now: u64) {
         let order = admitted.order.id;
         let report = self.spool.make(&self.identity, self.time.at(now), &ReportPayload::Admission(Admission::Accepted { order }));
-        self.record(Record::Taken { envelope: admitted.envelope, report: Some(report) });
+        self.record(Record::Taken { envelope: admitted.envelope, node_data: admitted.node_data, report: Some(report) });
         if self.time.at(now).is_some_and(|time_ms| is_of_the_future(admitted.order.not_before_ms, time_ms)) {
             self.say_hello_out_of_turn(Cause::Future, now);
         }

@@ -18,6 +18,7 @@ mod orders;
 mod policy;
 mod record;
 mod room;
+mod secrets;
 mod spool;
 mod streams;
 mod trusted_time;

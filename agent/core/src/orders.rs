@@ -53,15 +53,6 @@ impl Signed {
             Self::Nothing => 0,
         }
     }
-
-    /// The record of a snapshot that says it.
-    pub(crate) fn record(&self) -> Option<Record> {
-        match self {
-            Self::Body(body) => Some(Record::Accepted { body: body.clone(), report: None }),
-            Self::Envelope(envelope) => Some(Record::Taken { envelope: envelope.clone(), report: None }),
-            Self::Nothing => None,
-        }
-    }
 }
 
 /// One known order.
@@ -69,6 +60,8 @@ impl Signed {
 pub(crate) struct Order {
     /// What was signed, while a start or a snapshot needs it.
     pub(crate) signed: Signed,
+    /// The node data of its delivery, as long: sealed, and proven with it.
+    pub(crate) node_data: Vec<u8>,
     /// It does not start before this, in trusted milliseconds, because of the hours of its rule; 0 where nothing is known of hours.
     pub(crate) held_until_ms: u64,
     pub(crate) not_before_ms: u64,
@@ -92,6 +85,22 @@ pub(crate) struct Rebooting {
 }
 
 impl Order {
+    /// How many bytes of its delivery are held.
+    pub(crate) fn bytes(&self) -> usize {
+        self.signed.len() + self.node_data.len()
+    }
+
+    /// The record of a snapshot that says that it was taken.
+    pub(crate) fn record(&self) -> Option<Record> {
+        match &self.signed {
+            Signed::Body(body) => Some(Record::Accepted { body: body.clone(), report: None }),
+            Signed::Envelope(envelope) => {
+                Some(Record::Taken { envelope: envelope.clone(), node_data: self.node_data.clone(), report: None })
+            }
+            Signed::Nothing => None,
+        }
+    }
+
     /// Which start is, or was, its last.
     pub(crate) fn attempt(&self) -> Attempt {
         Attempt { reboots: self.reboot.as_ref().map_or(0, |reboot| reboot.asked.count), tries: self.tries }
@@ -133,9 +142,9 @@ pub(crate) struct Orders {
 }
 
 impl Orders {
-    /// Whether an order with a body of so many bytes has no room.
+    /// Whether an order with so many bytes of body and node data has no room.
     pub(crate) fn is_full(&self, body_bytes: usize) -> bool {
-        let held: usize = self.known.values().map(|order| order.signed.len()).sum();
+        let held: usize = self.known.values().map(Order::bytes).sum();
         self.known.len() >= MAXIMUM_ORDERS || held + body_bytes > MAXIMUM_BODY_BYTES
     }
 
@@ -172,6 +181,7 @@ impl Orders {
         let phase = Phase::Ended { has_folder, end };
         let order = Order {
             signed: Signed::Nothing,
+            node_data: Vec::new(),
             held_until_ms: 0,
             not_before_ms: 0,
             not_after_ms,

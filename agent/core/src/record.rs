@@ -187,10 +187,12 @@ pub enum Record {
         /// The sequence.
         up_to: u64,
     },
-    /// An order was taken. Its signatures are kept, because the trust may change before it starts.
+    /// An order was taken. Its signatures are kept, because the trust may change before it starts, and so is what its start needs.
     Taken {
         /// The order's envelope, as it was received.
         envelope: Vec<u8>,
+        /// The node data of its delivery, as it was received: what is secret in it is sealed.
+        node_data: Vec<u8>,
         /// The signed admission, unless this is a snapshot.
         report: Option<Vec<u8>>,
     },
@@ -295,7 +297,7 @@ impl Record {
     pub fn taken(&self) -> Option<(OrderBody, Option<&[u8]>)> {
         let (order, report) = match self {
             Self::Accepted { body, report } => (decode(body).ok()?, report),
-            Self::Taken { envelope, report } => (decode(Envelope::parse(envelope, Domain::Order).ok()?.body()).ok()?, report),
+            Self::Taken { envelope, report, .. } => (decode(Envelope::parse(envelope, Domain::Order).ok()?.body()).ok()?, report),
             _ => return None,
         };
         Some((order, report.as_deref()))

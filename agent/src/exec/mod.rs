@@ -13,10 +13,10 @@ mod storage;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use flotilla_agent_core::{Core, Input, Output, PolicyState, Record, RecordError, Recovery, Settings as CoreSettings, Telemetry};
+use flotilla_agent_core::{Core, Input, JobEnd, Output, PolicyState, Record, RecordError, Recovery, Settings as CoreSettings, Telemetry};
 use flotilla_protocol::id::OrderId;
 use flotilla_protocol::report::{LossCause, MAXIMUM_CHUNK_BYTES};
-use flotilla_protocol::status::RejectReason;
+use flotilla_protocol::status::{Outcome, RejectReason};
 use flotilla_protocol::topic::{Topic, UpKind};
 use thiserror::Error;
 use tokio::net::UnixListener;
@@ -24,6 +24,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::frame::{FromExec, FromLink};
+use crate::job::secrets::JobSecrets;
 use crate::policy::PolicyWatch;
 use crate::settings::Settings;
 use crate::state::{ExecState, StateError};
@@ -93,7 +94,7 @@ pub async fn run(settings: Settings, restarts: Option<u32>) -> Result<(), ExecEr
         first_floor_ms: state.first_floor_ms,
     };
     let Opened { mut journal, records, floor, mut loss } = Journal::open(&state.layout.exec(""))?;
-    let new_recovery = || Recovery::new(core_settings()).with_reboots(settings.reboots.rule());
+    let new_recovery = || Recovery::new(core_settings()).with_reboots(settings.reboots.rule()).with_sealing_key(state.sealing_key.clone());
     let mut recovery = replayed(new_recovery(), records).unwrap_or_else(|error| {
         tracing::error!(%error, "the journal makes no sense");
         journal.give_up();
@@ -320,8 +321,20 @@ impl Shell {
                 self.say(&FromExec::Publish { topic: topic.to_string(), retain: false, payload: message.payload });
             }
             Output::RunJob { order, command, attempt } => {
-                tracing::info!(%order, %attempt, document = %command.document, "a job starts");
-                self.jobs.start(order, *command, attempt);
+                let opened = self.core.open_secrets(order).map_err(|reason| format!("it is refused: {}", reason.as_str()));
+                match opened.and_then(JobSecrets::of_order) {
+                    Ok(secrets) => {
+                        tracing::info!(%order, %attempt, document = %command.document, "a job starts");
+                        self.jobs.start(order, *command, attempt, &secrets);
+                    }
+                    // Its admission has opened them: only what is no text comes here.
+                    Err(why) => {
+                        tracing::warn!(%order, why, "a job has no secrets");
+                        let explanation = format!("the secrets of the command cannot be used: {why}");
+                        let end = JobEnd { outcome: Outcome::Failed, explanation, steps: Vec::new() };
+                        self.core.handle(Input::JobEnded { order, end }, clock::boottime_ms());
+                    }
+                }
             }
             Output::RecoverJob { order, command, same_boot, attempt } => {
                 tracing::info!(%order, %attempt, same_boot, "a job is picked up again");

@@ -23,6 +23,7 @@ use flotilla_protocol::envelope::{Domain, Envelope, seal};
 use flotilla_protocol::hello::{Facts, Held, HelloBody};
 use flotilla_protocol::id::{BootId, NodeId, OrderId};
 use flotilla_protocol::report::{Gap, OutputBody, OutputStream, ReceiptBody, ReportBody, Stream};
+use flotilla_protocol::secret::SealingKey;
 use flotilla_protocol::topic::{DownKind, Topic, UpKind};
 use flotilla_protocol::wire::{decode, encode};
 use std::sync::Arc;
@@ -37,7 +38,7 @@ pub(crate) struct Kit {
     pub(crate) clock: Clock,
     sent: mpsc::Receiver<Publish>,
     _sender: mpsc::Sender<Publish>,
-    folder: tempfile::TempDir,
+    pub(crate) folder: tempfile::TempDir,
 }
 
 impl Kit {
@@ -98,7 +99,7 @@ impl Kit {
         let registration = Registration {
             node: node.id,
             identity_key,
-            sealing_key: [0; 32],
+            sealing_key: sealing_key(seed).public(),
             tls_key: [0; 32],
             activation_id: "",
             name: None,
@@ -180,9 +181,22 @@ impl Kit {
         payloads.iter().map(read).collect()
     }
 
+    /// The node's sealing key becomes one that nothing can be sealed to.
+    pub(crate) async fn weaken_sealing_key(&self, node: NodeId) {
+        let mut write = self.fleet.store.write().await.unwrap();
+        let weak = sqlx::query("UPDATE node SET sealing_key = $2 WHERE node_id = $1").bind(node.to_string()).bind([0_u8; 32].as_slice());
+        weak.execute(write.connection()).await.unwrap();
+        write.commit().await.unwrap();
+    }
+
     pub(crate) async fn count(&self, sql: &'static str) -> i64 {
         sqlx::query_scalar(sql).fetch_one(self.fleet.store.reader()).await.unwrap()
     }
+}
+
+/// The X25519 secret of a node.
+pub(crate) fn sealing_key(seed: u8) -> SealingKey {
+    SealingKey::new([seed; 32])
 }
 
 /// A node with its key and its chain of reports.

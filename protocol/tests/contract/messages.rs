@@ -6,7 +6,7 @@ use flotilla_protocol::capability::command::{
 };
 use flotilla_protocol::capability::health::{NodeHealth, SpoolState};
 use flotilla_protocol::capability::{OrderPayload, ReportPayload};
-use flotilla_protocol::delivery::Delivery;
+use flotilla_protocol::delivery::{Delivery, NodeData};
 use flotilla_protocol::document::docker::{DockerAction, RunDockerAction};
 use flotilla_protocol::document::download::{
     Credentials, DownloadContent, GitSource, GitVersion, HttpSource, S3Source, Source, TextSource,
@@ -20,6 +20,7 @@ use flotilla_protocol::hello::{Facts, Held, HelloBody, WelcomeBody};
 use flotilla_protocol::id::{ActivationId, BootId, FleetId, KeyId, NodeId, OrderId};
 use flotilla_protocol::order::{CancelBody, OnCrash, OrderBody, Targets};
 use flotilla_protocol::report::{Gap, LossCause, MemoryLost, OutputBody, OutputReceiptBody, OutputStream, ReceiptBody, ReportBody, Stream};
+use flotilla_protocol::secret::{self, Binding, PlainSecret, SealingKey};
 use flotilla_protocol::signature::{
     ALGORITHM_SK_ED25519, ALGORITHM_SSH_ED25519, PublicKey, SshHash, security_key_message, security_key_signature, ssh_frame, ssh_signature,
 };
@@ -264,6 +265,46 @@ pub(crate) fn delivery() -> Delivery {
     let (tree, index) = tree();
     let proof = tree.proof(usize::try_from(index).unwrap()).unwrap();
     Delivery { envelope: seal(Domain::Order, &encode(&order()), &[&operator()]), index, proof, node_data: Vec::new() }
+}
+
+/// The node's X25519 secret.
+pub(crate) fn sealing_key() -> SealingKey {
+    SealingKey::new([0x5e; 32])
+}
+
+pub(crate) fn binding() -> Binding {
+    Binding { fleet: fleet(), node: node(), order: order_id() }
+}
+
+/// The values of the parameters `password` and `token`.
+pub(crate) const SECRETS: [(u16, &str, &[u8]); 2] = [(1, "password", "grüße; $(reboot)".as_bytes()), (2, "token", b"")];
+
+/// An order to one node whose script names secrets, in its lines and in its environment.
+pub(crate) fn order_with_secrets(node_data: &[u8]) -> OrderBody {
+    let of = |segment| Template(vec![Segment::Text("login --password-file ".into()), segment]);
+    let script = RunShellScript {
+        run_command: vec![of(Segment::Secret(1))],
+        working_directory: None,
+        environment: BTreeMap::from([("SSM_token".into(), Template(vec![Segment::Secret(2)]))]),
+        timeout_s: 60,
+    };
+    let command = CommandOrder {
+        document: "Login".into(),
+        document_version: "1".into(),
+        parameters: ["host", "password", "token"].map(|name| Parameter { name: name.into(), value: Value::string("") }).into(),
+        plan: Plan { steps: vec![Step::new("login", &Action::RunShellScript(script))] },
+    };
+    let root = leaf(&identity().verifying_key().to_bytes(), node_data);
+    OrderBody { targets: Targets { count: 1, root }, payload: OrderPayload::Command(command).encode(), ..order() }
+}
+
+/// As [`delivery`], with sealed secrets as node data.
+pub(crate) fn delivery_with_secrets() -> Delivery {
+    let plain = SECRETS.map(|(parameter, name, value)| PlainSecret { parameter, name, value });
+    let sealed = secret::seal(&binding(), &sealing_key().public(), &plain, &[0xe9; 32]).unwrap();
+    let node_data = encode(&NodeData::of_secrets(&sealed));
+    let envelope = seal(Domain::Order, &encode(&order_with_secrets(&node_data)), &[&operator()]);
+    Delivery { envelope, index: 0, proof: Vec::new(), node_data }
 }
 
 pub(crate) fn cancel() -> CancelBody {

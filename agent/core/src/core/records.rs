@@ -25,12 +25,12 @@ impl Core {
         match record {
             Record::Accepted { body, report } => {
                 let order = decode(&body).map_err(|_| RecordError::Malformed)?;
-                self.take(order, Signed::Body(body), report)?;
+                self.take(order, (Signed::Body(body), Vec::new()), report)?;
             }
-            Record::Taken { envelope, report } => {
+            Record::Taken { envelope, node_data, report } => {
                 let parsed = Envelope::parse(&envelope, Domain::Order).map_err(|_| RecordError::Malformed)?;
                 let order = decode(parsed.body()).map_err(|_| RecordError::Malformed)?;
-                self.take(order, Signed::Envelope(envelope), report)?;
+                self.take(order, (Signed::Envelope(envelope), node_data), report)?;
             }
             Record::Starting { order: id, boot, report } => {
                 self.take_report(report)?;
@@ -70,6 +70,7 @@ impl Core {
                 let has_folder = !matches!(order.phase, Phase::Waiting(_));
                 order.phase = Phase::Ended { has_folder, end: end_in(&report) };
                 order.signed = Signed::Nothing;
+                order.node_data = Vec::new();
                 order.lane = None;
                 order.reboot = None;
                 self.plan_uploads(&report);
@@ -128,11 +129,13 @@ impl Core {
         Ok(())
     }
 
-    fn take(&mut self, order: OrderBody, signed: Signed, report: Option<Vec<u8>>) -> Result<(), RecordError> {
+    fn take(&mut self, order: OrderBody, kept: (Signed, Vec<u8>), report: Option<Vec<u8>>) -> Result<(), RecordError> {
         self.take_report(report)?;
         let Ok(OrderPayload::Command(command)) = order.payload() else { return Err(RecordError::Malformed) };
+        let (signed, node_data) = kept;
         let known = Order {
             signed,
+            node_data,
             held_until_ms: 0,
             not_before_ms: order.not_before_ms,
             not_after_ms: order.not_after_ms,
@@ -192,7 +195,7 @@ impl Core {
         for (id, order) in known {
             match &order.phase {
                 Phase::Waiting(_) | Phase::Running { .. } | Phase::Rebooting(_) => {
-                    records.extend(order.signed.record());
+                    records.extend(order.record());
                     if order.tries > 0 {
                         records.push(Record::NotStarted { order: *id, tries: order.tries });
                     }

@@ -23,10 +23,10 @@ impl Core {
     #[must_use]
     pub fn journal_need(&self) -> u64 {
         let of = |order: &Order| match &order.phase {
-            Phase::Waiting(_) => room::of_waiting_order(order.signed.len()),
+            Phase::Waiting(_) => room::of_waiting_order(order.bytes()),
             Phase::Running { .. } | Phase::Rebooting(_) => {
                 let of_reboot = if order.reboot.is_some() { room::of_reboot() } else { 0 };
-                room::of_waiting_order(order.signed.len()) + room::of_running_job() + of_reboot
+                room::of_waiting_order(order.bytes()) + room::of_running_job() + of_reboot
             }
             Phase::Ended { .. } => 0,
         };

@@ -166,6 +166,7 @@ fn recovery(trust: impl Into<HeldTrust>) -> Recovery {
         maximum_jobs: 2,
         first_floor_ms: START_MS - HOUR_MS,
     })
+    .with_sealing_key(crate::secrets::sealing_key())
 }
 
 impl Node {

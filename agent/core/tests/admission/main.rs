@@ -5,6 +5,8 @@ mod authority;
 #[cfg(test)]
 mod kit;
 #[cfg(test)]
+mod secrets;
+#[cfg(test)]
 mod streams;
 #[cfg(test)]
 mod trust;

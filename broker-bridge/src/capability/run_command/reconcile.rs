@@ -173,14 +173,21 @@ async fn publish_orders(fleet: &Fleet, orders: &[ToSend]) -> Result<(), StoreErr
         let Some(envelope) = envelopes.get(order.command_id.as_str()) else { continue };
         let (Ok(node), Ok(index)) = (order.node_id.parse(), u32::try_from(order.leaf_index)) else { continue };
         let proof = order.proof.as_chunks::<32>().0.to_vec();
-        fleet.publisher.publish(delivery_message(fleet, node, envelope, index, proof)).await;
+        fleet.publisher.publish(delivery_message(fleet, node, envelope, index, proof, order.node_data.clone())).await;
     }
     Ok(())
 }
 
 /// A delivery as it is published.
-pub(super) fn delivery_message(fleet: &Fleet, node: NodeId, envelope: &[u8], index: u32, proof: Vec<[u8; 32]>) -> Outbound {
-    let delivery = Delivery { envelope: envelope.to_vec(), index, proof, node_data: Vec::new() };
+pub(super) fn delivery_message(
+    fleet: &Fleet,
+    node: NodeId,
+    envelope: &[u8],
+    index: u32,
+    proof: Vec<[u8; 32]>,
+    node_data: Vec<u8>,
+) -> Outbound {
+    let delivery = Delivery { envelope: envelope.to_vec(), index, proof, node_data };
     Outbound { topic: Topic::Down { fleet: fleet.settings.fleet, node, kind: DownKind::Order }, payload: encode(&delivery) }
 }
 
