@@ -46,7 +46,7 @@ fn a_script_reads_its_secrets_from_files_and_variables_and_no_file_of_the_job_ho
         line("test \"$(cat ", 1, ")\" = 'correct'' horse battery' && echo file"),
         line("test \"$(cat ", 1, ")\" = 'correct'' horse battery' && echo again"),
         Template::text("test \"$TOKEN\" = '<another'' one>' && echo variable; test -t 0 || echo no terminal; cat; env | grep -c another"),
-        Template::text("ls /proc/self/fd | grep -c '^10[0-9]$'; tr '\\0' ' ' < /proc/$$/cmdline | grep -c horse"),
+        Template::text("ls /proc/self/fd | grep -c '^10[0-9]$'; tr '\\0' ' ' < /proc/$$/cmdline | grep -c horse; exit 0"),
     ];
     first.environment = BTreeMap::from([("TOKEN".into(), line("<", 2, ">"))]);
     let mut second = script(&["env | grep -c -e another -e horse; ls /proc/self/fd | grep -c '^10[0-9]$'"]);

@@ -153,12 +153,12 @@ async fn while_the_node_is_held_still_orders_wait_and_survive_a_restart() {
     assert!(trial.node.listen(PATIENCE, |heard| heard.results.contains_key(&id)).await, "{}", trial.node.log());
     assert!(trial.ran(1));
 
-    // What the policy forbids meanwhile ends without a start.
+    // What the policy forbids meanwhile is refused without a start.
     replace_file(&busy, b"").unwrap();
     assert_eq!(trial.order(EVERYWHERE, 2).await, None);
     let id = order_id(2);
     assert!(trial.node.heard.accepted.contains(&id));
     trial.write("classes = [\"patch\"]");
-    assert!(trial.node.listen(PATIENCE, |heard| heard.results.contains_key(&id)).await, "{}", trial.node.log());
-    assert_eq!((trial.node.heard.results.get(&id), trial.ran(2)), (Some(&Outcome::Cancelled), false));
+    assert!(trial.node.listen(PATIENCE, |heard| heard.rejected.contains_key(&id)).await, "{}", trial.node.log());
+    assert_eq!((trial.node.heard.rejected.get(&id), trial.ran(2)), (Some(&RejectReason::Policy), false));
 }
