@@ -21,6 +21,9 @@ pub mod prepared;
 pub mod reconcile;
 pub mod retention;
 pub mod rules;
+#[cfg(test)]
+mod secret_tests;
+mod secrets;
 mod store;
 #[cfg(test)]
 pub(crate) mod tests;
