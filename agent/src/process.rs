@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
@@ -70,11 +71,11 @@ pub fn start_half(role: &str, settings: &SettingsFile, restarts: u32) -> io::Res
 }
 
 /// Starts the process of a job. It lives on when this process ends; its exit code is one of [`crate::job`]. It may be started
-/// any number of times: only the first start of a folder runs anything.
+/// any number of times: only the first start of a folder runs anything. `input` is its standard input: its secrets, where it has some.
 ///
 /// # Errors
 /// Whatever the system says; nothing was started then.
-pub fn start_job(folder: &JobFolder) -> io::Result<Child> {
+pub fn start_job(folder: &JobFolder, input: Option<File>) -> io::Result<Child> {
     // Not our own standard error: its reader may go away while the job lives on.
     let log = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(folder.log())?;
     let mut command = own_binary("job");
@@ -85,7 +86,7 @@ pub fn start_job(folder: &JobFolder) -> io::Result<Child> {
     if let Some(file) = clock::other_boot_id() {
         command.arg("--boot-id-file").arg(file);
     }
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    command.stdin(input.map_or_else(Stdio::null, Stdio::from)).stdout(Stdio::null()).stderr(log);
     tokio::process::Command::from(command).spawn()
 }
 
@@ -102,11 +103,13 @@ pub(crate) fn start_system_program(
     tokio::process::Command::from(command).spawn()
 }
 
-/// Starts the process of a step, in a process group of its own, with its output in pipes.
-pub(crate) fn start_step(plan: &Path, order: &str) -> io::Result<Child> {
+/// Starts the process of a step, in a process group of its own, with its output in pipes. `input` is its standard input: its secrets, where it
+/// has some.
+pub(crate) fn start_step(plan: &Path, order: &str, input: Option<File>) -> io::Result<Child> {
     let mut command = own_binary("step");
     command.arg("--plan").arg(plan).env_clear().env(ORDER_VARIABLE, order);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    let input = input.map_or_else(Stdio::null, Stdio::from);
+    command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     tokio::process::Command::from(command).spawn()
 }
 

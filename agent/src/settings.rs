@@ -15,9 +15,12 @@ use thiserror::Error;
 
 use crate::arguments::{DEFAULT_SETTINGS_FILE, SettingsFile};
 use crate::job::tools::{ObjectStore, Tools};
+use crate::policy::PolicyPlace;
 
 /// Prefix of every setting in the environment; what follows it is two underscores and the name.
 const ENVIRONMENT_PREFIX: &str = "FLOTILLA_AGENT";
+/// Where the node's own policy is unless the settings say otherwise.
+const DEFAULT_POLICY_FILE: &str = "/etc/flotilla/policy.toml";
 /// Nobody writes this much by hand.
 const MAXIMUM_FILE_BYTES: u64 = 64 * 1024;
 /// More jobs at once than this would starve a small device.
@@ -62,6 +65,8 @@ pub struct Settings {
     pub health_interval_s: u64,
     /// How much is kept of reports that may be dropped until the bridge has them, in bytes, 1 KiB to 1 MiB. Default 64 KiB.
     pub telemetry_spool_bytes: u64,
+    /// The node's own policy: `policy_file`, which must be there where it is given. Default `/etc/flotilla/policy.toml`, where it exists.
+    pub policy: PolicyPlace,
     /// What steps are told: `search_path`, `download_limit_bytes`, `certificate_authorities` and `[s3]`.
     pub tools: Tools,
 }
@@ -185,6 +190,7 @@ struct Given {
     boot_id_file: Option<PathBuf>,
     health_interval_s: Option<u64>,
     telemetry_spool_bytes: Option<u64>,
+    policy_file: Option<PathBuf>,
     search_path: Option<String>,
     download_limit_bytes: Option<u64>,
     certificate_authorities: Option<PathBuf>,
@@ -268,6 +274,7 @@ impl Given {
             boot_id_file: self.boot_id_file.or(lower.boot_id_file),
             health_interval_s: self.health_interval_s.or(lower.health_interval_s),
             telemetry_spool_bytes: self.telemetry_spool_bytes.or(lower.telemetry_spool_bytes),
+            policy_file: self.policy_file.or(lower.policy_file),
             search_path: self.search_path.or(lower.search_path),
             download_limit_bytes: self.download_limit_bytes.or(lower.download_limit_bytes),
             certificate_authorities: self.certificate_authorities.or(lower.certificate_authorities),
@@ -302,9 +309,15 @@ impl Given {
             reboots,
             health_interval_s: within("health_interval_s", self.health_interval_s.unwrap_or(3600), HEALTH_INTERVAL_S)?,
             telemetry_spool_bytes: within("telemetry_spool_bytes", self.telemetry_spool_bytes.unwrap_or(64 * 1024), TELEMETRY_SPOOL_BYTES)?,
+            policy: check_policy(self.policy_file)?,
             tools,
         })
     }
+}
+
+fn check_policy(file: Option<PathBuf>) -> Result<PolicyPlace, SettingsError> {
+    let is_required = file.is_some();
+    Ok(PolicyPlace { file: absolute("policy_file", file.unwrap_or_else(|| DEFAULT_POLICY_FILE.into()))?, is_required })
 }
 
 fn check_reboots(

@@ -6,7 +6,7 @@
 //!   link/                    tls.key (PKCS#8 v1)  certificate.der  authority.der  connection.toml: as the device was registered
 //!                            credentials  credentials.next: key, certificate and authorities of a renewal, see [`crate::link`]
 //!   exec/                    identity.key  sealing.key  root.hash (32 bytes each)  floor (u64 LE, milliseconds)
-//!     trust/                 <version>.bundle: the envelopes of all trust bundles from 1 on
+//!     trust/  trust.copy/    <version>.bundle: the envelopes of all trust bundles from 1 on, twice; root.hash once more in the second
 //!     journal/               the journal
 //!     jobs/<order id>/       one folder a job, see [`crate::job`]
 //! ```
@@ -18,17 +18,18 @@ use std::path::{Path, PathBuf};
 
 use config::{Config, FileFormat};
 use ed25519_dalek::SigningKey;
+use flotilla_agent_core::HeldTrust;
 use flotilla_link::BrokerAddress;
 use flotilla_protocol::id::{FleetId, NodeId};
+use flotilla_protocol::secret::SealingKey;
 use serde::Deserialize;
 use thiserror::Error;
 
 use crate::settings::Settings;
+use crate::trust_store;
 
 /// Largest file that is read from the state folder's keys, certificates and bundles, in bytes.
 const MAXIMUM_FILE_BYTES: u64 = 128 * 1024;
-/// Most trust bundles that are followed: as many as an answer to a claim may hold.
-const MAXIMUM_BUNDLES: u32 = 256;
 /// What stands in front of the seed in the PKCS#8 v1 form of an ed25519 key (RFC 8410).
 const PKCS8_PREFIX: [u8; 16] = [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 
@@ -122,7 +123,7 @@ impl Layout {
         make_folder(&self.folder)?;
         make_folder(&self.folder.join("link"))?;
         make_folder(&self.folder.join("exec"))?;
-        ["trust", "journal", "jobs"].into_iter().try_for_each(|name| make_folder(&self.exec(name)))
+        ["trust", "trust.copy", "journal", "jobs"].into_iter().try_for_each(|name| make_folder(&self.exec(name)))
     }
 
     fn require_registered(&self) -> Result<(), StateError> {
@@ -141,11 +142,9 @@ pub struct ExecState {
     /// The node's identity: signs its reports.
     pub identity: SigningKey,
     /// The X25519 secret to which secrets are sealed.
-    pub sealing_secret: [u8; 32],
+    pub sealing_key: SealingKey,
     /// SHA-256 of the body of trust bundle 1.
     pub root_hash: [u8; 32],
-    /// The envelopes of the trust bundles from 1 on, as they were stored; not verified here.
-    pub bundles: Vec<Vec<u8>>,
     /// Unix time in milliseconds that is certainly past: from the enrolment.
     pub first_floor_ms: u64,
     /// The broker, for the facts.
@@ -163,13 +162,12 @@ impl ExecState {
         let layout = Layout::new(settings);
         layout.require_registered()?;
         let identity = SigningKey::from_bytes(&read_32(&layout.exec("identity.key"))?);
-        let root_hash = read_32(&layout.exec("root.hash"))?;
+        let root_hash = trust_store::root_hash(&layout)?;
         let connection = Connection::load(&layout)?;
         Ok(Self {
             node: NodeId::of_key(identity.verifying_key().as_bytes()),
             fleet: FleetId::of_root_hash(&root_hash),
-            sealing_secret: read_32(&layout.exec("sealing.key"))?,
-            bundles: read_bundles(&layout)?,
+            sealing_key: SealingKey::new(read_32(&layout.exec("sealing.key"))?),
             first_floor_ms: read_floor(&layout)?,
             broker: connection.broker,
             identity,
@@ -178,18 +176,18 @@ impl ExecState {
         })
     }
 
-    /// The X25519 public key to which secrets are sealed.
+    /// The trust bundles, as far as they follow from the pinned root; copies that are damaged are written anew.
     #[must_use]
-    pub fn sealing_public(&self) -> [u8; 32] {
-        curve25519_dalek::MontgomeryPoint::mul_base_clamped(self.sealing_secret).to_bytes()
+    pub fn held_trust(&self) -> HeldTrust {
+        trust_store::load(&self.layout, self.root_hash)
     }
 
-    /// Keeps the envelope of a trust bundle that was verified to follow the newest one.
+    /// Keeps a trust bundle that was verified to follow the newest one, in both copies. They are on disk when this returns.
     ///
     /// # Errors
     /// [`StateError::NotWritable`].
     pub fn store_bundle(&self, version: u32, envelope: &[u8]) -> Result<(), StateError> {
-        write_atomically(&self.layout.bundle(version), envelope)
+        trust_store::store(&self.layout, version, envelope)
     }
 }
 
@@ -309,11 +307,6 @@ pub(crate) fn read_floor(layout: &Layout) -> Result<u64, StateError> {
     Ok(u64::from_le_bytes(bytes))
 }
 
-/// The stored bundles from 1 on.
-pub(crate) fn read_bundles(layout: &Layout) -> Result<Vec<Vec<u8>>, StateError> {
-    (1..=MAXIMUM_BUNDLES).map(|version| layout.bundle(version)).take_while(|path| path.exists()).map(|path| read(&path)).collect()
-}
-
 /// A file of exactly 32 bytes.
 pub(crate) fn read_32(path: &Path) -> Result<[u8; 32], StateError> {
     read(path)?.as_slice().try_into().map_err(|_| damaged(path, &"it must have 32 bytes"))
@@ -334,7 +327,7 @@ fn damaged(path: &Path, what: &(impl ToString + ?Sized)) -> StateError {
     StateError::Damaged { path: path.to_owned(), what: what.to_string() }
 }
 
-fn make_folder(path: &Path) -> Result<(), StateError> {
+pub(crate) fn make_folder(path: &Path) -> Result<(), StateError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|source| StateError::NotWritable { path: path.to_owned(), source })
 }

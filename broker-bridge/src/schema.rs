@@ -61,6 +61,11 @@ pub const MIGRATIONS: &[Migration] = &[
         sql: include_str!("capability/run_command/schema/202611220600_prepared_order.sql"),
     },
     Migration {
+        version: 202_611_220_610,
+        name: "node_data",
+        sql: include_str!("capability/run_command/schema/202611220610_node_data.sql"),
+    },
+    Migration {
         version: 202_611_220_640,
         name: "node_authorities",
         sql: include_str!("fleet/node/schema/202611220640_node_authorities.sql"),

@@ -75,6 +75,11 @@ pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     bounded(File::open(path)?)
 }
 
+/// Reads the standard input to its end.
+pub(crate) fn read_input() -> io::Result<Vec<u8>> {
+    bounded(io::stdin().lock())
+}
+
 /// Reads a secret; a file that others may read is refused, since it is none any more.
 pub(crate) fn read_secret(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     let file = File::open(path)?;

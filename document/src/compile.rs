@@ -1,8 +1,9 @@
 //! From a document and the values that were given to the plan that is signed and sent.
 
-use super::model::{Action, ControlInputs, Document, DocumentInputs, Interpolation, Number, Schema, ShellInputs, Step};
+use super::model::{Action, ControlInputs, Document, DocumentInputs, Interpolation, Number, ParameterType, Schema, ShellInputs, Step};
 use super::parameter::{self, ParameterError, Resolved};
 use super::plugin;
+use super::secret::{self, Secret};
 use super::template::{Scope, is_plain, plain_text};
 use flotilla_protocol::capability::command::Parameter;
 use flotilla_protocol::document::{
@@ -34,6 +35,8 @@ pub struct Compiled {
     pub plan: Plan,
     /// The parameters in the order that the plan names them.
     pub parameters: Vec<Parameter>,
+    /// The values of the secrets among them, by rising index.
+    pub secrets: Vec<Secret>,
 }
 
 /// A document that a step runs.
@@ -64,14 +67,16 @@ pub enum CompileError {
 /// # Errors
 /// See [`CompileError`].
 pub fn compile(document: &Document, given: &BTreeMap<String, Vec<String>>, library: &Library) -> Result<Compiled, CompileError> {
-    let mut compiler = Compiler { library, parameters: Vec::new(), bytes_left: MAXIMUM_MESSAGE_BYTES };
+    let mut compiler = Compiler { library, parameters: Vec::new(), secrets: Vec::new(), bytes_left: MAXIMUM_MESSAGE_BYTES };
     let plan = compiler.document(document, given, "", 1)?;
-    Ok(Compiled { plan, parameters: compiler.parameters })
+    secret::check_sizes(&compiler.secrets)?;
+    Ok(Compiled { plan, parameters: compiler.parameters, secrets: compiler.secrets })
 }
 
 struct Compiler<'a> {
     library: &'a Library,
     parameters: Vec<Parameter>,
+    secrets: Vec<Secret>,
     /// How much an order may still hold: documents that run documents could become far more than was read.
     bytes_left: usize,
 }
@@ -98,6 +103,16 @@ impl Compiler<'_> {
     ) -> Result<Plan, CompileError> {
         let values = parameter::resolve(document, given)?;
         let first = self.parameters.len();
+        for (index, value) in (first..).zip(&values) {
+            let Some(text) = value.secret() else { continue };
+            // What an outer document hands on is in its plan.
+            if depth > 1 {
+                let message = "it is a SecureString; only the document that a command names itself can have one".to_owned();
+                return Err(ParameterError { name: value.name.clone(), message }.into());
+            }
+            let Ok(parameter) = u16::try_from(index) else { continue };
+            self.secrets.push(Secret { parameter, name: value.name.clone(), value: text.to_owned().into() });
+        }
         self.parameters.extend(values.iter().map(|value| value.to_parameter(prefix)));
         let frame = Frame { document, values: &values, first, scope: Scope::of(document, first), prefix, depth };
         self.steps(&frame, &document.steps)
@@ -236,6 +251,7 @@ fn fill_branch(frame: &Frame<'_>, scope: &Scope<'_>, value: &Value, left: &mut u
                 },
                 segments => {
                     let text = |segment: &Segment| match segment {
+                        Segment::Secret(_) => Err("a SecureString can stand in runCommand and environment of a script only".to_owned()),
                         Segment::Text(text) => take(text.clone()),
                         Segment::Parameter(index) => take(value_at(*index).map(Resolved::text).unwrap_or_default()),
                     };
@@ -348,6 +364,7 @@ fn read_finally(text: &str) -> Result<bool, String> {
 /// Checks what can be known of a step before values are given: limits, and words and time-outs that are written out. The error is the
 /// member of its inputs and what is wrong with it.
 pub(crate) fn check(document: &Document, step: &Step) -> Result<(), (&'static str, String)> {
+    secret::check_places(document, step)?;
     let scope = Scope::of(document, 0);
     let written_out = |text: &Option<String>| {
         let template = scope.split(text.as_deref()?);
@@ -394,7 +411,9 @@ fn environment(document: &Document, scope: &Scope<'_>, first: usize, inputs: &Sh
         if definition.interpolation_type == Interpolation::EnvironmentVariable
             && let Ok(index) = u16::try_from(index)
         {
-            variables.insert(format!("{ENVIRONMENT_PREFIX}{name}"), Template(vec![Segment::Parameter(index)]));
+            let is_secret = definition.r#type == ParameterType::SecureString;
+            let value = if is_secret { Segment::Secret(index) } else { Segment::Parameter(index) };
+            variables.insert(format!("{ENVIRONMENT_PREFIX}{name}"), Template(vec![value]));
         }
     }
     variables
@@ -407,7 +426,7 @@ fn timeout_s(scope: &Scope<'_>, step: &Step, timeout: Option<&Number>, parameter
     filled(&template, parameters).and_then(|text| read_timeout(&text)).map_err(|message| {
         let named = template.0.iter().find_map(|segment| match segment {
             Segment::Parameter(index) => parameters.get(usize::from(*index)).map(|parameter| parameter.name.clone()),
-            Segment::Text(_) => None,
+            Segment::Text(_) | Segment::Secret(_) => None,
         });
         ParameterError { name: named.unwrap_or_else(|| format!("step {}", step.name)), message }
     })

@@ -22,6 +22,9 @@ const MAXIMUM_DEPTH: usize = 64;
 /// Most nodes of a YAML document, aliases followed: four times what fits into the content without aliases.
 const MAXIMUM_NODES: usize = 64 * 1024;
 
+/// The member of a step that holds its preconditions.
+pub(crate) const PRECONDITION: &str = "precondition";
+
 /// Why a text is not a document.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ContentError {
@@ -253,13 +256,16 @@ fn read_step(document: &Document, path: &Path, value: Value) -> Result<Step, Fau
     }
     if precondition.len() > MAXIMUM_PRECONDITIONS {
         let message = format!("it has {} operators; at most {MAXIMUM_PRECONDITIONS} are allowed", precondition.len());
-        return Err(Fault::new(path.member("precondition"), message));
+        return Err(Fault::new(path.member(PRECONDITION), message));
     }
     let inputs_path = path.member("inputs");
     let control = read_control(&inputs_path, &mut inputs)?;
     let action = read_action(&path.member("action"), &inputs_path, &plugin, Value::Object(inputs))?;
     let step = Step { name, plugin, precondition, control, action };
-    compile::check(document, &step).map_err(|(member, message)| Fault::new(inputs_path.member(member), message))?;
+    compile::check(document, &step).map_err(|(member, message)| {
+        let of_step = if member == PRECONDITION { path } else { &inputs_path };
+        Fault::new(of_step.member(member), message)
+    })?;
     Ok(step)
 }
 

@@ -15,6 +15,7 @@ mod model;
 mod parameter;
 mod place;
 mod plugin;
+mod secret;
 mod template;
 
 pub use compile::{CompileError, Compiled, Library, Reference, compile};
@@ -26,3 +27,4 @@ pub use model::{
 };
 pub use parameter::ParameterError;
 pub use place::Fault;
+pub use secret::{MASK, Secret};

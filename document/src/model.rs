@@ -125,6 +125,8 @@ pub enum ParameterType {
     Integer,
     /// A list of JSON objects.
     MapList,
+    /// A text that only the nodes of a command can read: a secret.
+    SecureString,
 }
 
 impl ParameterType {
@@ -138,6 +140,7 @@ impl ParameterType {
             Self::Boolean => "Boolean",
             Self::Integer => "Integer",
             Self::MapList => "MapList",
+            Self::SecureString => "SecureString",
         }
     }
 }

@@ -3,9 +3,11 @@
 use super::model::{Document, ParameterDefinition, ParameterType};
 use flotilla_protocol::capability::command::Parameter;
 use flotilla_protocol::document::Value as PlanValue;
+use flotilla_protocol::secret::MAXIMUM_SECRET_BYTES;
 use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// Largest compiled form of an allowedPattern, in bytes: far more than the patterns of documents need.
 const MAXIMUM_PATTERN_BYTES: usize = 256 * 1024;
@@ -29,6 +31,13 @@ pub(crate) fn check_definition(name: &str, definition: &ParameterDefinition) -> 
     if let Some(pattern) = &definition.allowed_pattern {
         compile_pattern(name, pattern)?;
     }
+    if definition.r#type == ParameterType::SecureString {
+        for (member, is_there) in [("default", definition.default.is_some()), ("allowedValues", definition.allowed_values.is_some())] {
+            if is_there {
+                return Err(error(name, format!("a SecureString has no {member}: whoever may read the document would read it")));
+            }
+        }
+    }
     if let Some(default) = &definition.default {
         check_value(name, definition, default).map_err(|wrong| error(name, format!("the default is refused: {}", wrong.message)))?;
     }
@@ -36,17 +45,29 @@ pub(crate) fn check_definition(name: &str, definition: &ParameterDefinition) -> 
 }
 
 /// A parameter with its value.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct Resolved {
     pub(crate) name: String,
     kind: ParameterType,
     pub(crate) value: Value,
 }
 
+impl fmt::Debug for Resolved {
+    /// Without the value, which may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Resolved({} {})", self.name, self.kind.name())
+    }
+}
+
 impl Resolved {
     /// As the plan carries it. `prefix` tells the parameters of documents that steps run from those of the document itself.
     pub(crate) fn to_parameter(&self, prefix: &str) -> Parameter {
         Parameter { name: format!("{prefix}{}", self.name), value: plan_value(self.kind, &self.value) }
+    }
+
+    /// The value, where it is a secret.
+    pub(crate) fn secret(&self) -> Option<&str> {
+        self.value.as_str().filter(|_| self.kind == ParameterType::SecureString)
     }
 
     /// The form inside other text.
@@ -87,7 +108,7 @@ fn read_given(name: &str, kind: ParameterType, texts: &[String]) -> Result<Value
     let json =
         |text: &String| serde_json::from_str(text).map_err(|wrong| error(name, format!("{} is given as JSON: {wrong}", kind.name())));
     match kind {
-        ParameterType::String => one().map(|text| Value::from(text.as_str())),
+        ParameterType::String | ParameterType::SecureString => one().map(|text| Value::from(text.as_str())),
         ParameterType::StringList => Ok(Value::from(texts.to_vec())),
         ParameterType::Boolean => match one()?.as_str() {
             "true" | "True" => Ok(Value::from(true)),
@@ -110,7 +131,7 @@ fn read_given(name: &str, kind: ParameterType, texts: &[String]) -> Result<Value
 /// Checks a typed value against the rules of its parameter.
 fn check_value(name: &str, definition: &ParameterDefinition, value: &Value) -> Result<(), ParameterError> {
     let fits = match definition.r#type {
-        ParameterType::String => value.is_string(),
+        ParameterType::String | ParameterType::SecureString => value.is_string(),
         ParameterType::StringList => value.as_array().is_some_and(|list| list.iter().all(Value::is_string)),
         ParameterType::Boolean => value.is_boolean(),
         ParameterType::Integer => value.is_i64() || value.is_u64(),
@@ -119,6 +140,9 @@ fn check_value(name: &str, definition: &ParameterDefinition, value: &Value) -> R
     };
     if !fits {
         return Err(error(name, format!("the value is not of the type {}", definition.r#type.name())));
+    }
+    if definition.r#type == ParameterType::SecureString {
+        return check_secret(name, definition, value.as_str().unwrap_or_default());
     }
     let elements: &[Value] = value.as_array().map_or_else(|| std::slice::from_ref(value), Vec::as_slice);
     if let Some(allowed) = &definition.allowed_values
@@ -140,6 +164,24 @@ fn check_value(name: &str, definition: &ParameterDefinition, value: &Value) -> R
         check_count(name, list.len(), "elements", definition.min_items, definition.max_items)?;
     }
     Ok(())
+}
+
+/// As [`check_value`], and no error tells anything of the value.
+fn check_secret(name: &str, definition: &ParameterDefinition, value: &str) -> Result<(), ParameterError> {
+    if value.len() > MAXIMUM_SECRET_BYTES {
+        return Err(error(name, format!("the value has more than {MAXIMUM_SECRET_BYTES} bytes")));
+    }
+    if value.contains('\0') {
+        return Err(error(name, "the value holds a zero byte, which no variable of an environment can hold"));
+    }
+    if let Some(pattern) = &definition.allowed_pattern
+        && !compile_pattern(name, pattern)?.is_match(value)
+    {
+        return Err(error(name, format!("the value does not match the pattern {pattern}")));
+    }
+    let count = value.chars().count();
+    let fits = definition.min_chars.is_none_or(|minimum| count >= minimum) && definition.max_chars.is_none_or(|maximum| count <= maximum);
+    if fits { Ok(()) } else { Err(error(name, "the value has too few or too many characters")) }
 }
 
 fn check_count(name: &str, count: usize, what: &str, minimum: Option<usize>, maximum: Option<usize>) -> Result<(), ParameterError> {
@@ -164,6 +206,10 @@ fn text(value: &Value) -> String {
 }
 
 fn plan_value(kind: ParameterType, value: &Value) -> PlanValue {
+    // The node has it from elsewhere.
+    if kind == ParameterType::SecureString {
+        return PlanValue::string("");
+    }
     let elements = value.as_array().filter(|_| kind == ParameterType::StringList);
     PlanValue { text: text(value), list: elements.map(|elements| elements.iter().map(text).collect()) }
 }

@@ -1,6 +1,6 @@
 //! `{{ name }}` in the texts of a document, split into text and places for parameters.
 
-use super::model::{Document, Interpolation};
+use super::model::{Document, Interpolation, ParameterDefinition, ParameterType};
 use flotilla_protocol::capability::command::Parameter;
 use flotilla_protocol::document::{Segment, Template};
 
@@ -9,16 +9,29 @@ const CLOSE: &str = "}}";
 
 /// The names that templates may use, and their indices in the plan.
 pub(crate) struct Scope<'a> {
-    names: Vec<Option<&'a str>>,
+    names: Vec<Option<Name<'a>>>,
     /// The index of the first of them.
     first: usize,
+}
+
+/// A name of a parameter.
+#[derive(Clone, Copy)]
+struct Name<'a> {
+    name: &'a str,
+    is_secret: bool,
+}
+
+impl<'a> Name<'a> {
+    fn of(name: &'a str, definition: &ParameterDefinition) -> Self {
+        Self { name, is_secret: definition.r#type == ParameterType::SecureString }
+    }
 }
 
 impl<'a> Scope<'a> {
     /// The parameters of a document that are spliced into texts. Those that travel as environment variables are not.
     pub(crate) fn of(document: &'a Document, first: usize) -> Self {
         let names = document.parameters.iter().map(|(name, definition)| match definition.interpolation_type {
-            Interpolation::Literal => Some(name.as_str()),
+            Interpolation::Literal => Some(Name::of(name, definition)),
             Interpolation::EnvironmentVariable => None,
         });
         Self { names: names.collect(), first }
@@ -26,12 +39,14 @@ impl<'a> Scope<'a> {
 
     /// All parameters of a document, for what is data and never part of a text that is executed.
     pub(crate) fn of_data(document: &'a Document, first: usize) -> Self {
-        Self { names: document.parameters.keys().map(|name| Some(name.as_str())).collect(), first }
+        Self { names: document.parameters.iter().map(|(name, definition)| Some(Name::of(name, definition))).collect(), first }
     }
 
-    fn index(&self, name: &str) -> Option<u16> {
-        let index = self.names.iter().position(|known| *known == Some(name))?;
-        u16::try_from(self.first.checked_add(index)?).ok()
+    fn place(&self, name: &str) -> Option<Segment> {
+        let mut known = self.names.iter().enumerate().filter_map(|(index, known)| Some((index, known.as_ref()?)));
+        let (index, known) = known.find(|(_, known)| known.name == name)?;
+        let index = u16::try_from(self.first.checked_add(index)?).ok()?;
+        Some(if known.is_secret { Segment::Secret(index) } else { Segment::Parameter(index) })
     }
 
     /// Splits a text, in one pass from left to right. What is no known parameter stays text.
@@ -41,12 +56,12 @@ impl<'a> Scope<'a> {
         let mut rest = text;
         while let Some((before, after)) = rest.split_once(OPEN) {
             plain.push_str(before);
-            match after.split_once(CLOSE).and_then(|(inside, behind)| Some((self.index(inside.trim_matches([' ', '\t']))?, behind))) {
-                Some((index, behind)) => {
+            match after.split_once(CLOSE).and_then(|(inside, behind)| Some((self.place(inside.trim_matches([' ', '\t']))?, behind))) {
+                Some((place, behind)) => {
                     if !plain.is_empty() {
                         segments.push(Segment::Text(std::mem::take(&mut plain)));
                     }
-                    segments.push(Segment::Parameter(index));
+                    segments.push(place);
                     rest = behind;
                 }
                 // One brace on: of `{{{ name }}` the last two may open.
@@ -81,7 +96,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn split(text: &str) -> Vec<Segment> {
-        Scope { names: vec![Some("a"), Some("list"), None], first: 0 }.split(text).0
+        let name = |name| Some(Name { name, is_secret: name == "key" });
+        Scope { names: vec![name("a"), name("list"), None, name("key")], first: 0 }.split(text).0
     }
 
     fn plain(text: &str) -> Segment {
@@ -93,6 +109,7 @@ mod tests {
         assert_eq!(split("{{a}}"), [Segment::Parameter(0)]);
         assert_eq!(split("{{   list }}"), [Segment::Parameter(1)]);
         assert_eq!(split("x {{ a }}{{list}} y"), [plain("x "), Segment::Parameter(0), Segment::Parameter(1), plain(" y")]);
+        assert_eq!(split("x {{ key }}"), [plain("x "), Segment::Secret(3)]);
         assert_eq!(split("{{{a}}}"), [plain("{"), Segment::Parameter(0), plain("}")]);
         assert_eq!(split("{{ x {{ a }}"), [plain("{{ x "), Segment::Parameter(0)]);
     }
@@ -132,7 +149,7 @@ mod tests {
         fn no_text_is_lost(text in "[{} a\\PC]{0,64}") {
             let kept: String = split(&text).iter().map(|segment| match segment {
                 Segment::Text(text) => text.clone(),
-                Segment::Parameter(_) => "{{a}}".to_owned(),
+                Segment::Parameter(_) | Segment::Secret(_) => "{{a}}".to_owned(),
             }).collect();
             let squeezed = |text: &str| text.replace(' ', "");
             prop_assert_eq!(squeezed(&kept), squeezed(&text));

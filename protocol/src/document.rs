@@ -10,7 +10,7 @@ use self::docker::RunDockerAction;
 use self::download::DownloadContent;
 use crate::capability::command::{MAXIMUM_NAME_BYTES, MAXIMUM_STEPS, Parameter};
 use crate::wire::{Check, DecodeError, Payload, decode, encode, limit};
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -196,6 +196,9 @@ pub enum Segment {
     Text(String),
     /// The parameter at this index of the order's list.
     Parameter(u16),
+    /// The secret parameter at this index of the order's list: the value there is empty, and the node has it from its node data
+    /// ([`crate::secret`]). Only a script may name one, in its lines and in its environment.
+    Secret(u16),
 }
 
 /// The value of a parameter, in the two forms that templates need.
@@ -256,7 +259,9 @@ impl Template {
     fn pieces<'a>(&'a self, parameters: &'a [Parameter]) -> impl Iterator<Item = &'a str> {
         self.0.iter().map(|segment| match segment {
             Segment::Text(text) => text.as_str(),
-            Segment::Parameter(index) => parameters.get(usize::from(*index)).map_or("", |parameter| &parameter.value.text),
+            Segment::Parameter(index) | Segment::Secret(index) => {
+                parameters.get(usize::from(*index)).map_or("", |parameter| &parameter.value.text)
+            }
         })
     }
 
@@ -271,10 +276,24 @@ impl Template {
         alloc::vec![self.fill(parameters)]
     }
 
+    /// The secrets that the template names.
+    pub fn secrets(&self) -> impl Iterator<Item = u16> {
+        self.0.iter().filter_map(|segment| match segment {
+            Segment::Secret(index) => Some(*index),
+            Segment::Text(_) | Segment::Parameter(_) => None,
+        })
+    }
+
+    /// Checks a template of what is no secret.
     fn check(&self, parameters: usize) -> Result<(), DecodeError> {
+        limit(self.secrets().next().is_none(), "the place of a secret")?;
+        self.check_with_secrets(parameters)
+    }
+
+    fn check_with_secrets(&self, parameters: usize) -> Result<(), DecodeError> {
         let known = |segment: &Segment| match segment {
             Segment::Text(_) => true,
-            Segment::Parameter(index) => usize::from(*index) < parameters,
+            Segment::Parameter(index) | Segment::Secret(index) => usize::from(*index) < parameters,
         };
         limit(self.0.iter().all(known), "a parameter's index in a template")
     }
@@ -282,8 +301,13 @@ impl Template {
 
 impl RunShellScript {
     fn check_parameters(&self, parameters: usize) -> Result<(), DecodeError> {
-        let templates = self.run_command.iter().chain(&self.working_directory).chain(self.environment.values());
-        templates.into_iter().try_for_each(|template| template.check(parameters))
+        self.working_directory.iter().try_for_each(|template| template.check(parameters))?;
+        self.templates_for_secrets().try_for_each(|template| template.check_with_secrets(parameters))
+    }
+
+    /// The templates that may name secrets.
+    fn templates_for_secrets(&self) -> impl Iterator<Item = &Template> {
+        self.run_command.iter().chain(self.environment.values())
     }
 }
 
@@ -322,6 +346,25 @@ impl Precondition {
 }
 
 impl Plan {
+    /// The secrets that the plan names, those of plans in it included: indices in the order's list of parameters.
+    ///
+    /// # Errors
+    /// A step that cannot be read.
+    pub fn secrets(&self) -> Result<BTreeSet<u16>, DecodeError> {
+        let mut named = BTreeSet::new();
+        for step in &self.steps {
+            match step.action()? {
+                Action::RunShellScript(script) | Action::RunPowerShellScript(script) => {
+                    named.extend(script.templates_for_secrets().flat_map(Template::secrets));
+                }
+                Action::RunPlan(plan) => named.extend(plan.secrets()?),
+                // Their check refuses secrets.
+                Action::DownloadContent(_) | Action::RunDockerAction(_) | Action::Refuse(_) | Action::Unsupported(_) => {}
+            }
+        }
+        Ok(named)
+    }
+
     /// Checks the plan's limits, those of the plans in it, and that every template names one of `parameters` parameters.
     ///
     /// # Errors
@@ -393,6 +436,45 @@ mod tests {
         let nested = Plan { steps: vec![Step::new("outer", &Action::RunPlan(plan))] };
         assert!(nested.check(1).is_err(), "the parameters are those of the whole order");
         assert!(nested.check(2).is_ok());
+    }
+
+    #[test]
+    fn secrets_stand_in_scripts_and_their_environment_alone() {
+        let secret = || Template(vec![Segment::Text("x ".into()), Segment::Secret(1)]);
+        let script = |run_command, working_directory, environment| {
+            let environment = BTreeMap::from([("A".into(), environment)]);
+            Action::RunShellScript(RunShellScript { run_command: vec![run_command], working_directory, environment, timeout_s: 60 })
+        };
+        let plan = |action: &Action| Plan { steps: vec![Step::new("s", action)] };
+        let plain = || Template::text("x");
+        for action in [script(secret(), None, plain()), script(plain(), None, secret())] {
+            let plan = plan(&action);
+            assert_eq!((plan.check(2), plan.secrets()), (Ok(()), Ok([1].into())));
+            assert!(plan.check(1).is_err(), "the parameters end before it");
+            let outer = Plan { steps: vec![Step::new("outer", &Action::RunPlan(plan))] };
+            assert_eq!((outer.check(2), outer.secrets()), (Ok(()), Ok([1].into())));
+        }
+        let refused = Err(DecodeError::BeyondLimit("the place of a secret"));
+        assert_eq!(plan(&script(plain(), Some(secret()), plain())).check(2), refused);
+        let docker = RunDockerAction {
+            action: docker::DockerAction::Ps,
+            container: None,
+            image: None,
+            cmd: None,
+            memory: None,
+            cpu_shares: None,
+            volume: Vec::new(),
+            env: Some(secret()),
+            user: None,
+            publish: None,
+            working_directory: None,
+            timeout_s: 60,
+        };
+        assert_eq!(plan(&Action::RunDockerAction(docker)).check(2), refused);
+        let source = download::Source::S3(download::S3Source { path: secret(), sha256: None });
+        assert_eq!(plan(&Action::DownloadContent(DownloadContent { source, destination_path: None, timeout_s: 60 })).check(2), refused);
+        let precondition = Precondition { text: "t".into(), test: Test::Equal(secret(), plain()) };
+        assert_eq!(Plan { steps: vec![Step { preconditions: vec![precondition], ..refusing() }] }.check(2), refused);
     }
 
     fn refusing() -> Step {

@@ -24,6 +24,7 @@ pub mod hello;
 pub mod id;
 pub mod order;
 pub mod report;
+pub mod secret;
 pub mod signature;
 pub mod status;
 pub mod target;

@@ -18,7 +18,7 @@ pub enum RejectReason {
     Version,
     /// Its domain does not belong to its topic.
     Domain,
-    /// Too few of the keys that the class asks for have signed it.
+    /// Too few have signed it for any rule of its class, or with keys that have run out.
     Signature,
     /// It is for another fleet.
     Fleet,
@@ -53,6 +53,10 @@ pub enum RejectReason {
     MemoryLost,
     /// The node's disk takes no records, or has no room for what the order would leave behind.
     Storage,
+    /// Enough have signed, by a rule whose scope is of other nodes.
+    Scope,
+    /// A secret of it is missing, or does not open on this node: it was sealed to another key, or for another order or name.
+    Secret,
 }
 
 impl RejectReason {
@@ -82,6 +86,8 @@ impl RejectReason {
             Self::AgentVersion => "agent-version",
             Self::MemoryLost => "memory-lost",
             Self::Storage => "storage",
+            Self::Scope => "scope",
+            Self::Secret => "secret",
         }
     }
 }

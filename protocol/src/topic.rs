@@ -34,6 +34,8 @@ pub enum DownKind {
     OutputReceipt,
     /// A [`crate::enrolment::RenewalBody`].
     Renewal,
+    /// The envelope of one [`crate::trust::TrustBundle`], for a node that could not verify the welcome that would carry it.
+    Trust,
 }
 
 /// What a message up from a node is.
@@ -66,7 +68,7 @@ macro_rules! kind_text {
         }
     };
 }
-kind_text!(DownKind { Order = "order", Cancel = "cancel", Receipt = "receipt", Welcome = "welcome", OutputReceipt = "output-receipt", Renewal = "renewal" });
+kind_text!(DownKind { Order = "order", Cancel = "cancel", Receipt = "receipt", Welcome = "welcome", OutputReceipt = "output-receipt", Renewal = "renewal", Trust = "trust" });
 kind_text!(UpKind { Hello = "hello", Report = "report", Output = "output" });
 
 /// A topic that a message is published on.

@@ -1,13 +1,25 @@
 //! Trust: which keys may sign what, and how that changes.
 //!
-//! A bundle names keys (each belongs to a person), roles with thresholds, and an expiry. Bundle 1 is pinned by its hash; bundle
+//! A bundle names keys (each belongs to a person), roles with thresholds, the rules by which operators may have orders run, labels of nodes,
+//! and an expiry. Bundle 1 is pinned by its hash; bundle
 //! v+1 names the bundle v that it follows, and counts when the root roles of v and of v+1 have both signed it. All versions are kept and
 //! applied one by one, so a bundle of another fleet, or of another history of this one, follows nothing even where the same people sign.
 
+mod authorise;
+pub mod hours;
+mod label;
+mod role;
+mod rule;
+
+pub use self::authorise::{Asked, Authorised, NotAuthorised, RuleState, Signers};
+pub use self::hours::Window;
+pub use self::label::{Label, Labels, MAXIMUM_LABEL_KEY_BYTES, MAXIMUM_LABEL_VALUE_BYTES, MAXIMUM_LABELS, NodeLabels};
+pub use self::role::{Class, Role};
+pub use self::rule::{MAXIMUM_CONDITIONS, MAXIMUM_RULE_NAME_BYTES, MAXIMUM_RULES, MAXIMUM_WINDOWS, OperatorRule, RuleFault};
 use crate::envelope::{Domain, Envelope, EnvelopeError};
 use crate::id::FleetId;
 use crate::signature::{KeyVerifier, PublicKey};
-use crate::wire::{Check, DecodeError, decode, limit};
+use crate::wire::{Check, DecodeError, Payload, decode, limit};
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -18,40 +30,12 @@ use serde::{Deserialize, Serialize};
 pub const MAXIMUM_KEYS: usize = 64;
 /// Most roles of a bundle.
 pub const MAXIMUM_ROLES: usize = 32;
+/// Most nodes of which a bundle says labels.
+pub const MAXIMUM_LABELLED_NODES: usize = 256;
+/// Most extensions of a bundle.
+pub const MAXIMUM_EXTENSIONS: usize = 16;
 /// Longest name of a person, in bytes.
 pub const MAXIMUM_PERSON_BYTES: usize = 128;
-
-/// What an order does to a node, derived from its payload. It decides which role must have signed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Class {
-    /// Reads facts, changes nothing.
-    Inventory,
-    /// Runs documents.
-    Command,
-    /// Installs patches.
-    Patch,
-    /// Installs and removes packages.
-    Package,
-    /// Opens a shell.
-    Session,
-    /// Replaces the agent.
-    SelfUpdate,
-}
-
-/// What keys are for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Role {
-    /// Signs trust bundles.
-    Root,
-    /// Signs releases of the agent.
-    Release,
-    /// Signs welcomes, which carry the time.
-    Freshness,
-    /// Signs receipts, cancels and answers to claims.
-    Bridge,
-    /// Signs orders of a class.
-    Operator(Class),
-}
 
 /// A public key and whose it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,12 +44,23 @@ pub struct TrustKey {
     pub public_key: PublicKey,
     /// The person, or the machine, that holds it; not empty. Thresholds count persons.
     pub person: String,
+    /// From this Unix time in milliseconds on it counts for no order. Only keys of rules may have an end: what other roles sign is judged
+    /// also where the time is not known.
+    pub not_after_ms: Option<u64>,
+}
+
+impl TrustKey {
+    /// A key without an end.
+    #[must_use]
+    pub fn new(public_key: PublicKey, person: &str) -> Self {
+        Self { public_key, person: person.into(), not_after_ms: None }
+    }
 }
 
 /// The keys of a role, and how many persons must have signed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoleEntry {
-    /// The role; each at most once in a bundle.
+    /// The role; each at most once in a bundle. One that this build does not know is carried and asks for nothing.
     pub role: Role,
     /// How many distinct persons, at least 1.
     pub threshold: u8,
@@ -90,6 +85,32 @@ pub struct TrustBundle {
     pub keys: Vec<TrustKey>,
     /// The roles.
     pub roles: Vec<RoleEntry>,
+    /// The rules by which orders are allowed. Several may be of one class.
+    pub rules: Vec<OperatorRule>,
+    /// What the root says of nodes, in ascending order of the nodes.
+    pub labels: Vec<NodeLabels>,
+    /// What is not yet invented; a kind that the reader does not know is skipped, so none may take a right away. What limits rules is a
+    /// condition of the rule.
+    pub extensions: Vec<Payload>,
+}
+
+impl TrustBundle {
+    /// A bundle 1 that never runs out and asks for no agent, without labels and extensions.
+    #[must_use]
+    pub fn beginning(keys: Vec<TrustKey>, roles: Vec<RoleEntry>, rules: Vec<OperatorRule>) -> Self {
+        Self {
+            version: 1,
+            previous: [0; 32],
+            expires_ms: u64::MAX,
+            epoch: 0,
+            minimum_agent_version: [0; 3],
+            keys,
+            roles,
+            rules,
+            labels: Vec::new(),
+            extensions: Vec::new(),
+        }
+    }
 }
 
 /// Why trust was not given.
@@ -123,6 +144,15 @@ pub enum TrustError {
     WeakKey,
     /// A key stands twice in the bundle, so that one signature could count for two persons.
     DuplicateKey,
+    /// An operator rule cannot be used.
+    Rule {
+        /// Which, by its index from 0.
+        index: usize,
+        /// What is wrong with it.
+        fault: RuleFault,
+    },
+    /// A key has an end and a role that is judged without the time.
+    KeyWithAnEnd(Role),
     /// The bundle has no root role, or a role twice, or a threshold that its keys cannot reach, or a role names a key twice or one that is
     /// not there.
     Unusable,
@@ -138,6 +168,8 @@ impl fmt::Display for TrustError {
             Self::AnotherRoot => f.write_str("the trust root is another than the one that was pinned"),
             Self::Version { expected, found } => write!(f, "trust bundle {found} came where {expected} was due"),
             Self::Threshold(role) => write!(f, "too few persons of the role {role:?} have signed"),
+            Self::Rule { index, fault } => write!(f, "the operator rule at index {index} of the trust bundle cannot be used: {fault}"),
+            Self::KeyWithAnEnd(role) => write!(f, "a key of the role {role:?} has an end, which only keys of operators may have"),
             Self::AnotherPredecessor => f.write_str("the trust bundle follows another one than this"),
             Self::Epoch { least, found } => write!(f, "the trust bundle lowers the epoch from {least} to {found}"),
             Self::WeakKey => f.write_str("the trust bundle names a weak key"),
@@ -164,7 +196,13 @@ impl Check for TrustBundle {
         limit((1..=MAXIMUM_KEYS).contains(&self.keys.len()), "the number of keys of a trust bundle")?;
         limit((1..=MAXIMUM_ROLES).contains(&self.roles.len()), "the number of roles of a trust bundle")?;
         limit(self.keys.iter().all(|key| (1..=MAXIMUM_PERSON_BYTES).contains(&key.person.len())), "the name of a person")?;
-        limit(self.roles.iter().all(|role| role.keys.len() <= MAXIMUM_KEYS), "the number of keys of a role")
+        limit(self.roles.iter().all(|role| role.keys.len() <= MAXIMUM_KEYS), "the number of keys of a role")?;
+        limit(self.rules.len() <= MAXIMUM_RULES, "the number of rules of a trust bundle")?;
+        limit(self.extensions.len() <= MAXIMUM_EXTENSIONS, "the number of extensions of a trust bundle")?;
+        let are_sorted = self.labels.iter().zip(self.labels.iter().skip(1)).all(|(one, next)| one.node < next.node);
+        limit(self.labels.len() <= MAXIMUM_LABELLED_NODES && are_sorted, "the nodes with labels of a trust bundle")?;
+        self.rules.iter().try_for_each(OperatorRule::check)?;
+        self.labels.iter().try_for_each(|entry| label::check(&entry.labels))
     }
 }
 
@@ -272,18 +310,49 @@ impl Trust {
             return Err(TrustError::DuplicateKey);
         }
         let trust = Self { bundle, keys, fleet, hash: crate::sha256(&[body]) };
+        trust.check_roles()?;
+        trust.check_rules()?;
+        Ok(trust)
+    }
+
+    fn check_roles(&self) -> Result<(), TrustError> {
         let mut seen = BTreeSet::new();
-        for entry in &trust.bundle.roles {
-            let reachable = trust.persons(entry.keys.iter().copied()).len();
+        for entry in &self.bundle.roles {
+            let reachable = self.persons(entry.keys.iter().copied()).len();
             if entry.threshold == 0 || usize::from(entry.threshold) > reachable || !seen.insert(entry.role) {
                 return Err(TrustError::Unusable);
             }
-            let named: BTreeSet<u16> = entry.keys.iter().copied().filter(|index| usize::from(*index) < trust.keys.len()).collect();
-            if named.len() != entry.keys.len() {
+            if !self.has_each_once(&entry.keys) {
                 return Err(TrustError::Unusable);
             }
+            let mut keys = entry.keys.iter().filter_map(|index| self.bundle.keys.get(usize::from(*index)));
+            if keys.any(|key| key.not_after_ms.is_some()) {
+                return Err(TrustError::KeyWithAnEnd(entry.role));
+            }
         }
-        if seen.contains(&Role::Root) { Ok(trust) } else { Err(TrustError::Unusable) }
+        if seen.contains(&Role::Root) { Ok(()) } else { Err(TrustError::Unusable) }
+    }
+
+    fn check_rules(&self) -> Result<(), TrustError> {
+        let mut names = BTreeSet::new();
+        for (index, rule) in self.bundle.rules.iter().enumerate() {
+            let reachable = self.persons(rule.keys.iter().copied()).len();
+            let fault = match () {
+                () if !self.has_each_once(&rule.keys) => RuleFault::Keys,
+                () if rule.threshold == 0 => RuleFault::NobodySigns,
+                () if usize::from(rule.threshold.max(rule.approvals)) > reachable => RuleFault::Unreachable,
+                () if !names.insert(rule.name.as_str()) => RuleFault::Name,
+                () => continue,
+            };
+            return Err(TrustError::Rule { index, fault });
+        }
+        Ok(())
+    }
+
+    /// Whether each of these indices is that of a key, and none stands there twice.
+    fn has_each_once(&self, indices: &[u16]) -> bool {
+        let named: BTreeSet<u16> = indices.iter().copied().filter(|index| usize::from(*index) < self.keys.len()).collect();
+        named.len() == indices.len()
     }
 
     fn persons(&self, indices: impl Iterator<Item = u16>) -> BTreeSet<&str> {
@@ -302,13 +371,12 @@ impl Trust {
         if persons.len() >= usize::from(entry.threshold) { Ok(()) } else { Err(failed) }
     }
 
-    /// Whether any key of one of the roles has signed, whatever the threshold: the check that comes before decoding, and all that a cancel
-    /// needs. It gives no right to run anything.
+    /// Whether any key of the role has signed, whatever the threshold: all that a cancel by the bridge needs. It gives no right to run
+    /// anything.
     #[must_use]
-    pub fn knows_a_signer_of(&self, envelope: &Envelope<'_>, is_wanted: impl Fn(Role) -> bool) -> bool {
-        let roles = self.bundle.roles.iter().filter(|entry| is_wanted(entry.role));
-        let indices: BTreeSet<u16> = roles.flat_map(|entry| entry.keys.iter().copied()).collect();
-        indices.into_iter().any(|index| self.has_signed(index, envelope))
+    pub fn knows_a_signer_of(&self, role: Role, envelope: &Envelope<'_>) -> bool {
+        let roles = self.bundle.roles.iter().filter(|entry| entry.role == role);
+        roles.flat_map(|entry| entry.keys.iter()).any(|index| self.has_signed(*index, envelope))
     }
 
     /// Whether the key at `index` of the bundle has signed `envelope`; no for a key of an unknown algorithm.
@@ -355,10 +423,7 @@ mod tests {
     }
 
     fn bundle(version: u32, persons: &[(u8, &str)], threshold: u8) -> TrustBundle {
-        let keys = persons
-            .iter()
-            .map(|(seed, person)| TrustKey { public_key: key(*seed).verifying_key().to_bytes().into(), person: (*person).into() })
-            .collect();
+        let keys = persons.iter().map(|(seed, person)| TrustKey::new(key(*seed).verifying_key().to_bytes().into(), person)).collect();
         let all = (0..u16::try_from(persons.len()).unwrap()).collect();
         TrustBundle {
             version,
@@ -368,6 +433,9 @@ mod tests {
             minimum_agent_version: [0; 3],
             keys,
             roles: vec![RoleEntry { role: Role::Root, threshold, keys: all }],
+            rules: Vec::new(),
+            labels: Vec::new(),
+            extensions: Vec::new(),
         }
     }
 

@@ -103,6 +103,17 @@ impl Node {
         write(&self.settings(), format!("{before}{lines}").as_bytes());
     }
 
+    /// Has it run one job at a time. To be called before the start.
+    ///
+    /// # Panics
+    /// When its settings cannot be changed.
+    pub fn run_one_at_a_time(&self) {
+        let before = std::fs::read_to_string(self.settings()).expect("the settings of a node can be read");
+        let after = before.replace("maximum_jobs = 8", "maximum_jobs = 1");
+        assert_ne!(before, after, "the settings of a node name the number of its jobs");
+        write(&self.settings(), after.as_bytes());
+    }
+
     fn agent(&self) -> Command {
         let agent = binary("flotilla-agent");
         let Some((first, rest)) = self.enter.split_first() else { return process::command(&agent) };

@@ -27,7 +27,7 @@ use flotilla_link::Publish;
 use flotilla_protocol::envelope::{Domain, seal};
 use flotilla_protocol::hello::Facts;
 use flotilla_protocol::id::NodeId;
-use flotilla_protocol::trust::{Class, Role, RoleEntry, Trust, TrustBundle, TrustKey};
+use flotilla_protocol::trust::{Class, OperatorRule, Role, RoleEntry, Trust, TrustBundle, TrustKey};
 use flotilla_protocol::wire::encode;
 use flotilla_tests::invariants::{History, database};
 use flotilla_tests::random::Random;
@@ -105,17 +105,10 @@ pub(crate) struct Done {
 
 fn trust_bundle() -> Vec<u8> {
     let key = |seed: u8| ed25519_dalek::SigningKey::from_bytes(&[seed; 32]);
-    let keys = (1..=4).map(|seed| TrustKey { public_key: key(seed).verifying_key().to_bytes().into(), person: format!("person {seed}") });
+    let keys = (1..=4).map(|seed| TrustKey::new(key(seed).verifying_key().to_bytes().into(), &format!("person {seed}")));
     let role = |role, key| RoleEntry { role, threshold: 1, keys: vec![key] };
-    let bundle = TrustBundle {
-        version: 1,
-        previous: [0; 32],
-        expires_ms: u64::MAX,
-        epoch: 0,
-        minimum_agent_version: [0; 3],
-        keys: keys.collect(),
-        roles: vec![role(Role::Root, 0), role(Role::Operator(Class::Command), 1), role(Role::Bridge, 2), role(Role::Freshness, 3)],
-    };
+    let roles = vec![role(Role::Root, 0), role(Role::Bridge, 2), role(Role::Freshness, 3)];
+    let bundle = TrustBundle::beginning(keys.collect(), roles, vec![OperatorRule::any_of(Class::Command, vec![1])]);
     seal(Domain::Trust, &encode(&bundle), &[&key(1)])
 }
 
@@ -162,7 +155,7 @@ impl Bridge {
     }
 
     pub(crate) fn trust(&self) -> Trust {
-        self.signer.trust().clone()
+        self.signer.trust().as_ref().clone()
     }
 
     fn database(&self) -> PathBuf {

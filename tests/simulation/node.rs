@@ -159,7 +159,7 @@ impl Node {
         boot.iter_mut().zip(self.boot.to_le_bytes()).for_each(|(to, from)| *to = from);
         let mut recovery = Recovery::new(Settings {
             identity: self.key.clone(),
-            trust: self.trust.clone(),
+            trust: self.trust.clone().into(),
             boot: BootId(boot),
             facts: Facts::default(),
             agent_version: [0, 1, 0],

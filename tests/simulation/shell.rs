@@ -76,7 +76,7 @@ impl World {
                 node.behind_ms = node.behind_ms.max(behind_ms);
             }
             DownKind::Receipt => self.receipted(node, &payload),
-            DownKind::Cancel | DownKind::OutputReceipt | DownKind::Renewal => {}
+            DownKind::Cancel | DownKind::OutputReceipt | DownKind::Renewal | DownKind::Trust => {}
         }
         let life = self.nodes[node].life;
         let refused = self.handle(node, Input::Message { topic, retained: false, payload: &payload });
@@ -196,13 +196,11 @@ impl World {
     /// Records have reached the disk.
     fn durable(&mut self, node: usize, records: Vec<Record>) {
         for record in records {
+            if let Some((order, _)) = record.taken() {
+                self.nodes[node].open.insert(order.id);
+                self.fact(node, order.id.to_string(), Fact::Accepted);
+            }
             match record {
-                Record::Accepted { body, .. } => {
-                    if let Ok(order) = decode::<OrderBody>(&body) {
-                        self.nodes[node].open.insert(order.id);
-                        self.fact(node, order.id.to_string(), Fact::Accepted);
-                    }
-                }
                 Record::Starting { order, .. } => self.fact(node, order.to_string(), Fact::Starting),
                 Record::Rebooting { order, reboot, .. } => {
                     let (step, count, first) = (reboot.step, reboot.count, u16::try_from(reboot.first_step()).unwrap());
@@ -230,7 +228,11 @@ impl World {
 
     fn does(&mut self, node: usize, output: Output) {
         match output {
-            Output::Persist(_) | Output::Refused { .. } | Output::SpreadReconnect { .. } | Output::RenewCertificate { .. } => {}
+            Output::Persist(_)
+            | Output::Refused { .. }
+            | Output::KeepTrust { .. }
+            | Output::SpreadReconnect { .. }
+            | Output::RenewCertificate { .. } => {}
             Output::Reboot => self.told_to_reboot(node),
             Output::Publish(message) => self.publishes(node, message),
             Output::RunJob { order, command, attempt, without_reboot } => {

@@ -1,22 +1,27 @@
 //! The checks on an order, in this order, failing closed: not retained → size → delivery and envelope form → topic and domain → signatures →
-//! decode → fleet, class, threshold → target proof → replay → trusted time → room. The durable claim follows when all of them pass.
+//! decode → fleet, class, threshold, scope → target proof → replay → trusted time → keys that have run out → local policy → secrets → room. The
+//! durable claim follows when all of them pass. Hours are no check here: an order waits for them, and is judged again before it starts.
 //!
 //! Until the target is proven a refusal has no effect but a counter: whoever sent the message may be anybody. After it, the bridge gets
-//! an answer.
+//! an answer, unless another set of signatures, another policy or more room would let the same order in: a broker that takes a signature out
+//! of an envelope must not make an order refused for ever.
 
 use crate::memory::Memory;
-use crate::orders::{MAXIMUM_LANES, Orders};
+use crate::orders::{MAXIMUM_LANES, Orders, Signed};
+use crate::policy::{PolicyRefusal, PolicyState};
 use crate::room;
+use crate::secrets;
 use flotilla_protocol::capability::OrderPayload;
 use flotilla_protocol::capability::command::CommandOrder;
 use flotilla_protocol::delivery::Delivery;
 use flotilla_protocol::document::Action;
 use flotilla_protocol::envelope::{Domain, Envelope, EnvelopeError};
-use flotilla_protocol::id::OrderId;
+use flotilla_protocol::id::{NodeId, OrderId};
 use flotilla_protocol::order::OrderBody;
+use flotilla_protocol::secret::{Binding, SealingKey};
 use flotilla_protocol::status::RejectReason;
 use flotilla_protocol::target;
-use flotilla_protocol::trust::{Role, Trust};
+use flotilla_protocol::trust::{Asked, Class, NotAuthorised, Trust};
 use flotilla_protocol::wire::{DecodeError, MAXIMUM_MESSAGE_BYTES, decode};
 
 /// What came of the checks.
@@ -29,7 +34,7 @@ pub enum Verdict {
     /// The order was taken before: what is held about it is sent again.
     AlreadyTaken(OrderId),
     /// Refused without an answer.
-    Drop(RejectReason),
+    Drop(Refusal),
     /// Refused for ever, with an answer to the bridge.
     Answer {
         /// Which order.
@@ -37,15 +42,38 @@ pub enum Verdict {
         /// Until when its id is kept.
         not_after_ms: u64,
         /// Why.
-        reason: RejectReason,
+        refusal: Refusal,
     },
+}
+
+/// Why a message is refused.
+#[derive(Debug)]
+pub struct Refusal {
+    /// For counters and answers.
+    pub reason: RejectReason,
+    /// For people, where there is more to say.
+    pub why: Option<String>,
+}
+
+impl Refusal {
+    pub(crate) fn because(reason: RejectReason, why: &impl ToString) -> Self {
+        Self { reason, why: Some(why.to_string()) }
+    }
+}
+
+impl From<RejectReason> for Refusal {
+    fn from(reason: RejectReason) -> Self {
+        Self { reason, why: None }
+    }
 }
 
 /// An order that may be recorded and run.
 #[derive(Debug)]
 pub struct Admitted {
-    /// The signed body as it was received.
-    pub bytes: Vec<u8>,
+    /// The order's envelope as it was received.
+    pub envelope: Vec<u8>,
+    /// The node data as it was received.
+    pub node_data: Vec<u8>,
     /// The order.
     pub order: OrderBody,
     /// What it runs.
@@ -55,10 +83,14 @@ pub struct Admitted {
 /// What the checks need to know of the node.
 #[derive(Debug)]
 pub struct Facts<'a> {
+    /// The node.
+    pub node: NodeId,
     /// The node's identity key.
     pub identity_key: &'a [u8; 32],
     /// The trust it goes by.
     pub trust: &'a Trust,
+    /// Its own policy.
+    pub policy: &'a PolicyState,
     /// The agent's version: major, minor, patch.
     pub agent_version: [u16; 3],
     /// Its durable floor, Unix milliseconds.
@@ -71,8 +103,8 @@ pub struct Facts<'a> {
     pub memory: &'a Memory,
     /// How many bytes of orders the journal has room for; nothing while it takes no records.
     pub journal_room: Option<u64>,
-    /// The node has gone by this trust version before: an older one judges nothing.
-    pub least_trust_version: u32,
+    /// What secrets are sealed to.
+    pub sealing_key: Option<&'a SealingKey>,
 }
 
 /// Turns an unreadable envelope into its reason.
@@ -92,46 +124,49 @@ fn body_reason(error: DecodeError) -> RejectReason {
 pub(crate) fn judge(facts: &Facts<'_>, orders: &Orders, retained: bool, payload: &[u8]) -> Verdict {
     match check(facts, orders, retained, payload) {
         Ok(verdict) => verdict,
-        Err(reason) => Verdict::Drop(reason),
+        Err(refusal) => Verdict::Drop(refusal),
     }
 }
 
-fn check(facts: &Facts<'_>, orders: &Orders, retained: bool, payload: &[u8]) -> Result<Verdict, RejectReason> {
+fn check(facts: &Facts<'_>, orders: &Orders, retained: bool, payload: &[u8]) -> Result<Verdict, Refusal> {
     if retained {
-        return Err(RejectReason::Retained);
+        return Err(RejectReason::Retained.into());
     }
     if payload.len() > MAXIMUM_MESSAGE_BYTES {
-        return Err(RejectReason::TooLarge);
+        return Err(RejectReason::TooLarge.into());
     }
     let delivery: Delivery = decode(payload).map_err(body_reason)?;
     let envelope = Envelope::parse(&delivery.envelope, Domain::Order).map_err(envelope_reason)?;
-    if !facts.trust.knows_a_signer_of(&envelope, |role| matches!(role, Role::Operator(_))) {
-        return Err(RejectReason::Signature);
+    let signers = facts.trust.signers(&envelope);
+    if !facts.trust.has_operator(&signers, None) {
+        return Err(RejectReason::Signature.into());
     }
     let order: OrderBody = decode(envelope.body()).map_err(body_reason)?;
     if order.fleet != facts.trust.fleet() {
-        return Err(RejectReason::Fleet);
+        return Err(RejectReason::Fleet.into());
     }
     let payload = order.payload().map_err(body_reason)?;
+    let labels = facts.policy.policy.labels.signed_over(facts.trust.bundle(), facts.node);
+    let asked = |class, time_ms| Asked { class, requester: &order.requester, labels: Some(&labels), time_ms };
     // A payload that this build does not know has no class: that some operator signed it has to do for the answer that it is unknown.
     if let Some(class) = payload.class() {
-        facts.trust.require(Role::Operator(class), &envelope).map_err(|_| RejectReason::Signature)?;
+        facts.trust.authorise(&signers, &asked(class, None)).map_err(|error| not_authorised(&error))?;
     }
     let leaf = target::leaf(facts.identity_key, &delivery.node_data);
     if !target::is_proven(leaf, delivery.index, order.targets.count, &delivery.proof, &order.targets.root) {
-        return Err(RejectReason::Target);
+        return Err(RejectReason::Target.into());
     }
     if orders.known.contains_key(&order.id) {
         return Ok(Verdict::AlreadyTaken(order.id));
     }
     if order.not_after_ms <= facts.floor_ms {
         // No answer: whatever came of this order was said when its id was known, and the floor in our hello says that it never runs.
-        return Err(RejectReason::Expired);
+        return Err(RejectReason::Expired.into());
     }
-    let answer = |reason| Ok(Verdict::Answer { order: order.id, not_after_ms: order.not_after_ms, reason });
+    let answer = |reason: RejectReason| Ok(Verdict::Answer { order: order.id, not_after_ms: order.not_after_ms, refusal: reason.into() });
     let Some(time_ms) = facts.time_ms else { return Ok(Verdict::AwaitTime) };
     // Whatever the answer is, it must be recorded. The bridge sends again.
-    let Some(journal_room) = facts.journal_room else { return Err(RejectReason::Storage) };
+    let Some(journal_room) = facts.journal_room else { return Err(RejectReason::Storage.into()) };
     // Before the expiry: of an order that may have run it is not known that it expired.
     if facts.memory.may_have_taken(order.id, order.not_before_ms) {
         return answer(RejectReason::MemoryLost);
@@ -142,35 +177,117 @@ fn check(facts: &Facts<'_>, orders: &Orders, retained: bool, payload: &[u8]) -> 
     // A node whose trust is behind refuses for now and not for ever: the bridge sends again, and welcomes bring new bundles.
     let bundle = facts.trust.bundle();
     if bundle.expires_ms <= time_ms {
-        return Err(RejectReason::TrustExpired);
+        return Err(RejectReason::TrustExpired.into());
     }
     if facts.agent_version < bundle.minimum_agent_version {
-        return Err(RejectReason::AgentVersion);
+        return Err(RejectReason::AgentVersion.into());
     }
-    if order.minimum_trust_version.max(facts.least_trust_version) > bundle.version {
-        return Err(RejectReason::TrustVersion);
+    if order.minimum_trust_version > bundle.version {
+        return Err(RejectReason::TrustVersion.into());
     }
     if order.epoch != bundle.epoch {
         return answer(RejectReason::Epoch);
+    }
+    if let Some(class) = payload.class() {
+        let persons = match facts.trust.authorise(&signers, &asked(class, Some(time_ms))) {
+            Ok(authorised) => authorised.persons,
+            // It waits for its hours.
+            Err(error) if error.opens_at_ms().is_some() => error.persons,
+            Err(error) => return Err(not_authorised(&error)),
+        };
+        if let Err(why) = facts.policy.check(class, persons.len()) {
+            let refusal = Refusal::because(RejectReason::Policy, &why);
+            return match why {
+                PolicyRefusal::Class(_) => Ok(Verdict::Answer { order: order.id, not_after_ms: order.not_after_ms, refusal }),
+                PolicyRefusal::Fault(_) | PolicyRefusal::Persons { .. } => Err(refusal),
+            };
+        }
     }
     let OrderPayload::Command(command) = payload else { return answer(RejectReason::Unsupported) };
     let is_known = |step: &flotilla_protocol::document::Step| !matches!(step.action(), Ok(Action::Unsupported(_)) | Err(_));
     if !command.plan.steps.iter().all(is_known) {
         return answer(RejectReason::Unsupported);
     }
-    if orders.is_full(envelope.body().len()) || facts.is_full {
-        // Not for ever: the bridge sends the order again later.
-        return Err(RejectReason::Busy);
+    // Opened for a moment, so that an order that could never run is refused now, with an answer.
+    let binding = Binding { fleet: order.fleet, node: facts.node, order: order.id };
+    if let Err(reason) = secrets::open(facts.sealing_key, &binding, &command, &delivery.node_data) {
+        return answer(reason);
     }
-    if journal_room < room::of_waiting_order(envelope.body().len()) {
-        return Err(RejectReason::Storage);
+    let held_bytes = delivery.envelope.len() + delivery.node_data.len();
+    if orders.is_full(held_bytes) || facts.is_full {
+        // Not for ever: the bridge sends the order again later.
+        return Err(RejectReason::Busy.into());
+    }
+    if journal_room < room::of_waiting_order(held_bytes) {
+        return Err(RejectReason::Storage.into());
     }
     if order.lane != 0 {
         match orders.lanes.get(&(order.requester.clone(), order.lane)) {
             Some(lane) if order.sequence <= lane.sequence => return answer(RejectReason::OutOfOrder),
-            None if orders.lanes.len() >= MAXIMUM_LANES => return Err(RejectReason::Busy),
+            None if orders.lanes.len() >= MAXIMUM_LANES => return Err(RejectReason::Busy.into()),
             Some(_) | None => {}
         }
     }
-    Ok(Verdict::Accept(Box::new(Admitted { bytes: envelope.body().to_vec(), order, command })))
+    Ok(Verdict::Accept(Box::new(Admitted { envelope: delivery.envelope, node_data: delivery.node_data, order, command })))
+}
+
+fn not_authorised(error: &NotAuthorised) -> Refusal {
+    let reason = if error.is_for_other_nodes() { RejectReason::Scope } else { RejectReason::Signature };
+    Refusal::because(reason, error)
+}
+
+/// Who judges an order once more, and when.
+#[derive(Debug)]
+pub(crate) struct Again<'a> {
+    pub(crate) node: NodeId,
+    pub(crate) trust: &'a Trust,
+    pub(crate) policy: &'a PolicyState,
+    /// Trusted Unix time in milliseconds; nothing: hours and the ends of keys are not judged.
+    pub(crate) time_ms: Option<u64>,
+}
+
+/// An order that was taken may start, as far as the trust goes.
+#[derive(Debug)]
+pub(crate) struct Allowed {
+    pub(crate) class: Class,
+    /// How many persons have signed it.
+    pub(crate) persons: usize,
+}
+
+/// What stands against the start of an order that was taken.
+#[derive(Debug)]
+pub(crate) enum Objection {
+    /// The hours of its rule, which begin then: Unix milliseconds.
+    Until(u64),
+    /// It never starts.
+    Ever(Refusal),
+}
+
+/// Judges an order that was taken once more, by the trust of now: its signatures were kept with it.
+pub(crate) fn judge_again(facts: &Again<'_>, signed: &Signed) -> Result<Allowed, Objection> {
+    let ever = |reason: RejectReason| Objection::Ever(reason.into());
+    let Signed::Envelope(envelope) = signed else { return Err(ever(RejectReason::Signature)) };
+    let envelope = Envelope::parse(envelope, Domain::Order).map_err(|error| ever(envelope_reason(error)))?;
+    let signers = facts.trust.signers(&envelope);
+    // Before the body is read, as for an order that comes: nothing on this disk is believed more than the signatures.
+    if !facts.trust.has_operator(&signers, None) {
+        return Err(ever(RejectReason::Signature));
+    }
+    let order: OrderBody = decode(envelope.body()).map_err(|error| ever(body_reason(error)))?;
+    let payload = order.payload().map_err(|error| ever(body_reason(error)))?;
+    let class = payload.class().ok_or_else(|| ever(RejectReason::Unsupported))?;
+    // What the node is, is not known while its policy has a fault: nothing starts then, and nothing is refused for it.
+    let labels = facts.policy.fault.is_none().then(|| facts.policy.policy.labels.signed_over(facts.trust.bundle(), facts.node));
+    let asked = Asked { class, requester: &order.requester, labels: labels.as_ref(), time_ms: facts.time_ms };
+    let (persons, opens_at_ms) = match facts.trust.authorise(&signers, &asked) {
+        Ok(authorised) => (authorised.persons, None),
+        Err(error) => match error.opens_at_ms() {
+            None => return Err(Objection::Ever(not_authorised(&error))),
+            opens_at_ms => (error.persons, opens_at_ms),
+        },
+    };
+    if order.epoch != facts.trust.bundle().epoch {
+        return Err(ever(RejectReason::Epoch));
+    }
+    opens_at_ms.map_or(Ok(Allowed { class, persons: persons.len() }), |at| Err(Objection::Until(at)))
 }

@@ -4,21 +4,27 @@
 //! applies it when the journal is read back. So a running core and a recovered one cannot differ.
 
 mod again;
+mod authority;
 pub(crate) mod reboot;
 mod records;
 mod storage;
 mod streams;
+mod trust;
 
 use self::again::{Again, Cause, is_of_the_future};
 use self::reboot::RebootRule;
 pub use self::streams::Telemetry;
 use self::streams::Tellings;
-use crate::admission::{self, Admitted, Facts as AdmissionFacts, Verdict, envelope_reason};
+pub use self::trust::HeldTrust;
+use self::trust::{FRESH_TO_TAKE_MS, TrustState};
+use crate::admission::{self, Admitted, Facts as AdmissionFacts, Refusal, Verdict, envelope_reason};
 use crate::interface::{Input, JobEnd, Output, RebootAsked, UpMessage};
 use crate::memory::{Floor, Memory};
 use crate::orders::{Order, Orders, Phase};
+use crate::policy::PolicyState;
 use crate::record::{Record, RecordError};
 use crate::room;
+use crate::secrets;
 use crate::spool::{Receipted, Spool};
 use crate::streams::Streams;
 use crate::trusted_time::TrustedTime;
@@ -34,9 +40,10 @@ use flotilla_protocol::hello::{Facts, HelloBody, MAXIMUM_HELD, WelcomeBody};
 use flotilla_protocol::id::{BootId, NodeId, OrderId};
 use flotilla_protocol::order::{CancelBody, MAXIMUM_VALIDITY_MS};
 use flotilla_protocol::report::{LossCause, OutputBody, OutputReceiptBody, ReceiptBody, Stream};
+use flotilla_protocol::secret::{Binding, OpenedSecret, SealingKey};
 use flotilla_protocol::status::{Admission, Outcome, RejectReason};
 use flotilla_protocol::topic::{DownKind, Topic, UpKind};
-use flotilla_protocol::trust::{Class, Role, Trust};
+use flotilla_protocol::trust::{Class, Role};
 use flotilla_protocol::version;
 use flotilla_protocol::wire::{Check, MAXIMUM_MESSAGE_BYTES, decode, encode};
 use std::collections::{BTreeMap, VecDeque};
@@ -63,7 +70,7 @@ pub struct Settings {
     /// The node's identity; it signs the reports.
     pub identity: SigningKey,
     /// The trust bundles that the node has, followed from the pinned root.
-    pub trust: Trust,
+    pub trust: HeldTrust,
     /// The kernel's id of this boot.
     pub boot: BootId,
     /// What the hello says of the node.
@@ -83,6 +90,8 @@ struct Connection {
     hello_at: u64,
     hello_pause_ms: u64,
     is_welcomed: bool,
+    /// The version of the trust bundle that the hello has said.
+    trust_version: u32,
 }
 
 /// The state machine. See the crate's documentation.
@@ -91,7 +100,7 @@ pub struct Core {
     node: NodeId,
     identity: SigningKey,
     identity_key: [u8; 32],
-    trust: Trust,
+    trust: TrustState,
     boot: BootId,
     facts: Facts,
     agent_version: [u16; 3],
@@ -109,12 +118,14 @@ pub struct Core {
     refused: BTreeMap<RejectReason, u32>,
     outputs: VecDeque<Output>,
     memory: Memory,
-    /// Version and epoch of the newest trust that the node has gone by.
-    least_trust: (u32, u32),
+    /// The journal, or the copy beside it, has said what trust the node has gone by.
+    has_gone_by: bool,
     /// How many bytes a whole journal may have; nothing while it takes no records.
     journal_bytes: Option<u64>,
     /// What became of jobs while nothing could be recorded: at most as many as run.
     unrecorded_ends: Vec<(OrderId, Unrecorded)>,
+    /// The node's own policy.
+    policy: PolicyState,
     /// Hellos out of turn, and answers that are given again.
     again: Again,
     reboot_rule: RebootRule,
@@ -125,6 +136,8 @@ pub struct Core {
     told_to_reboot_until: Option<u64>,
     /// The system was not told to reboot although a record says so, and nothing could be recorded since.
     is_reboot_withheld: bool,
+    /// What secrets are sealed to; without it orders with secrets are refused.
+    sealing_key: Option<SealingKey>,
 }
 
 /// What became of a job while nothing could be recorded.
@@ -145,13 +158,11 @@ impl Recovery {
     pub fn new(settings: Settings) -> Self {
         let identity_key = settings.identity.verifying_key().to_bytes();
         let node = NodeId::of_key(&identity_key);
-        let bundle = settings.trust.bundle();
-        let least_trust = (bundle.version, bundle.epoch);
         Self(Core {
             node,
             identity: settings.identity,
             identity_key,
-            trust: settings.trust,
+            trust: TrustState::new(settings.trust),
             boot: settings.boot,
             facts: settings.facts,
             agent_version: settings.agent_version,
@@ -167,14 +178,16 @@ impl Recovery {
             refused: BTreeMap::new(),
             outputs: VecDeque::new(),
             memory: Memory::default(),
-            least_trust,
+            has_gone_by: false,
             journal_bytes: Some(u64::MAX),
             unrecorded_ends: Vec::new(),
+            policy: PolicyState::default(),
             again: Again::default(),
             reboot_rule: RebootRule::default(),
             reboot_refusal: String::new(),
             told_to_reboot_until: None,
             is_reboot_withheld: false,
+            sealing_key: None,
         })
     }
 
@@ -185,12 +198,24 @@ impl Recovery {
         self
     }
 
+    /// The same, able to open secrets that are sealed to this key.
+    #[must_use]
+    pub fn with_sealing_key(mut self, key: SealingKey) -> Self {
+        self.0.sealing_key = Some(key);
+        self
+    }
+
     /// Raises what must never go back to the copy that is kept beside the journal; with `lost`, nothing but that copy is left.
     pub fn remember(&mut self, floor: &Floor, lost: Option<LossCause>) {
         let core = &mut self.0;
-        core.time.raise_floor(floor.time_ms);
-        core.least_trust = core.least_trust.max((floor.trust_version, floor.epoch));
-        core.memory.barrier_ms = core.memory.barrier_ms.max(floor.barrier_ms);
+        if floor.trust_version > 0 {
+            core.gone_by(floor.trust_version, floor.epoch);
+        }
+        // What was believed of the time in an epoch before is void.
+        if floor.epoch >= core.trust.least().1 {
+            core.time.raise_floor(floor.time_ms);
+            core.memory.barrier_ms = core.memory.barrier_ms.max(floor.barrier_ms);
+        }
         if let Some(cause) = lost {
             core.memory.lost = Some((cause, floor.sequence));
         }
@@ -200,6 +225,13 @@ impl Recovery {
     #[must_use]
     pub fn with_telemetry(mut self, telemetry: Telemetry) -> Self {
         self.0.tellings.settings = Some(telemetry);
+        self
+    }
+
+    /// The node's own policy as it is at the start. Without this there is none, and nothing is restricted.
+    #[must_use]
+    pub fn with_policy(mut self, policy: PolicyState) -> Self {
+        self.0.policy = policy;
         self
     }
 
@@ -224,6 +256,7 @@ impl Recovery {
         let outputs: Vec<Output> = starting.collect();
         core.outputs.extend(outputs);
         core.streams.iter_mut().for_each(|(_, spool)| spool.start_counting());
+        core.compare_trust();
         // A receipt may have been recorded and what follows from it not.
         core.forget_what_is_done();
         core
@@ -261,16 +294,35 @@ impl Core {
         self.time.at(now)
     }
 
-    /// The version of the node's newest trust bundle.
+    /// The version of the newest trust bundle that the node has, or, in quarantine, has had.
     #[must_use]
     pub fn trust_version(&self) -> u32 {
-        self.trust.bundle().version
+        self.trust.version().max(self.trust.least().0)
     }
 
     /// Whether the job folder of an order is still needed; the shell removes the others after a restart.
     #[must_use]
     pub fn needs_folder(&self, order: OrderId) -> bool {
         self.orders.known.get(&order).is_some_and(|order| !matches!(order.phase, Phase::Ended { has_folder: false, .. }))
+    }
+
+    /// Whether orders wait for their turn, their time, a reboot, or the end of a standstill.
+    #[must_use]
+    pub fn has_waiting(&self) -> bool {
+        self.orders.waiting() > 0 || self.awaits_reboot()
+    }
+
+    /// Opens the secrets of an order that is about to start; none for an order without.
+    ///
+    /// # Errors
+    /// The order is none that waits or runs, or, which its admission has found otherwise, its secrets do not open.
+    pub fn open_secrets(&self, order: OrderId) -> Result<Vec<OpenedSecret>, RejectReason> {
+        let known = self.orders.known.get(&order).ok_or(RejectReason::Secret)?;
+        let (Phase::Waiting(command) | Phase::Running { command, .. } | Phase::Rebooting(command)) = &known.phase else {
+            return Err(RejectReason::Secret);
+        };
+        let binding = Binding { fleet: self.trust.fleet(), node: self.node, order };
+        secrets::open(self.sealing_key.as_ref(), &binding, command, &known.node_data)
     }
 
     /// The next thing to do, if any.
@@ -284,10 +336,20 @@ impl Core {
         let hello = self.connection.as_ref().map(Connection::next_hello);
         let due_order = self.time.at(now).and_then(|time| self.orders.next_due(time)).and_then(|at| self.time.uptime_of(at));
         let reboot = self.next_of_reboots(now);
-        [hello, self.next_confirmation(now), due_order, reboot, self.spool.next_wakeup(), self.streams_wakeup(), self.uploads.next_wakeup()]
-            .into_iter()
-            .flatten()
-            .min()
+        let trust = self.trust.next_wakeup();
+        [
+            hello,
+            self.next_confirmation(now),
+            due_order,
+            reboot,
+            trust,
+            self.spool.next_wakeup(),
+            self.streams_wakeup(),
+            self.uploads.next_wakeup(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Takes an input at uptime `now` in milliseconds (CLOCK_BOOTTIME: it goes on while the device sleeps).
@@ -307,7 +369,9 @@ impl Core {
                 }
             }
             Input::OutputRead { order, step, stream, offset, bytes } => self.output_read((order, step, stream), offset, bytes),
+            Input::TrustKept { version } => self.trust_kept(version, now),
             Input::Tick => {}
+            Input::Policy(policy) => self.policy_changed(policy, now),
             Input::Storage { is_writable, room_bytes } => self.storage(is_writable.then_some(room_bytes), now),
         }
         self.go_on(now);
@@ -317,6 +381,7 @@ impl Core {
     fn go_on(&mut self, now: u64) {
         self.say_due_hello(now);
         self.ask_for_confirmation(now);
+        self.see_to_trust(now);
         if self.can_record() {
             self.regain_memory(now);
             if let Some(floor_ms) = self.time.due_floor(now) {
@@ -345,7 +410,7 @@ impl Core {
         for order in self.orders.expired(time_ms) {
             self.end(order, Outcome::Expired, "its time ran out before it could start", Vec::new(), now);
         }
-        // Nothing starts while the results of what ended have no room, or while the trust that admitted it has run out.
+        // Nothing starts while the results of what ended have no room.
         let may_start = |core: &Self| {
             core.orders.running() < core.maximum_jobs
                 && !core.awaits_reboot()
@@ -353,8 +418,15 @@ impl Core {
                 && !core.spool.is_full()
                 && core.journal_room().is_some_and(|room| room >= room::of_running_job())
         };
-        while may_start(self) && time_ms < self.trust.bundle().expires_ms {
-            let Some(order) = self.orders.next_to_resume(self.boot).or_else(|| self.orders.next_to_start(time_ms)) else { break };
+        while may_start(self) && self.trust_lets_start(time_ms, now) {
+            // What goes on after its reboot, or without it, has started: neither hours nor a standstill stop it half-way.
+            let resumes = self.orders.next_to_resume(self.boot);
+            let starts = || self.orders.next_to_start(time_ms).filter(|_| self.policy.standstill().is_none());
+            let Some(order) = resumes.or_else(starts) else { break };
+            // Trust and policy may have changed since it was taken, and the power have gone before that was acted on.
+            if !self.may_start_now(order, time_ms, now) {
+                continue;
+            }
             // At a later try it was said before; after a reboot it is said again, once: the bridge is to know that it goes on.
             let is_first = self.orders.known.get(&order).is_some_and(|order| order.tries == 0);
             let progress = ReportPayload::CommandProgress(CommandProgress { order });
@@ -372,7 +444,13 @@ impl Core {
     // Connection
 
     fn connected(&mut self, nonce: [u8; 32], now: u64) {
-        self.connection = Some(Connection { nonce, hello_at: now, hello_pause_ms: MINIMUM_HELLO_PAUSE_MS, is_welcomed: false });
+        self.connection = Some(Connection {
+            nonce,
+            hello_at: now,
+            hello_pause_ms: MINIMUM_HELLO_PAUSE_MS,
+            is_welcomed: false,
+            trust_version: self.trust.version(),
+        });
         self.spool.connected();
         self.streams_of_connection();
         self.uploads.set_connected(true);
@@ -381,6 +459,7 @@ impl Core {
 
     fn disconnected(&mut self) {
         self.connection = None;
+        self.trust.disconnected();
         self.spool.disconnected();
         self.streams_of_connection();
         self.uploads.set_connected(false);
@@ -399,7 +478,7 @@ impl Core {
             nonce: connection.nonce,
             oldest_version: version::OLDEST_READ,
             newest_version: version::VERSION,
-            trust_version: self.trust.bundle().version,
+            trust_version: self.trust.version(),
             floor_ms: self.time.floor_ms(),
             held: held.into_iter().map(|(_, id)| id).collect(),
             control: self.spool.state(),
@@ -429,10 +508,11 @@ impl Core {
                 DownKind::Welcome => self.welcome(retained, payload, now),
                 DownKind::OutputReceipt => self.output_receipt(retained, payload),
                 DownKind::Renewal => self.renewal(retained, payload),
+                DownKind::Trust => self.bundle(retained, payload, now),
             },
             Ok(Topic::Down { .. }) => Err(RejectReason::Target),
-            // Trust bundles for all come with the trust issue; until then there is only bundle 1, and welcomes carry those after it.
-            Ok(Topic::AllTrust { .. }) => Err(RejectReason::Unsupported),
+            Ok(Topic::AllTrust { fleet }) if fleet == self.trust.fleet() => self.bundle(retained, payload, now),
+            Ok(Topic::AllTrust { .. }) => Err(RejectReason::Fleet),
             Ok(_) | Err(_) => Err(RejectReason::Domain),
         };
         if let Err(reason) = handled {
@@ -441,9 +521,13 @@ impl Core {
     }
 
     fn refuse(&mut self, reason: RejectReason) {
+        self.refuse_because(reason, None);
+    }
+
+    fn refuse_because(&mut self, reason: RejectReason, why: Option<String>) {
         let count = self.refused.entry(reason).or_insert(0);
         *count = count.saturating_add(1);
-        self.outputs.push_back(Output::Refused { reason });
+        self.outputs.push_back(Output::Refused { reason, why });
     }
 
     /// A message's envelope, when it was not retained and is not too large.
@@ -466,23 +550,36 @@ impl Core {
         payload: &[u8],
     ) -> Result<T, RejectReason> {
         let envelope = Self::envelope_of(domain, retained, payload)?;
-        self.trust.require(role, &envelope).map_err(|_| RejectReason::Signature)?;
+        self.trust.judging().ok_or(RejectReason::TrustVersion)?.require(role, &envelope).map_err(|_| RejectReason::Signature)?;
         decode(envelope.body()).map_err(|_| RejectReason::Malformed)
     }
 
     fn order(&mut self, retained: bool, payload: &[u8], now: u64) {
+        let Some(trust) = self.trust.judging() else { return self.refuse(RejectReason::TrustVersion) };
+        // A newer one is known and must be on disk first. The bridge sends again.
+        if self.trust.is_behind() {
+            return self.refuse(RejectReason::TrustVersion);
+        }
+        let time_ms = self.time.at(now);
+        let fresh_ms = time_ms.filter(|_| self.time.is_fresh(now, FRESH_TO_TAKE_MS));
         let facts = AdmissionFacts {
+            node: self.node,
             identity_key: &self.identity_key,
-            trust: &self.trust,
+            trust,
+            policy: &self.policy,
             agent_version: self.agent_version,
             floor_ms: self.time.floor_ms(),
-            time_ms: self.time.at(now),
+            time_ms: fresh_ms,
             is_full: self.spool.is_full(),
             memory: &self.memory,
             journal_room: self.journal_room(),
-            least_trust_version: self.least_trust.0,
+            sealing_key: self.sealing_key.as_ref(),
         };
-        match admission::judge(&facts, &self.orders, retained, payload) {
+        let verdict = admission::judge(&facts, &self.orders, retained, payload);
+        if matches!(verdict, Verdict::AwaitTime) && time_ms.is_some() {
+            self.say_hello_out_of_turn(Cause::Stale, now);
+        }
+        match verdict {
             Verdict::Accept(admitted) => self.accept(*admitted, now),
             Verdict::AwaitTime if self.awaiting_time.iter().any(|waiting| waiting == payload) => {}
             Verdict::AwaitTime if self.awaiting_time.len() < MAXIMUM_AWAITING_TIME => self.awaiting_time.push_back(payload.to_vec()),
@@ -491,29 +588,30 @@ impl Core {
                 self.refuse(RejectReason::Replay);
                 self.answer_again(order, now);
             }
-            Verdict::Drop(reason) => {
-                self.refuse(reason);
+            Verdict::Drop(Refusal { reason, why }) => {
+                self.refuse_because(reason, why);
                 // The counters in a hello say it, now and not only at the next connection.
                 if reason == RejectReason::Storage {
                     self.say_hello_out_of_turn(Cause::Storage, now);
                 }
             }
-            Verdict::Answer { order, not_after_ms, reason } => self.reject(order, not_after_ms, reason, now),
+            Verdict::Answer { order, not_after_ms, refusal } => self.reject(order, not_after_ms, refusal, now),
         }
     }
 
     fn accept(&mut self, admitted: Admitted, now: u64) {
         let order = admitted.order.id;
         let report = self.spool.make(&self.identity, self.time.at(now), &ReportPayload::Admission(Admission::Accepted { order }));
-        self.record(Record::Accepted { body: admitted.bytes, report: Some(report) });
+        self.record(Record::Taken { envelope: admitted.envelope, node_data: admitted.node_data, report: Some(report) });
         if self.time.at(now).is_some_and(|time_ms| is_of_the_future(admitted.order.not_before_ms, time_ms)) {
             self.say_hello_out_of_turn(Cause::Future, now);
         }
     }
 
     /// Refuses an order for ever: its id is taken, so that it can neither run later nor be cancelled into a second outcome.
-    fn reject(&mut self, order: OrderId, not_after_ms: u64, reason: RejectReason, now: u64) {
-        self.refuse(reason);
+    fn reject(&mut self, order: OrderId, not_after_ms: u64, refusal: Refusal, now: u64) {
+        let Refusal { reason, why } = refusal;
+        self.refuse_because(reason, why);
         if !self.is_full() {
             let report =
                 self.spool.make(&self.identity, self.time.at(now), &ReportPayload::Admission(Admission::Rejected { order, reason }));
@@ -530,8 +628,9 @@ impl Core {
     fn cancel(&mut self, retained: bool, payload: &[u8], now: u64) -> Result<(), RejectReason> {
         let envelope = Self::envelope_of(Domain::Cancel, retained, payload)?;
         // A cancel only stops: any one key that may sign commands can say it, and the bridge.
-        let may_cancel = |role| matches!(role, Role::Bridge | Role::Operator(Class::Command));
-        if !self.trust.knows_a_signer_of(&envelope, may_cancel) {
+        let trust = self.trust.judging().ok_or(RejectReason::TrustVersion)?;
+        let signers = trust.signers(&envelope);
+        if !trust.has_operator(&signers, Some(Class::Command)) && !trust.knows_a_signer_of(Role::Bridge, &envelope) {
             return Err(RejectReason::Signature);
         }
         let cancel: CancelBody = decode(envelope.body()).map_err(|_| RejectReason::Malformed)?;
@@ -619,14 +718,24 @@ impl Core {
     }
 
     fn welcome(&mut self, retained: bool, payload: &[u8], now: u64) -> Result<(), RejectReason> {
-        let welcome: WelcomeBody = self.signed_by(Role::Freshness, Domain::Welcome, retained, payload)?;
+        let envelope = Self::envelope_of(Domain::Welcome, retained, payload)?;
+        // In quarantine too, for the bundles in it; see below.
+        let trust = self.trust.newest().ok_or(RejectReason::TrustVersion)?;
+        trust.require(Role::Freshness, &envelope).map_err(|_| RejectReason::Signature)?;
+        let welcome: WelcomeBody = decode(envelope.body()).map_err(|_| RejectReason::Malformed)?;
         if welcome.node != self.node {
             return Err(RejectReason::Target);
         }
-        let asked = |connection: &&mut Connection| {
+        let asked = |connection: &Connection| {
             connection.nonce == welcome.nonce && now <= connection.hello_at + WELCOME_VALID_MS && !connection.is_welcomed
         };
-        let connection = self.connection.as_mut().filter(asked).ok_or(RejectReason::Unasked)?;
+        if !self.connection.as_ref().is_some_and(asked) {
+            return Err(RejectReason::Unasked);
+        }
+        if self.bundles_of(&welcome, payload, now)? {
+            return Ok(());
+        }
+        let connection = self.connection.as_mut().ok_or(RejectReason::Unasked)?;
         connection.is_welcomed = true;
         let hello_at = connection.hello_at;
         self.time.learn(welcome.time_ms, hello_at);

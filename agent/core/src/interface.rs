@@ -1,5 +1,6 @@
 //! What goes into the core and what comes out.
 
+use crate::policy::PolicyState;
 use crate::record::{Attempt, Record, Resume};
 use flotilla_protocol::capability::command::{CommandOrder, StepResult};
 use flotilla_protocol::id::OrderId;
@@ -77,8 +78,15 @@ pub enum Input<'a> {
         /// The bytes; empty when there are no more, which gives the rest of the stream up.
         bytes: Vec<u8>,
     },
+    /// The answer to [`Output::KeepTrust`] where the bundle is on disk. There is none where it is not: it is asked for again.
+    TrustKept {
+        /// Of the bundle.
+        version: u32,
+    },
     /// Time has passed.
     Tick,
+    /// The node's own policy, as it is from now on; with which it begins says [`crate::Recovery::with_policy`].
+    Policy(PolicyState),
     /// What the journal can take from now on. Before the first of these the core believes in a journal without limits.
     Storage {
         /// Whether records can be made durable. While they cannot, the core makes none: it takes no orders, starts nothing, and keeps the
@@ -175,6 +183,16 @@ pub enum Output {
     Refused {
         /// Why.
         reason: RejectReason,
+        /// The same for people, where there is more to say.
+        why: Option<String>,
+    },
+    /// Have this trust bundle on disk, in two copies, and then answer [`Input::TrustKept`]: only then the node goes by it. Nothing starts
+    /// before. Bundles are kept in the order in which they come.
+    KeepTrust {
+        /// The bundle's version.
+        version: u32,
+        /// Its envelope.
+        envelope: Vec<u8>,
     },
     /// The fleet's certificate authorities have this hash now. Whoever keeps the node's certificate asks for a new one where its own have
     /// another.

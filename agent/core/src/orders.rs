@@ -3,7 +3,7 @@
 //! An id stays until its `not_after` lies behind the durable floor; an order whose `not_after` lies behind the floor is refused. The two are
 //! one comparison ([`Orders::evict`] and [`crate::admission`] both use `not_after <= floor`), so no clock error lets an id in twice.
 
-use crate::record::{Attempt, End, Reboot, RebootTries};
+use crate::record::{Attempt, End, Reboot, RebootTries, Record};
 use flotilla_protocol::capability::command::CommandOrder;
 use flotilla_protocol::id::{BootId, OrderId};
 use flotilla_protocol::status::Outcome;
@@ -34,11 +34,36 @@ pub(crate) enum Phase {
     Ended { has_folder: bool, end: Option<End> },
 }
 
+/// What is kept of an order as it was signed, while it is needed.
+#[derive(Debug)]
+pub(crate) enum Signed {
+    /// Only the body: from the journal of a release that kept no signatures.
+    Body(Vec<u8>),
+    /// The whole envelope.
+    Envelope(Vec<u8>),
+    /// It has its outcome.
+    Nothing,
+}
+
+impl Signed {
+    /// How many bytes it has.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Body(bytes) | Self::Envelope(bytes) => bytes.len(),
+            Self::Nothing => 0,
+        }
+    }
+}
+
 /// One known order.
 #[derive(Debug)]
 pub(crate) struct Order {
-    /// The signed body, while a snapshot needs it.
-    pub(crate) body: Vec<u8>,
+    /// What was signed, while a start or a snapshot needs it.
+    pub(crate) signed: Signed,
+    /// The node data of its delivery, as long: sealed, and proven with it.
+    pub(crate) node_data: Vec<u8>,
+    /// It does not start before this, in trusted milliseconds, because of the hours of its rule; 0 where nothing is known of hours.
+    pub(crate) held_until_ms: u64,
     pub(crate) not_before_ms: u64,
     pub(crate) not_after_ms: u64,
     pub(crate) lane: Option<(String, u16)>,
@@ -62,6 +87,22 @@ pub(crate) struct Rebooting {
 }
 
 impl Order {
+    /// How many bytes of its delivery are held.
+    pub(crate) fn bytes(&self) -> usize {
+        self.signed.len() + self.node_data.len()
+    }
+
+    /// The record of a snapshot that says that it was taken.
+    pub(crate) fn record(&self) -> Option<Record> {
+        match &self.signed {
+            Signed::Body(body) => Some(Record::Accepted { body: body.clone(), report: None }),
+            Signed::Envelope(envelope) => {
+                Some(Record::Taken { envelope: envelope.clone(), node_data: self.node_data.clone(), report: None })
+            }
+            Signed::Nothing => None,
+        }
+    }
+
     /// Which start is, or was, its last.
     pub(crate) fn attempt(&self) -> Attempt {
         Attempt { reboots: self.reboot.as_ref().map_or(0, |reboot| reboot.asked.count), tries: self.tries }
@@ -77,7 +118,13 @@ impl Order {
         self.is_rebooting() && self.reboot.as_ref().is_some_and(|reboot| reboot.given_up.is_some() || reboot.asked.boot != boot)
     }
 
-    fn is_rebooting(&self) -> bool {
+    /// From when on it may start, as far as that is known, in trusted milliseconds.
+    fn starts_ms(&self) -> u64 {
+        self.not_before_ms.max(self.held_until_ms)
+    }
+
+    /// It has begun, and waits for a reboot or comes back from one.
+    pub(crate) fn is_rebooting(&self) -> bool {
         matches!(self.phase, Phase::Rebooting(_))
     }
 }
@@ -97,9 +144,9 @@ pub(crate) struct Orders {
 }
 
 impl Orders {
-    /// Whether an order with a body of so many bytes has no room.
+    /// Whether an order with so many bytes of body and node data has no room.
     pub(crate) fn is_full(&self, body_bytes: usize) -> bool {
-        let held: usize = self.known.values().map(|order| order.body.len()).sum();
+        let held: usize = self.known.values().map(Order::bytes).sum();
         self.known.len() >= MAXIMUM_ORDERS || held + body_bytes > MAXIMUM_BODY_BYTES
     }
 
@@ -134,9 +181,32 @@ impl Orders {
     /// Adds an id that has its outcome.
     pub(crate) fn insert_ended(&mut self, id: OrderId, not_after_ms: u64, has_folder: bool, end: Option<End>) {
         let phase = Phase::Ended { has_folder, end };
-        let order =
-            Order { body: Vec::new(), not_before_ms: 0, not_after_ms, lane: None, sequence: 0, arrival: 0, tries: 0, reboot: None, phase };
+        let order = Order {
+            signed: Signed::Nothing,
+            node_data: Vec::new(),
+            held_until_ms: 0,
+            not_before_ms: 0,
+            not_after_ms,
+            lane: None,
+            sequence: 0,
+            arrival: 0,
+            tries: 0,
+            reboot: None,
+            phase,
+        };
         self.known.insert(id, order);
+    }
+
+    /// A waiting order does not start before this, in trusted milliseconds.
+    pub(crate) fn hold(&mut self, id: OrderId, until_ms: u64) {
+        if let Some(order) = self.known.get_mut(&id) {
+            order.held_until_ms = until_ms;
+        }
+    }
+
+    /// Whatever was held is judged anew.
+    pub(crate) fn release_held(&mut self) {
+        self.known.values_mut().for_each(|order| order.held_until_ms = 0);
     }
 
     /// How many jobs run.
@@ -152,7 +222,7 @@ impl Orders {
     /// The next order that may start at trusted time `time_ms`, oldest first; one of a lane waits for the one before it.
     pub(crate) fn next_to_start(&self, time_ms: u64) -> Option<OrderId> {
         let is_running = |order: &Order| matches!(order.phase, Phase::Running { .. } | Phase::Rebooting(_));
-        let waiting = self.known.iter().filter(|(_, order)| matches!(order.phase, Phase::Waiting(_)) && order.not_before_ms <= time_ms);
+        let waiting = self.known.iter().filter(|(_, order)| matches!(order.phase, Phase::Waiting(_)) && order.starts_ms() <= time_ms);
         let free = waiting.filter(|(_, order)| {
             let earlier =
                 |other: &Order| is_running(other) || (matches!(other.phase, Phase::Waiting(_)) && other.sequence < order.sequence);
@@ -170,7 +240,7 @@ impl Orders {
     /// When a waiting order may start or expires, whichever comes first after `time_ms`, in trusted milliseconds.
     pub(crate) fn next_due(&self, time_ms: u64) -> Option<u64> {
         let waiting = self.known.values().filter(|order| matches!(order.phase, Phase::Waiting(_)));
-        waiting.flat_map(|order| [order.not_before_ms, order.not_after_ms]).filter(|at| *at > time_ms).min()
+        waiting.flat_map(|order| [order.starts_ms(), order.not_after_ms]).filter(|at| *at > time_ms).min()
     }
 
     /// Waiting orders whose time has run out at trusted time `time_ms`.

@@ -3,15 +3,18 @@
 //! Variants are only appended and never changed: an agent reads the journal of the release before it.
 
 use flotilla_protocol::capability::command::StepResult;
+use flotilla_protocol::envelope::{Domain, Envelope};
 use flotilla_protocol::id::{BootId, OrderId};
+use flotilla_protocol::order::OrderBody;
 use flotilla_protocol::report::{LossCause, OutputStream, Stream};
 use flotilla_protocol::status::{Outcome, RejectReason};
+use flotilla_protocol::wire::decode;
 use serde::{Deserialize, Serialize};
 
 /// One entry of the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Record {
-    /// An order was taken.
+    /// An order was taken, by a release that kept no signatures. It can be judged by no later trust, so it never starts.
     Accepted {
         /// The body that was signed, as it was received.
         body: Vec<u8>,
@@ -200,6 +203,15 @@ pub enum Record {
         /// Nothing starts before this, in milliseconds of uptime of that boot; nothing where it refused.
         until: Option<u64>,
     },
+    /// An order was taken. Its signatures are kept, because the trust may change before it starts, and so is what its start needs.
+    Taken {
+        /// The order's envelope, as it was received.
+        envelope: Vec<u8>,
+        /// The node data of its delivery, as it was received: what is secret in it is sealed.
+        node_data: Vec<u8>,
+        /// The signed admission, unless this is a snapshot.
+        report: Option<Vec<u8>>,
+    },
 }
 
 /// A reboot that a step of an order has asked for.
@@ -294,6 +306,17 @@ impl Record {
     #[must_use]
     pub fn is_lazy(&self) -> bool {
         matches!(self, Self::Receipted { .. } | Self::Forgotten { .. } | Self::StreamReceipted { .. })
+    }
+
+    /// The order that this record says was taken, and the signed admission; nothing where it says something else or cannot be read.
+    #[must_use]
+    pub fn taken(&self) -> Option<(OrderBody, Option<&[u8]>)> {
+        let (order, report) = match self {
+            Self::Accepted { body, report } => (decode(body).ok()?, report),
+            Self::Taken { envelope, report, .. } => (decode(Envelope::parse(envelope, Domain::Order).ok()?.body()).ok()?, report),
+            _ => return None,
+        };
+        Some((order, report.as_deref()))
     }
 
     /// The record as bytes, with a version byte in front.

@@ -24,7 +24,7 @@ pub(crate) fn of_reboot() -> u64 {
     of_running_job() + 3 * (SMALL_REPORT + RECORD_OVERHEAD)
 }
 
-/// What an order that waits takes: its body, its admission, the progress report of its start, and an end before its start.
+/// What an order that waits takes: its envelope and node data, its admission, the progress report of its start, and an end before its start.
 pub(crate) fn of_waiting_order(body_bytes: usize) -> u64 {
     bytes(body_bytes) + 3 * (SMALL_REPORT + RECORD_OVERHEAD)
 }

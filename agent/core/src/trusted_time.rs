@@ -20,11 +20,15 @@ pub(crate) struct TrustedTime {
     /// The first welcome of this boot that put the time where it is: uptime, and the origin that it said.
     first: Option<(u64, u64)>,
     is_confirmed: bool,
+    /// When the hello of the last welcome was said: uptime.
+    fresh_at: Option<u64>,
+    /// The floor is the journal's, and no longer the enrolment's.
+    is_recalled: bool,
 }
 
 impl TrustedTime {
     pub(crate) fn new(floor_ms: u64) -> Self {
-        Self { floor_ms, origin_ms: None, first: None, is_confirmed: false }
+        Self { floor_ms, origin_ms: None, first: None, is_confirmed: false, fresh_at: None, is_recalled: false }
     }
 
     /// The durable floor. What expired before it is refused, and forgotten, by one and the same comparison.
@@ -36,11 +40,28 @@ impl TrustedTime {
         self.floor_ms = self.floor_ms.max(floor_ms);
     }
 
+    /// The floor as the journal of a later epoch than the first says it. Its first one counts instead of the enrolment's, which may be of
+    /// an epoch before.
+    pub(crate) fn recall_floor(&mut self, floor_ms: u64) {
+        self.floor_ms = if std::mem::replace(&mut self.is_recalled, true) { self.floor_ms.max(floor_ms) } else { floor_ms };
+    }
+
+    /// Everything that is known of the time may be wrong: a new epoch begins. Orders of the epochs before are refused from now on, so
+    /// nothing that the floor kept out comes back.
+    pub(crate) fn begin_epoch(&mut self) {
+        *self = Self { is_recalled: true, ..Self::new(0) };
+    }
+
+    /// Whether a welcome of this boot is not older than `most_ms` at uptime `now`.
+    pub(crate) fn is_fresh(&self, now: u64, most_ms: u64) -> bool {
+        self.fresh_at.is_some_and(|at| now.saturating_sub(at) <= most_ms)
+    }
+
     /// Believes a welcome. The hello was sent at `sent_at` and can have arrived no earlier, so `welcome_ms` at `sent_at` is the latest
     /// that it can be: an order is rather found expired too early than too late.
     pub(crate) fn learn(&mut self, welcome_ms: u64, sent_at: u64) {
         let origin = welcome_ms.saturating_sub(sent_at);
-        self.origin_ms = Some(origin);
+        (self.origin_ms, self.fresh_at) = (Some(origin), Some(sent_at));
         match self.first {
             Some((first_at, first_origin)) if origin.abs_diff(first_origin) <= AGREEMENT_MS => {
                 self.is_confirmed = sent_at >= first_at.saturating_add(CONFIRMATION_MS);

@@ -17,6 +17,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
 use crate::job::folder::{FolderError, JobFolder, JobState};
+use crate::job::secrets::JobSecrets;
 use crate::job::spec::{self, CapturedFile, JobReport, JobSpec, JobStep};
 use crate::job::tools::Tools;
 use crate::process;
@@ -106,15 +107,17 @@ impl Jobs {
             .unwrap_or_else(|error| tracing::warn!(error = %with_causes(&error), "remains of jobs' folders stay"));
     }
 
-    /// Starts a job that was never started, or goes on with it after a reboot, or without the one that it asked for.
-    pub fn start(&mut self, order: OrderId, command: CommandOrder, attempt: Attempt, without_reboot: Option<String>) {
+    /// Starts a job that was never started, or goes on with it after a reboot, or without the one that it asked for, and hands it its
+    /// secrets.
+    pub fn start(&mut self, order: OrderId, command: CommandOrder, attempt: Attempt, without_reboot: Option<String>, secrets: &JobSecrets) {
         let spec = JobSpec { without_reboot, ..self.spec_of(order, command) };
         let names = step_names(&spec);
         let folder = self.of(order).of_attempt(attempt);
         let made = if attempt.reboots == 0 { JobFolder::create(&self.folder, &spec).map(drop) } else { folder.prepare(&spec) };
         let started = made
             .map_err(|error| with_causes(&error))
-            .and_then(|()| process::start_job(&folder).map_err(|error| format!("the job's process cannot be started: {error}")));
+            .and_then(|()| secrets.to_input().map_err(|error| format!("the secrets cannot be handed to the job: {error}")))
+            .and_then(|input| process::start_job(&folder, input).map_err(|error| format!("the job's process cannot be started: {error}")));
         match started {
             Ok(mut child) => self.watch(order, async move {
                 if let Err(error) = child.wait().await {

@@ -14,19 +14,19 @@ mod storage;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use flotilla_agent_core::{Core, Input, Output, Record, RecordError, Recovery, Settings as CoreSettings, Telemetry};
-use flotilla_link::BrokerAddress;
-use flotilla_protocol::id::{FleetId, OrderId};
+use flotilla_agent_core::{Core, Input, JobEnd, Output, PolicyState, Record, RecordError, Recovery, Settings as CoreSettings, Telemetry};
+use flotilla_protocol::id::OrderId;
 use flotilla_protocol::report::{LossCause, MAXIMUM_CHUNK_BYTES};
-use flotilla_protocol::status::RejectReason;
+use flotilla_protocol::status::{Outcome, RejectReason};
 use flotilla_protocol::topic::{Topic, UpKind};
-use flotilla_protocol::trust::{Trust, TrustError};
 use thiserror::Error;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::frame::{FromExec, FromLink};
+use crate::job::secrets::JobSecrets;
+use crate::policy::PolicyWatch;
 use crate::settings::Settings;
 use crate::state::{ExecState, StateError};
 use crate::{clock, facts};
@@ -39,6 +39,8 @@ use storage::Storage;
 
 /// How often the growth of running jobs' output is looked at: short commands end before the first look and cost nothing.
 const OUTPUT_LOOK: Duration = Duration::from_secs(1);
+/// While the node stands still and orders wait, the policy is looked at this often, in milliseconds: what stops it may go without a word.
+const STANDSTILL_LOOK_MS: u64 = 5_000;
 /// One log line for each reason of refusal in this time, in milliseconds.
 const REFUSAL_LOG_MS: u64 = 10_000;
 /// The link is told the time again when it is off by more than this, in milliseconds.
@@ -54,9 +56,6 @@ pub enum ExecError {
     /// The node's own state cannot be read.
     #[error(transparent)]
     State(#[from] StateError),
-    /// The stored trust bundles do not follow from the pinned root.
-    #[error("the stored trust bundles cannot be used; enrol the device again with `flotilla-agent register --again`")]
-    Trust(#[source] TrustError),
     /// The journal cannot be read or written.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -88,7 +87,7 @@ pub async fn run(settings: Settings, restarts: Option<u32>) -> Result<(), ExecEr
         clock::use_boot_id_of(file.clone());
     }
     let boot = clock::boot_id().map_err(|source| ExecError::System { what: "the boot id", source })?;
-    let trust = Trust::from_pinned(&state.root_hash, state.bundles.iter().map(Vec::as_slice)).map_err(ExecError::Trust)?;
+    let trust = state.held_trust();
     let core_settings = || CoreSettings {
         identity: state.identity.clone(),
         trust: trust.clone(),
@@ -99,7 +98,7 @@ pub async fn run(settings: Settings, restarts: Option<u32>) -> Result<(), ExecEr
         first_floor_ms: state.first_floor_ms,
     };
     let Opened { mut journal, records, floor, mut loss } = Journal::open(&state.layout.exec(""))?;
-    let new_recovery = || Recovery::new(core_settings()).with_reboots(settings.reboots.rule());
+    let new_recovery = || Recovery::new(core_settings()).with_reboots(settings.reboots.rule()).with_sealing_key(state.sealing_key.clone());
     let mut recovery = replayed(new_recovery(), records).unwrap_or_else(|error| {
         tracing::error!(%error, "the journal makes no sense");
         journal.give_up();
@@ -118,14 +117,19 @@ pub async fn run(settings: Settings, restarts: Option<u32>) -> Result<(), ExecEr
     let (ended, ends) = mpsc::channel(settings.maximum_jobs.max(1) * 2);
     let (refused, refusals_to_reboot) = mpsc::channel(1);
     let rebooter = Rebooter::new(settings.reboots.command.clone(), &settings.tools.search_path, refused);
-    let core = recovery.finish();
+    // Before anything else: what waits in the journal must not start before the policy is known.
+    let mut policy = PolicyWatch::new(settings.policy.clone(), settings.job_user.as_deref());
+    let first = policy.look(true).unwrap_or_default();
+    log_policy(&first);
+    let core = recovery.with_policy(first).finish();
     let jobs = Jobs::new(state.layout.exec("jobs"), settings.output_limit_bytes, settings.job_user.clone(), boot, ended)
         .with_tools(settings.tools.clone());
     let listener = listen(&settings)?;
-    let (storage, fleet) = (Storage::new(journal), state.fleet);
+    let storage = Storage::new(journal);
+    tracing::info!(node = %state.node, fleet = %state.fleet, trust = trust.version(), "exec is ready");
     let renewal = Renewal {
         identity: state.identity.clone(),
-        sealing_key: state.sealing_public(),
+        sealing_key: state.sealing_key.public(),
         root_hash: state.root_hash,
         stage: renewal::Stage::default(),
     };
@@ -134,8 +138,8 @@ pub async fn run(settings: Settings, restarts: Option<u32>) -> Result<(), ExecEr
         storage,
         jobs,
         rebooter,
-        fleet,
-        broker: state.broker.clone(),
+        policy,
+        state,
         renewal,
         told_time: None,
         link: None,
@@ -145,7 +149,6 @@ pub async fn run(settings: Settings, restarts: Option<u32>) -> Result<(), ExecEr
         has_begun: false,
     };
     shell.try_disk();
-    tracing::info!(node = %state.node, fleet = %state.fleet, "exec is ready");
     shell.run(listener, ends, refusals_to_reboot).await
 }
 
@@ -171,13 +174,20 @@ fn listen(settings: &Settings) -> Result<UnixListener, ExecError> {
     UnixListener::bind(&path).map_err(failed)
 }
 
+fn log_policy(state: &PolicyState) {
+    match state.standstill() {
+        Some(why) => tracing::error!(why, "no order starts"),
+        None => tracing::info!("orders start as the trust and the policy of the node allow"),
+    }
+}
+
 struct Shell {
     core: Core,
     storage: Storage,
     jobs: Jobs,
     rebooter: Rebooter,
-    fleet: FleetId,
-    broker: BrokerAddress,
+    policy: PolicyWatch,
+    state: ExecState,
     renewal: Renewal,
     /// What the link was last told to be now, and the uptime of that.
     told_time: Option<(u64, u64)>,
@@ -202,12 +212,14 @@ impl Shell {
         let no_signals = |source| ExecError::System { what: "signals", source };
         let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+        let mut hangup = signal(SignalKind::hangup()).map_err(no_signals)?;
         let mut look = tokio::time::interval(OUTPUT_LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             self.take_outputs();
             let now = clock::boottime_ms();
-            let next = [self.core.next_wakeup(now), self.storage.next_try()].into_iter().flatten().min();
+            let standstill = (self.policy.is_standing_still() && self.core.has_waiting()).then(|| now.saturating_add(STANDSTILL_LOOK_MS));
+            let next = [self.core.next_wakeup(now), self.storage.next_try(), standstill].into_iter().flatten().min();
             let sleep = next.map_or(LONGEST_SLEEP, |at| Duration::from_millis(at.saturating_sub(now)).min(LONGEST_SLEEP));
             tokio::select! {
                 accepted = listener.accept() => match accepted {
@@ -226,13 +238,15 @@ impl Shell {
                         Fate::NeverStarted => Input::NeverStarted { order },
                         Fate::RebootAsked(asked) => Input::RebootAsked { order, asked },
                     };
-                    self.core.handle(input, clock::boottime_ms());
+                    self.handle(input, clock::boottime_ms());
                 },
-                Some(why) = refusals_to_reboot.recv() => self.core.handle(Input::RebootRefused { why }, clock::boottime_ms()),
+                Some(why) = refusals_to_reboot.recv() => self.handle(Input::RebootRefused { why }, clock::boottime_ms()),
                 () = tokio::time::sleep(sleep) => {
+                    self.look_at_policy(false);
                     self.try_disk();
-                    self.core.handle(Input::Tick, clock::boottime_ms());
+                    self.handle(Input::Tick, clock::boottime_ms());
                 }
+                _ = hangup.recv() => self.look_at_policy(true),
                 _ = look.tick(), if self.jobs.any_running() => self.look_at_output(),
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
@@ -255,8 +269,20 @@ impl Shell {
             self.act(output);
         }
         if std::mem::take(&mut self.is_reboot_withheld) {
-            self.core.handle(Input::RebootWithheld, clock::boottime_ms());
+            self.handle(Input::RebootWithheld, clock::boottime_ms());
         }
+    }
+
+    /// Gives the core an input, by the policy of now.
+    fn handle(&mut self, input: Input<'_>, now: u64) {
+        self.look_at_policy(false);
+        self.core.handle(input, now);
+    }
+
+    fn look_at_policy(&mut self, anew: bool) {
+        let Some(state) = self.policy.look(anew) else { return };
+        log_policy(&state);
+        self.core.handle(Input::Policy(state), clock::boottime_ms());
     }
 
     fn link_came(&mut self, stream: tokio::net::UnixStream) {
@@ -281,11 +307,11 @@ impl Shell {
                 let mut nonce = [0; 32];
                 getrandom::fill(&mut nonce)
                     .map_err(|error| ExecError::System { what: "randomness", source: std::io::Error::other(error) })?;
-                self.core.handle(Input::Connected { nonce }, now);
+                self.handle(Input::Connected { nonce }, now);
             }
-            Some(FromLink::Disconnected { .. }) => self.core.handle(Input::Disconnected, now),
+            Some(FromLink::Disconnected { .. }) => self.handle(Input::Disconnected, now),
             Some(FromLink::Message { topic, retained, payload }) => {
-                self.core.handle(Input::Message { topic: &topic, retained, payload: &payload }, now);
+                self.handle(Input::Message { topic: &topic, retained, payload: &payload }, now);
                 self.tell_time();
             }
             Some(FromLink::RenewalWanted) => {
@@ -293,7 +319,7 @@ impl Shell {
                 self.say(&terms);
             }
             Some(FromLink::RenewalRequest { tls_key, tls_proof }) => {
-                let claim = self.renewal.claim(tls_key, tls_proof, facts::gather(&self.broker));
+                let claim = self.renewal.claim(tls_key, tls_proof, facts::gather(&self.state.broker));
                 self.say(&claim);
             }
             Some(FromLink::RenewalAnswer { payload }) => {
@@ -349,12 +375,24 @@ impl Shell {
         match output {
             Output::Persist(_) => {}
             Output::Publish(message) => {
-                let topic = Topic::Up { fleet: self.fleet, node: self.core.node(), kind: message.kind };
+                let topic = Topic::Up { fleet: self.state.fleet, node: self.core.node(), kind: message.kind };
                 self.say(&FromExec::Publish { topic: topic.to_string(), retain: false, payload: message.payload });
             }
             Output::RunJob { order, command, attempt, without_reboot } => {
-                tracing::info!(%order, %attempt, document = %command.document, "a job starts");
-                self.jobs.start(order, *command, attempt, without_reboot);
+                let opened = self.core.open_secrets(order).map_err(|reason| format!("it is refused: {}", reason.as_str()));
+                match opened.and_then(JobSecrets::of_order) {
+                    Ok(secrets) => {
+                        tracing::info!(%order, %attempt, document = %command.document, "a job starts");
+                        self.jobs.start(order, *command, attempt, without_reboot, &secrets);
+                    }
+                    // Its admission has opened them: only what is no text comes here.
+                    Err(why) => {
+                        tracing::warn!(%order, why, "a job has no secrets");
+                        let explanation = format!("the secrets of the command cannot be used: {why}");
+                        let end = JobEnd { outcome: Outcome::Failed, explanation, steps: Vec::new() };
+                        self.core.handle(Input::JobEnded { order, end }, clock::boottime_ms());
+                    }
+                }
             }
             Output::RecoverJob { order, command, same_boot, attempt } => {
                 tracing::info!(%order, %attempt, same_boot, "a job is picked up again");
@@ -372,7 +410,8 @@ impl Shell {
                     self.core.handle(Input::OutputRead { order, step, stream, offset, bytes }, clock::boottime_ms());
                 }
             }
-            Output::Refused { reason } => self.log_refusal(reason),
+            Output::KeepTrust { version, envelope } => self.keep_trust(version, &envelope),
+            Output::Refused { reason, why } => self.log_refusal(reason, why.as_deref()),
             Output::RenewCertificate { authorities } => self.say(&FromExec::RenewCertificate { authorities }),
             Output::SpreadReconnect { seconds } => self.say(&FromExec::Configure { reconnect_spread_s: seconds }),
         }
@@ -388,18 +427,34 @@ impl Shell {
         }
     }
 
+    /// The core asks again for what cannot be kept now, and starts nothing meanwhile.
+    fn keep_trust(&mut self, version: u32, envelope: &[u8]) {
+        match self.state.store_bundle(version, envelope) {
+            Ok(()) => {
+                tracing::info!(version, "the node goes by a new trust bundle");
+                self.handle(Input::TrustKept { version }, clock::boottime_ms());
+                // A welcome may have waited for it.
+                self.tell_time();
+            }
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                tracing::error!(version, "{error}: {cause}: a trust bundle cannot be kept, and nothing starts until it can");
+            }
+        }
+    }
+
     fn say(&mut self, frame: &FromExec) {
         if let Some(link) = &mut self.link {
             link.say(frame);
         }
     }
 
-    fn log_refusal(&mut self, reason: RejectReason) {
+    fn log_refusal(&mut self, reason: RejectReason, why: Option<&str>) {
         let now = clock::boottime_ms();
         let is_due = self.refusals.get(&reason).is_none_or(|last| now.saturating_sub(*last) >= REFUSAL_LOG_MS);
         if is_due {
             let count = self.core.refused().get(&reason).copied().unwrap_or(0);
-            tracing::warn!(reason = reason.as_str(), count, "a message was refused");
+            tracing::warn!(reason = reason.as_str(), count, why, "a message was refused");
             self.refusals.insert(reason, now);
         }
     }
@@ -432,9 +487,12 @@ fn without_disk(output: &Output, withheld: &VecDeque<Output>) -> WithoutDisk {
         // Nobody knows what is going on on the device when the disk is back, however late.
         Output::Reboot => WithoutDisk::DecideAnew,
         Output::CancelJob { order } if !waits_to_start(*order) => WithoutDisk::Act,
-        Output::ReadOutput { .. } | Output::Refused { .. } | Output::RenewCertificate { .. } | Output::SpreadReconnect { .. } => {
-            WithoutDisk::Act
-        }
+        // What is said of a bundle counts once the bundle itself is on disk, whatever the journal takes.
+        Output::KeepTrust { .. }
+        | Output::ReadOutput { .. }
+        | Output::Refused { .. }
+        | Output::RenewCertificate { .. }
+        | Output::SpreadReconnect { .. } => WithoutDisk::Act,
         _ => WithoutDisk::Wait,
     }
 }
@@ -463,6 +521,7 @@ mod tests {
         assert_eq!(without_disk(&publish(UpKind::Hello), &nothing), WithoutDisk::Act);
         assert_eq!(without_disk(&publish(UpKind::Report), &nothing), WithoutDisk::Drop);
         assert_eq!(without_disk(&Output::CancelJob { order }, &nothing), WithoutDisk::Act);
+        assert_eq!(without_disk(&Output::KeepTrust { version: 2, envelope: Vec::new() }, &waiting), WithoutDisk::Act);
         assert_eq!(without_disk(&Output::CancelJob { order }, &waiting), WithoutDisk::Wait, "it must find what it is to stop");
         assert_eq!(without_disk(&Output::Reboot, &nothing), WithoutDisk::DecideAnew);
     }

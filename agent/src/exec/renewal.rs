@@ -85,17 +85,10 @@ mod tests {
 
     /// Bundle 1, whose root is key 1 and whose bridge is key 2.
     fn bundle() -> (Vec<u8>, [u8; 32]) {
-        let named = |seed: u8| TrustKey { public_key: key(seed).verifying_key().to_bytes().into(), person: format!("person {seed}") };
+        let named = |seed: u8| TrustKey::new(key(seed).verifying_key().to_bytes().into(), &format!("person {seed}"));
         let role = |role, key| RoleEntry { role, threshold: 1, keys: vec![key] };
-        let body = encode(&TrustBundle {
-            version: 1,
-            previous: [0; 32],
-            expires_ms: 1_000_000,
-            epoch: 0,
-            minimum_agent_version: [0; 3],
-            keys: vec![named(1), named(2)],
-            roles: vec![role(Role::Root, 0), role(Role::Bridge, 1)],
-        });
+        let roles = vec![role(Role::Root, 0), role(Role::Bridge, 1)];
+        let body = encode(&TrustBundle { expires_ms: 1_000_000, ..TrustBundle::beginning(vec![named(1), named(2)], roles, Vec::new()) });
         (seal(Domain::Trust, &body, &[&key(1)]), flotilla_protocol::sha256(&[&body]))
     }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_protocol::report::OutputStream;
@@ -12,6 +13,8 @@ use tokio::time::sleep;
 use super::capture::Capture;
 use super::child::{self, ChildEnd};
 use super::folder::JobFolder;
+use super::redaction::{Needles, Redactor};
+use super::secrets::{JobSecrets, StepSecrets};
 use super::spec::{JobSpec, JobStep, Level};
 use crate::clock;
 use crate::process;
@@ -52,6 +55,9 @@ impl Stop {
 pub struct Host<'a> {
     pub(crate) folder: &'a JobFolder,
     pub(crate) spec: &'a JobSpec,
+    pub(crate) secrets: &'a JobSecrets,
+    /// The secrets as output may have them.
+    pub(crate) needles: Option<Arc<Needles>>,
     pub(crate) index: u16,
     pub(crate) stop: &'a mut Stop,
     /// Begins the names of the step's files; not empty for a step of a document that a step runs.
@@ -70,12 +76,11 @@ impl Host<'_> {
         let limit_bytes = self.spec.output_limit_bytes;
         let path = |stream| self.folder.output(self.index, stream);
         let (stdout, stderr) = (path(OutputStream::Stdout), path(OutputStream::Stderr));
-        match &self.again {
-            Some(before) => {
-                Ok([Capture::again(&stdout, limit_bytes, &before.stdout)?, Capture::again(&stderr, limit_bytes, &before.stderr)?])
-            }
-            None => Ok([Capture::create(&stdout, limit_bytes)?, Capture::create(&stderr, limit_bytes)?]),
-        }
+        let captures = match &self.again {
+            Some(before) => [Capture::again(&stdout, limit_bytes, &before.stdout)?, Capture::again(&stderr, limit_bytes, &before.stderr)?],
+            None => [Capture::create(&stdout, limit_bytes)?, Capture::create(&stderr, limit_bytes)?],
+        };
+        Ok(captures.map(|capture| capture.redacted(self.needles.clone().map(Redactor::new))))
     }
 
     /// The path of a file of this step in the job's folder.
@@ -84,8 +89,8 @@ impl Host<'_> {
     }
 
     /// Starts the role step on a plan file, in a process group of its own.
-    pub(crate) fn start(&self, plan: &std::path::Path) -> io::Result<Child> {
-        process::start_step(plan, &self.spec.order.to_string())
+    pub(crate) fn start(&self, plan: &std::path::Path, secrets: &StepSecrets) -> io::Result<Child> {
+        process::start_step(plan, &self.spec.order.to_string(), secrets.to_input()?)
     }
 
     /// Waits for what was started, no longer than `limit`, and keeps its output.

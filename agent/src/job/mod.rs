@@ -15,6 +15,9 @@
 //! | `order-<n>.<t>`, `started-<n>.<t>`, `exit-<n>.<t>` | as above | of the start after that reboot, at its try t |
 //! | `log` | the job | its own messages |
 //!
+//! The secrets of an order are in none of these: exec hands them to the job as its standard input ([`secrets`]), each time it starts it, and
+//! what the steps write is kept without them ([`redaction`]).
+//!
 //! `started` without `exit` and without a lock means that the job was cut off: its outcome cannot be known. A time-out, the
 //! output limit and a cancel are enforced here and need nobody else. A job is its own session; a step is its own process
 //! group. A program that leaves its group (`setsid`, or a shell's job control) escapes a step's kill: only cgroups can hold it.
@@ -26,12 +29,15 @@ pub mod capture;
 pub mod child;
 pub mod folder;
 pub mod host;
+pub mod redaction;
+pub mod secrets;
 pub mod spec;
 pub mod start;
 pub mod tools;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_protocol::capability::command::MAXIMUM_EXPLANATION_BYTES;
@@ -49,6 +55,7 @@ use capture::Capture;
 use flotilla_agent_core::Attempt;
 use folder::JobFolder;
 use host::{Host, Stop};
+use secrets::JobSecrets;
 use spec::{JobReport, JobSpec, JobStep, Level, RebootAsked};
 use start::{Claim, StartError};
 
@@ -104,13 +111,19 @@ enum Finish {
 /// # Errors
 /// See [`JobError`]. What goes wrong within the steps is no error: it stands in the report.
 pub async fn run(folder: &Path, attempt: Attempt) -> Result<(), JobError> {
+    // First, so that they are in nothing that others could open.
+    let secrets = JobSecrets::take_input();
     let folder = JobFolder::at(std::path::absolute(folder).map_err(JobError::Process)?).of_attempt(attempt);
     let stop = become_job(&folder).map_err(JobError::Process)?;
     // From here on the lock is held until this process is gone, however it goes.
     let _claim: Claim = start::claim(&folder)?;
-    let finish = match folder.spec().map_err(|error| error.to_string()).and_then(|spec| fit_to_run(spec).map_err(str::to_owned)) {
-        Ok(spec) => match before(&folder) {
-            Ok(before) => run_steps(&folder, &spec, stop, before).await,
+    let fit = |secrets| {
+        let spec = folder.spec().map_err(|error| error.to_string())?;
+        fit_to_run(spec, &secrets).map(|spec| (spec, secrets)).map_err(str::to_owned)
+    };
+    let finish = match secrets.map_err(|error| format!("the secrets of the command cannot be had: {error}")).and_then(fit) {
+        Ok((spec, secrets)) => match before(&folder) {
+            Ok(before) => run_steps(&folder, &spec, &secrets, stop, before).await,
             Err(explanation) => Finish::Over(JobReport { outcome: Outcome::Failed, explanation, steps: Vec::new() }),
         },
         Err(explanation) => Finish::Over(JobReport { outcome: Outcome::Failed, explanation, steps: Vec::new() }),
@@ -183,17 +196,24 @@ fn become_job(folder: &JobFolder) -> io::Result<Stop> {
     Ok(Stop::new(terminate, folder.cancel_marker()))
 }
 
-fn fit_to_run(spec: JobSpec) -> Result<JobSpec, &'static str> {
+/// Checks that the job can be run with these secrets, and tells its parameters where scripts find them.
+fn fit_to_run(mut spec: JobSpec, secrets: &JobSecrets) -> Result<JobSpec, &'static str> {
     if clock::boot_id().ok() != Some(spec.boot) {
         return Err("the job was made in another boot and must not be started in this one");
     }
     if spec.plan.check(spec.parameters.len()).is_err() {
         return Err("the job's plan is malformed");
     }
+    let Ok(named) = spec.plan.secrets() else { return Err("the job's plan is malformed") };
+    if !named.iter().all(|parameter| secrets.has(*parameter)) {
+        return Err("a secret that the command needs was not handed to its job");
+    }
+    secrets.put_paths(&mut spec.parameters);
     Ok(spec)
 }
 
-async fn run_steps(folder: &JobFolder, spec: &JobSpec, mut stop: Stop, before: Option<RebootAsked>) -> Finish {
+async fn run_steps(folder: &JobFolder, spec: &JobSpec, secrets: &JobSecrets, mut stop: Stop, before: Option<RebootAsked>) -> Finish {
+    let needles = secrets.needles().map(Arc::new);
     let mut first = before.as_ref().map_or(0, |before| before.step);
     let mut ended_by = before.as_ref().and_then(|before| before.ended_by.clone());
     let Resumed { mut steps, mut explanation, mut again, mut within } = Resumed::of(before, folder.attempt());
@@ -219,7 +239,8 @@ async fn run_steps(folder: &JobFolder, spec: &JobSpec, mut stop: Stop, before: O
         let started_uptime_ms = clock::boottime_ms();
         let prefix = if folder.attempt().reboots == 0 { String::new() } else { format!("r{}.", folder.attempt()) };
         let within = std::mem::take(&mut within);
-        let mut host = Host { folder, spec, index, stop: &mut stop, prefix, again, within, asks_reboot: None };
+        let mut host =
+            Host { folder, spec, secrets, needles: needles.clone(), index, stop: &mut stop, prefix, again, within, asks_reboot: None };
         let Ending { status, exit_code, explanation: why, captures } = step::run(planned, &mut flow, &mut host).await;
         let asks_reboot = host.asks_reboot.take();
         if let Some(why) = why {

@@ -96,19 +96,10 @@ mod tests {
 
     /// The bundle of a fleet whose root is key 1 and whose bridge is key 2.
     fn bundle(expires_ms: u64) -> (Vec<u8>, [u8; 32]) {
-        let named = |seed: u8, person: &str| TrustKey { public_key: key(seed).verifying_key().to_bytes().into(), person: person.into() };
-        let body = encode(&TrustBundle {
-            version: 1,
-            previous: [0; 32],
-            expires_ms,
-            epoch: 0,
-            minimum_agent_version: [0; 3],
-            keys: vec![named(1, "root"), named(2, "bridge")],
-            roles: vec![
-                RoleEntry { role: Role::Root, threshold: 1, keys: vec![0] },
-                RoleEntry { role: Role::Bridge, threshold: 1, keys: vec![1] },
-            ],
-        });
+        let named = |seed: u8, person: &str| TrustKey::new(key(seed).verifying_key().to_bytes().into(), person);
+        let role = |role, key| RoleEntry { role, threshold: 1, keys: vec![key] };
+        let (keys, roles) = (vec![named(1, "root"), named(2, "bridge")], vec![role(Role::Root, 0), role(Role::Bridge, 1)]);
+        let body = encode(&TrustBundle { expires_ms, ..TrustBundle::beginning(keys, roles, Vec::new()) });
         (seal(Domain::Trust, &body, &[&key(1)]), flotilla_protocol::sha256(&[&body]))
     }
 

@@ -13,6 +13,7 @@ use super::RegisterError;
 use super::claim::Accepted;
 use crate::settings::Settings;
 use crate::state::{self, Connection, ExecState, Layout, StateError, write_atomically};
+use crate::trust_store;
 
 /// The device's own keys.
 pub(super) struct Keys {
@@ -79,9 +80,9 @@ pub(super) fn store(
         .to_string()
         .parse()
         .map_err(|error: flotilla_link::AddressError| RegisterError::Unusable { what: "an address", source: error.into() })?;
-    let earlier = state::read_bundles(layout)?;
-    let same_root = state::read_32(&layout.exec("root.hash")).is_ok_and(|earlier| earlier == *root_hash);
-    if same_root && earlier.len() > accepted.bundles.len() {
+    let same_root = trust_store::root_hash(layout).is_ok_and(|earlier| earlier == *root_hash);
+    let earlier = trust_store::load(layout, *root_hash).least_version();
+    if same_root && usize::try_from(earlier).is_ok_and(|earlier| earlier > accepted.bundles.len()) {
         return Err(RegisterError::OlderTrust);
     }
 
@@ -91,17 +92,17 @@ pub(super) fn store(
         remove(&layout.link(name))?;
     }
     // What another root has left behind of a try that was never finished.
-    for version in accepted.bundles.len()..earlier.len() {
-        remove(&layout.bundle(u32::try_from(version + 1).unwrap_or(u32::MAX)))?;
+    for version in (1..=earlier).skip(accepted.bundles.len()) {
+        trust_store::copies(layout, version).iter().try_for_each(|path| remove(path))?;
     }
     let enrolled_at_s = enrolled.time_ms / 1000;
     let connection = Connection { broker, claim: Some(claim), fleet: FleetId::of_root_hash(root_hash), node: keys.node(), enrolled_at_s };
     write_atomically(&layout.link("certificate.der"), &enrolled.certificate)?;
     write_atomically(&layout.link("authority.der"), &enrolled.authority)?;
     write_atomically(&layout.link("connection.toml"), connection.to_toml().as_bytes())?;
-    write_atomically(&layout.exec("root.hash"), root_hash)?;
+    trust_store::store_root(layout, root_hash)?;
     for (version, bundle) in (1_u32..).zip(&accepted.bundles) {
-        write_atomically(&layout.bundle(version), bundle)?;
+        trust_store::store(layout, version, bundle)?;
     }
     let floor_ms = state::read_floor(layout).ok().filter(|_| same_root).unwrap_or(0).max(enrolled.time_ms);
     write_atomically(&layout.exec("floor"), &floor_ms.to_le_bytes())?;

@@ -18,6 +18,7 @@ use super::launch::{Launch, own_variables};
 use super::step_process::Work;
 use crate::job::capture::Capture;
 use crate::job::host::Host;
+use crate::job::secrets::StepSecrets;
 use crate::job::spec::JobSpec;
 
 /// Longest value after the parameters were filled in, in bytes; a private key is the longest that makes sense.
@@ -71,6 +72,7 @@ pub(crate) async fn apply(plan: DownloadPlan, host: &mut Host<'_>, captures: [Ca
         work: Work::Download(Box::new(task)),
         working_directory: None,
         environment: own_variables(host.spec).into(),
+        secrets: StepSecrets::default(),
         timeout,
         user: host.spec.job_user.clone(),
     };

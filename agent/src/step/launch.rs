@@ -15,6 +15,7 @@ use super::{Ending, NO_EXIT_CODE};
 use crate::job::capture::Capture;
 use crate::job::child::ChildEnd;
 use crate::job::host::Host;
+use crate::job::secrets::StepSecrets;
 use crate::job::spec::JobSpec;
 use crate::process::ORDER_VARIABLE;
 use crate::record;
@@ -37,6 +38,8 @@ pub(crate) struct Launch {
     pub(crate) working_directory: Option<PathBuf>,
     /// The document's variables and those that say what runs; the defaults of a shell come below them.
     pub(crate) environment: BTreeMap<String, String>,
+    /// The secrets that it is handed; they come in no file of the job's folder.
+    pub(crate) secrets: StepSecrets,
     /// How long it may run.
     pub(crate) timeout: Duration,
     /// Who runs it; none: the job's own user.
@@ -50,7 +53,7 @@ pub(crate) fn own_variables(spec: &JobSpec) -> [(String, String); 2] {
 
 impl Launch {
     /// Starts the process and waits for its end.
-    pub(crate) async fn run(self, host: &mut Host<'_>, captures: [Capture; 2]) -> Ending {
+    pub(crate) async fn run(mut self, host: &mut Host<'_>, captures: [Capture; 2]) -> Ending {
         let user = match self.user.as_deref().map(find_user).transpose() {
             Ok(user) => user,
             Err(why) => return Ending::not_run(captures, why),
@@ -65,11 +68,12 @@ impl Launch {
         {
             return Ending::not_run(captures, format!("the working directory {} does not exist", folder.display()));
         }
+        let secrets = std::mem::take(&mut self.secrets);
         let file = match self.prepare(work, host, user.as_ref()) {
             Ok(file) => file,
             Err(error) => return Ending::failed(captures, "the step cannot be put into the job's folder", &error),
         };
-        match host.start(&file) {
+        match host.start(&file, &secrets) {
             Ok(child) => {
                 let (end, captured) = host.attend(child, timeout, captures).await;
                 ending(end, timeout, captured)

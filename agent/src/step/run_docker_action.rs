@@ -17,6 +17,7 @@ use super::launch::{Launch, own_variables};
 use super::step_process::Work;
 use crate::job::capture::Capture;
 use crate::job::host::Host;
+use crate::job::secrets::StepSecrets;
 use crate::job::spec::JobSpec;
 use crate::process::find_program;
 
@@ -144,6 +145,7 @@ pub(crate) async fn apply(plan: &DockerPlan, host: &mut Host<'_>, captures: [Cap
         work: Work::Program { program, arguments: plan.arguments.clone(), input },
         working_directory: plan.working_directory.clone(),
         environment: plan.environment.clone(),
+        secrets: StepSecrets::default(),
         timeout: plan.timeout,
         user: plan.user.clone(),
     };

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use flotilla_protocol::document::RunShellScript;
+use flotilla_protocol::document::{RunShellScript, Template};
 
 use super::Ending;
 use super::launch::{Launch, own_variables};
@@ -26,6 +26,10 @@ pub struct ShellPlan {
     pub working_directory: Option<PathBuf>,
     /// The document's variables and those that say what runs; the defaults of a shell come below them.
     pub environment: BTreeMap<String, String>,
+    /// The document's variables that hold secrets: filled only into what the step's process is handed.
+    pub secret_environment: BTreeMap<String, Template>,
+    /// Its lines that name secrets.
+    pub secret_lines: Vec<Template>,
     /// How long it may run.
     pub timeout: Duration,
     /// Who runs it; none: the job's own user.
@@ -63,15 +67,21 @@ pub fn plan(script: &RunShellScript, spec: &JobSpec) -> Result<ShellPlan, String
         text.push_str(&line);
         text.push('\n');
     }
-    let mut environment: BTreeMap<String, String> =
-        script.environment.iter().map(|(name, value)| (name.clone(), value.fill(parameters))).collect();
+    let has_secret = |template: &Template| template.secrets().next().is_some();
+    let (secret, plain): (Vec<_>, Vec<_>) = script.environment.iter().partition(|(_, value)| has_secret(value));
+    let mut environment: BTreeMap<String, String> = plain.into_iter().map(|(name, value)| (name.clone(), value.fill(parameters))).collect();
+    let mut secret_environment: BTreeMap<String, Template> =
+        secret.into_iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     // Last, so that no document can pass for another order: what an order leaves running is found by this.
     environment.extend(own_variables(spec));
+    secret_environment.retain(|name, _| !environment.contains_key(name));
     let folder = script.working_directory.as_ref().map(|folder| folder.fill(parameters));
     Ok(ShellPlan {
         script: text,
         working_directory: folder.filter(|folder| !folder.is_empty()).map(PathBuf::from),
         environment,
+        secret_environment,
+        secret_lines: script.run_command.iter().filter(|line| has_secret(line)).cloned().collect(),
         timeout: Duration::from_secs(script.timeout_s.into()),
         user: spec.job_user.clone(),
     })
@@ -97,12 +107,17 @@ impl Interpreter {
 
 /// Runs the script and waits for its end.
 pub(crate) async fn apply(plan: &ShellPlan, interpreter: &Interpreter, host: &mut Host<'_>, captures: [Capture; 2]) -> Ending {
+    let secrets = match host.secrets.for_step(&plan.secret_lines, &plan.secret_environment, &host.spec.parameters) {
+        Ok(secrets) => secrets,
+        Err(why) => return Ending::not_run(captures, why),
+    };
     let script = host.file(interpreter.ending);
     let launch = Launch {
         files: vec![(script.clone(), plan.script.clone().into_bytes(), 0o700)],
         work: Work::Script { interpreter: interpreter.program.clone(), arguments: interpreter.arguments.clone(), script },
         working_directory: plan.working_directory.clone(),
         environment: plan.environment.clone(),
+        secrets,
         timeout: plan.timeout,
         user: plan.user.clone(),
     };

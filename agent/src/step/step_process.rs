@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::download::{self, DownloadError, DownloadTask, KeyPair};
+use crate::job::secrets::StepSecrets;
 use crate::process::{self, SupervisorError};
 use crate::record::{self, RecordError};
 
@@ -104,6 +105,9 @@ pub enum StepError {
     /// The job is gone already.
     #[error("the job of this step cannot be followed")]
     Job(#[from] SupervisorError),
+    /// What the job handed over cannot be read, or not be handed on.
+    #[error("the step's secrets cannot be handed to it")]
+    Secrets(#[source] io::Error),
     /// The program cannot be executed.
     #[error("{} cannot be run", .program.display())]
     Program {
@@ -133,10 +137,14 @@ impl StepError {
 /// # Errors
 /// See [`StepError`].
 pub fn run(plan: &Path) -> Result<(), StepError> {
-    let step = read(plan)?;
+    let secrets = StepSecrets::take_input().map_err(StepError::Secrets)?;
+    let mut step = read(plan)?;
+    secrets.put_variables(&mut step.environment);
     // Before the user changes, who can reach none of these through the agent's private folders.
     enter(&step.work)?;
     let files = Files::open(&step.work_to_do)?;
+    secrets.open_files().map_err(StepError::Secrets)?;
+    drop(secrets);
     if let Some(name) = &step.user {
         become_user(name)?;
     }

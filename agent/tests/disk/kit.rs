@@ -22,7 +22,7 @@ use flotilla_protocol::report::{ReceiptBody, ReportBody, Stream};
 use flotilla_protocol::status::{Admission, Outcome, RejectReason};
 use flotilla_protocol::target;
 use flotilla_protocol::topic::{DownKind, Topic, UpKind};
-use flotilla_protocol::trust::{Class, Role, RoleEntry, TrustBundle, TrustKey};
+use flotilla_protocol::trust::{Class, Label, OperatorRule, Role, RoleEntry, TrustBundle, TrustKey};
 use flotilla_protocol::wire::{Check, decode, encode};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -42,11 +42,12 @@ pub(crate) fn key(seed: u8) -> SigningKey {
 }
 
 fn bundle() -> Vec<u8> {
-    let keys =
-        (1..=4).map(|seed| TrustKey { public_key: key(seed).verifying_key().to_bytes().into(), person: format!("{seed}") }).collect();
+    let keys = (1..=5).map(|seed| TrustKey::new(key(seed).verifying_key().to_bytes().into(), &format!("{seed}"))).collect();
     let role = |role, index| RoleEntry { role, threshold: 1, keys: vec![index] };
-    let roles = vec![role(Role::Root, 0), role(Role::Operator(Class::Command), 1), role(Role::Bridge, 2), role(Role::Freshness, 3)];
-    encode(&TrustBundle { version: 1, previous: [0; 32], expires_ms: u64::MAX, epoch: 0, minimum_agent_version: [0; 3], keys, roles })
+    let scope = vec![Label { key: "site".into(), value: "berlin".into() }];
+    let in_berlin = OperatorRule { name: "in Berlin".into(), scope, ..OperatorRule::any_of(Class::Command, vec![4]) };
+    let roles = vec![role(Role::Root, 0), role(Role::Bridge, 2), role(Role::Freshness, 3)];
+    encode(&TrustBundle::beginning(keys, roles, vec![OperatorRule::any_of(Class::Command, vec![1]), in_berlin]))
 }
 
 fn root_hash() -> [u8; 32] {
@@ -122,6 +123,11 @@ impl SmallDisk {
     /// A place that is never full.
     pub(crate) fn beside(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// The node's policy, where there is one when it starts.
+    pub(crate) fn policy(&self) -> PathBuf {
+        self.beside().join("policy.toml")
     }
 
     /// Takes all blocks but so many pages.
@@ -200,6 +206,11 @@ fn start_exec(disk: &SmallDisk) -> Child {
     let mut command = command(env!("CARGO_BIN_EXE_flotilla-agent"));
     let log = File::options().append(true).create(true).open(disk.beside().join("log")).unwrap();
     command.arg("exec").env("FLOTILLA_AGENT__STATE_FOLDER", disk.path()).env("FLOTILLA_AGENT__SOCKET", disk.beside().join("socket"));
+    // Another one on this machine must not decide about these tests.
+    let policy = disk.policy();
+    if policy.exists() {
+        command.env("FLOTILLA_AGENT__POLICY_FILE", policy);
+    }
     command.stdin(Stdio::null()).stderr(log);
     let mut command = Command::from(command);
     command.kill_on_drop(true);
@@ -261,13 +272,18 @@ impl Node {
 
     /// Sends an order that appends a line to a file beside the disk.
     pub(crate) async fn order(&mut self, number: u8, script: &str) {
-        let delivery = delivery(number, script, NOW_MS);
+        self.order_by(2, number, script).await;
+    }
+
+    /// The same, signed by the key of this seed.
+    pub(crate) async fn order_by(&mut self, signer: u8, number: u8, script: &str) {
+        let delivery = delivery(signer, number, script, NOW_MS);
         self.down(DownKind::Order, delivery).await;
     }
 
     /// Sends an order that was made by the bridge's time of now.
     pub(crate) async fn order_of_now(&mut self, number: u8, script: &str) {
-        let delivery = delivery(number, script, self.now_ms);
+        let delivery = delivery(2, number, script, self.now_ms);
         self.down(DownKind::Order, delivery).await;
     }
 
@@ -398,7 +414,7 @@ pub(crate) fn order_id(number: u8) -> OrderId {
     OrderId([number; 16])
 }
 
-fn delivery(number: u8, script: &str, now_ms: u64) -> Vec<u8> {
+fn delivery(signer: u8, number: u8, script: &str, now_ms: u64) -> Vec<u8> {
     let script =
         RunShellScript { run_command: vec![Template::text(script)], working_directory: None, environment: BTreeMap::new(), timeout_s: 60 };
     let plan = Plan { steps: vec![Step::new("run", &Action::RunShellScript(script))] };
@@ -417,7 +433,7 @@ fn delivery(number: u8, script: &str, now_ms: u64) -> Vec<u8> {
         on_crash: OnCrash::Never,
         payload: OrderPayload::Command(command).encode(),
     };
-    let envelope = seal(Domain::Order, &encode(&order), &[&key(2)]);
+    let envelope = seal(Domain::Order, &encode(&order), &[&key(signer)]);
     encode(&Delivery { envelope, index: 0, proof: Vec::new(), node_data: Vec::new() })
 }
 

@@ -72,19 +72,12 @@ fn key_pair(key: &SigningKey) -> KeyPair {
 }
 
 fn bundle() -> (Vec<u8>, [u8; 32]) {
-    let named = |seed, person: &str| TrustKey { public_key: key(seed).verifying_key().to_bytes().into(), person: person.into() };
-    let body = encode(&TrustBundle {
-        version: 1,
-        previous: [0; 32],
-        expires_ms: u64::MAX,
-        epoch: 0,
-        minimum_agent_version: [0; 3],
-        keys: vec![named(1, "root"), named(2, "bridge")],
-        roles: vec![
-            RoleEntry { role: Role::Root, threshold: 1, keys: vec![0] },
-            RoleEntry { role: Role::Bridge, threshold: 1, keys: vec![1] },
-        ],
-    });
+    let named = |seed, person: &str| TrustKey::new(key(seed).verifying_key().to_bytes().into(), person);
+    let body = encode(&TrustBundle::beginning(
+        vec![named(1, "root"), named(2, "bridge")],
+        vec![RoleEntry { role: Role::Root, threshold: 1, keys: vec![0] }, RoleEntry { role: Role::Bridge, threshold: 1, keys: vec![1] }],
+        Vec::new(),
+    ));
     (seal(Domain::Trust, &body, &[&key(1)]), flotilla_protocol::sha256(&[&body]))
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use flotilla_agent::clock;
 use flotilla_agent::job::folder::{JobFolder, JobState};
+use flotilla_agent::job::secrets::JobSecrets;
 use flotilla_agent::job::spec::{JobReport, JobSpec};
 use flotilla_agent_core::Attempt;
 use flotilla_protocol::document::{Action, Plan, RunShellScript, Step, Template};
@@ -72,6 +73,13 @@ impl Job {
         Running(start_in(&self.folder))
     }
 
+    /// Starts the job with secrets, as exec does, and waits for its report.
+    pub(crate) fn run_with(&self, secrets: &JobSecrets) -> JobReport {
+        let input = secrets.to_input().unwrap().unwrap();
+        assert_eq!(Running(start_with(&self.folder, input.into())).wait().code(), Some(0));
+        self.report()
+    }
+
     /// Prepares the start after a reboot, which is played: it is the same boot.
     pub(crate) fn reboot(&mut self, spec: &JobSpec) {
         let Attempt { reboots, .. } = self.folder.attempt();
@@ -106,10 +114,14 @@ impl Job {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "tests start the real binary")]
 pub(crate) fn start_in(folder: &JobFolder) -> Child {
+    start_with(folder, Stdio::null())
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests start the real binary")]
+fn start_with(folder: &JobFolder, input: Stdio) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flotilla-agent"));
-    command.arg("job").arg("--folder").arg(folder.path()).stdin(Stdio::null()).stdout(Stdio::null());
+    command.arg("job").arg("--folder").arg(folder.path()).stdin(input).stdout(Stdio::null());
     command.arg("--attempt").arg(folder.attempt().to_string());
     command.stderr(std::fs::File::create(folder.path().with_extension("log")).unwrap()).spawn().unwrap()
 }

@@ -5,6 +5,7 @@ mod documents;
 mod downloads;
 mod kit;
 mod reboots;
+mod secrets;
 mod server;
 mod stopping;
 mod surroundings;

@@ -3,9 +3,11 @@
 use super::{Shape, member, number, required, structure, text, word};
 use crate::audit::MAXIMUM_PAGE;
 use crate::orders::{MAXIMUM_ORDERS_PAGE, MAXIMUM_REASON, MAXIMUM_TARGETS_PAGE, STATES};
+use crate::trust::MAXIMUM_BUNDLE_TEXT;
 
 static GET_AUDIT_HEAD: Shape = structure(&[]);
 static GET_PREPARED_ORDER: Shape = structure(&[required("OrderId", &ORDER_ID)]);
+static GET_TRUST_STATUS: Shape = structure(&[]);
 static LIST_AUDIT_ENTRIES: Shape = structure(&[
     member("AfterSequence", &WHOLE_NUMBER),
     member("Kind", &NAME),
@@ -27,8 +29,10 @@ static PUT_ORDER_SIGNATURE: Shape = structure(&[
     required("KeyId", &KEY_ID),
     required("Signature", &SIGNATURE),
 ]);
+static PUT_TRUST_BUNDLE: Shape = structure(&[required("Bundle", &BUNDLE)]);
 static REJECT_PREPARED_ORDER: Shape = structure(&[required("OrderId", &ORDER_ID), required("Reason", &REASON)]);
 static ALGORITHM: Shape = number(Some(1), Some(255));
+static BUNDLE: Shape = text(Some(1), Some(MAXIMUM_BUNDLE_TEXT as i64));
 static HASH: Shape = text(Some(64), Some(64));
 static KEY_ID: Shape = text(Some(16), Some(16));
 static NAME: Shape = text(Some(1), Some(512));
@@ -48,10 +52,12 @@ static WHOLE_NUMBER: Shape = number(Some(0), None);
 pub(super) static REQUESTS: &[(&str, &Shape)] = &[
     ("GetAuditHead", &GET_AUDIT_HEAD),
     ("GetPreparedOrder", &GET_PREPARED_ORDER),
+    ("GetTrustStatus", &GET_TRUST_STATUS),
     ("ListAuditEntries", &LIST_AUDIT_ENTRIES),
     ("ListPreparedOrderTargets", &LIST_PREPARED_ORDER_TARGETS),
     ("ListPreparedOrders", &LIST_PREPARED_ORDERS),
     ("ListTrustBundles", &LIST_TRUST_BUNDLES),
     ("PutOrderSignature", &PUT_ORDER_SIGNATURE),
+    ("PutTrustBundle", &PUT_TRUST_BUNDLE),
     ("RejectPreparedOrder", &REJECT_PREPARED_ORDER),
 ];

@@ -17,7 +17,7 @@ use crate::settings::{DEFAULT_REGION, Home, HostPort, Settings, SettingsError, c
 use clap::Args;
 use ed25519_dalek::SigningKey;
 use flotilla_protocol::envelope::{Domain, seal};
-use flotilla_protocol::trust::{Class, Role, RoleEntry, TrustBundle, TrustKey};
+use flotilla_protocol::trust::{Class, OperatorRule, Role, RoleEntry, TrustBundle, TrustKey};
 use flotilla_protocol::wire::encode;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -225,14 +225,13 @@ fn make_trust(home: &Home, now_ms: u64) -> Result<(), InitError> {
         signing_keys.push(SigningKey::from_bytes(&seed));
     }
     let keys = signing_keys.iter().zip(persons);
-    let keys =
-        keys.map(|(key, person)| TrustKey { public_key: key.verifying_key().to_bytes().into(), person: person.to_owned() }).collect();
+    let keys = keys.map(|(key, person)| TrustKey::new(key.verifying_key().to_bytes().into(), person)).collect();
     let one = |role, key| RoleEntry { role, threshold: 1, keys: vec![key] };
-    let mut roles = vec![one(Role::Root, 0), one(Role::Release, 0), one(Role::Freshness, 3), one(Role::Bridge, 2)];
-    let classes = [Class::Inventory, Class::Command, Class::Patch, Class::Package, Class::Session, Class::SelfUpdate];
-    roles.extend(classes.map(|class| one(Role::Operator(class), 1)));
+    let roles = vec![one(Role::Root, 0), one(Role::Release, 0), one(Role::Freshness, 3), one(Role::Bridge, 2)];
+    // The bridge's one operator key allows everything, everywhere, at all times, until the fleet's people take that over.
+    let rules = Class::ALL.iter().map(|class| OperatorRule::any_of(*class, vec![1])).collect();
     let expires_ms = now_ms.saturating_add(u64::from(VALIDITY_DAYS) * DAY_MS);
-    let bundle = TrustBundle { version: 1, previous: [0; 32], expires_ms, epoch: 0, minimum_agent_version: [0; 3], keys, roles };
+    let bundle = TrustBundle { expires_ms, ..TrustBundle::beginning(keys, roles, rules) };
     let root: Vec<&SigningKey> = signing_keys.iter().take(1).collect();
     public(&home.bundle(1), &seal(Domain::Trust, &encode(&bundle), &root))
 }

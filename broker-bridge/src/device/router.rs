@@ -191,6 +191,13 @@ impl Handler for Router {
     }
 
     async fn broker_found(&self, write: &mut Write<'_>, notes: &mut BatchNotes) -> Result<(), StoreError> {
+        // Nodes that never left the broker do not ask: a bundle may have been added while no bridge was there.
+        let newest = self.fleet.signer.trust().bundle().version;
+        if newest > 1 {
+            let topic = Topic::AllTrust { fleet: self.fleet.settings.fleet };
+            let bundles = self.fleet.signer.bundles_after(newest - 1);
+            notes.replies.extend(bundles.into_iter().map(|bundle| Outbound { topic, payload: bundle.0 }));
+        }
         run_command::broker_found(write, &mut notes.commands, self.fleet.clock.now_ms()).await
     }
 
@@ -218,6 +225,7 @@ impl Handler for Router {
     fn effects(&self, notes: BatchNotes) -> Effects {
         let fleet = self.fleet.settings.fleet;
         let mut publishes = notes.replies;
+        // Where the bridge's key was revoked nothing is signed: the log has said it, and nodes keep what they have to report.
         for (node, stream) in &notes.receipts {
             let Some(head) = notes.nodes.get(node).and_then(|notes| notes.heads.get(stream)) else { continue };
             if head.sequence == 0 {
@@ -225,12 +233,12 @@ impl Handler for Router {
             }
             let body = ReceiptBody { node: *node, stream: *stream, boot: head.boot, up_to: head.sequence, head: head.hash };
             let topic = Topic::Down { fleet, node: *node, kind: DownKind::Receipt };
-            publishes.push(Outbound { topic, payload: self.fleet.signer.receipt(&body) });
+            publishes.extend(self.fleet.signer.receipt(&body).ok().map(|payload| Outbound { topic, payload }));
         }
         for ((node, order, step, stream), up_to) in notes.output {
             let body = OutputReceiptBody { node, order, step, stream, up_to };
             let topic = Topic::Down { fleet, node, kind: DownKind::OutputReceipt };
-            publishes.push(Outbound { topic, payload: self.fleet.signer.output_receipt(&body) });
+            publishes.extend(self.fleet.signer.output_receipt(&body).ok().map(|payload| Outbound { topic, payload }));
         }
         if notes.commands.wakes_dispatch() {
             self.fleet.nudge.dispatch.notify_one();
@@ -353,30 +361,45 @@ impl Router {
         }
         let refused: BTreeMap<&str, u32> = hello.refused.iter().map(|(reason, count)| (reason.as_str(), *count)).collect();
         let refused = serde_json::to_string(&refused).unwrap_or_default();
+        let before = node_store::trust_version(write, node).await?;
+        if before > hello.trust_version {
+            let detail = format!(
+                "it goes by trust bundle {} and went by {before}: its disk was damaged or put back; it runs nothing until it has them again",
+                hello.trust_version
+            );
+            self.note(write, notes, node, "trust-lost", &detail, now_ms).await?;
+        }
         node_store::greet(write, node, &hello.facts, hello.trust_version, &refused, now_ms).await?;
         self.greet(write, notes, &hello, now_ms).await?;
         let questions = run_command::hello(&self.fleet, write, &mut notes.commands, node, &hello.held, now_ms).await?;
         if !questions.is_empty() {
             tracing::debug!(%node, count = questions.len(), "a node does not hold orders that it had accepted, and is asked");
         }
+        let bundles = self.fleet.signer.bundles_after(hello.trust_version);
         let pace = self.fleet.settings.pace;
         let welcome = WelcomeBody {
             node,
             nonce: hello.nonce,
             time_ms: now_ms,
-            bundles: self.fleet.signer.bundles_after(hello.trust_version),
+            bundles: bundles.clone(),
             resend_minimum_ms: pace.minimum_ms,
             resend_maximum_ms: pace.maximum_ms,
             reconnect_spread_s: self.reconnect_spread_s(write, now_ms).await?,
             chains: self.chains(write, notes, node).await?,
         };
-        let topic = Topic::Down { fleet: self.fleet.settings.fleet, node, kind: DownKind::Welcome };
-        notes.replies.push(Outbound { topic, payload: self.fleet.signer.welcome(&welcome) });
+        let fleet = self.fleet.settings.fleet;
+        // They prove themselves; the welcome's key may be one that the node learns of only by them.
+        if self.fleet.signer.is_unknown_to(hello.trust_version) {
+            let topic = Topic::Down { fleet, node, kind: DownKind::Trust };
+            notes.replies.extend(bundles.into_iter().map(|bundle| Outbound { topic, payload: bundle.0 }));
+        }
+        let topic = Topic::Down { fleet, node, kind: DownKind::Welcome };
+        notes.replies.extend(self.fleet.signer.welcome(&welcome).ok().map(|payload| Outbound { topic, payload }));
         let told = notes.nodes.get(&node).and_then(|notes| notes.known.as_ref()).and_then(|known| known.authorities.as_deref());
         if self.enrolment.nudges(told) {
             let nudge = RenewalBody { node, authorities: self.enrolment.authorities.hash() };
-            let topic = Topic::Down { fleet: self.fleet.settings.fleet, node, kind: DownKind::Renewal };
-            notes.replies.push(Outbound { topic, payload: self.fleet.signer.renewal(&nudge) });
+            let topic = Topic::Down { fleet, node, kind: DownKind::Renewal };
+            notes.replies.extend(self.fleet.signer.renewal(&nudge).ok().map(|payload| Outbound { topic, payload }));
         }
         // After the welcome, so that the node has the time by which it may judge.
         if !questions.is_empty() && self.questions.takes(node, now_ms) {

@@ -22,6 +22,7 @@ fn health(uptime_s: u64) -> ReportPayload {
         journal_room_bytes: Some(7),
         spool: vec![SpoolState { stream: Stream::Telemetry, reports: 1, bytes: 2, dropped: 3 }],
         refused: vec![(RejectReason::Retained, 2)],
+        standstill: String::new(),
     })
 }
 

@@ -23,6 +23,7 @@ use flotilla_protocol::envelope::{Domain, Envelope, seal};
 use flotilla_protocol::hello::{Facts, Held, HelloBody};
 use flotilla_protocol::id::{BootId, NodeId, OrderId};
 use flotilla_protocol::report::{Gap, OutputBody, OutputStream, ReceiptBody, ReportBody, Stream};
+use flotilla_protocol::secret::SealingKey;
 use flotilla_protocol::topic::{DownKind, Topic, UpKind};
 use flotilla_protocol::wire::{decode, encode};
 use std::sync::Arc;
@@ -37,7 +38,7 @@ pub(crate) struct Kit {
     pub(crate) clock: Clock,
     sent: mpsc::Receiver<Publish>,
     _sender: mpsc::Sender<Publish>,
-    _folder: tempfile::TempDir,
+    pub(crate) folder: tempfile::TempDir,
 }
 
 impl Kit {
@@ -82,7 +83,7 @@ impl Kit {
         let authority = FleetCa::create("test", NOW_MS / 1000).unwrap();
         let router =
             Router::new(Arc::clone(&fleet), Enrolment::new(Authorities::one(authority), "broker.example".into(), 8883, 365 * 86_400));
-        Self { fleet, router, clock, sent, _sender: sender, _folder: folder }
+        Self { fleet, router, clock, sent, _sender: sender, folder }
     }
 
     pub(crate) fn caller() -> Caller {
@@ -96,7 +97,7 @@ impl Kit {
         let registration = Registration {
             node: node.id,
             identity_key,
-            sealing_key: [0; 32],
+            sealing_key: sealing_key(seed).public(),
             tls_key: [0; 32],
             activation_id: "",
             name: None,
@@ -139,6 +140,15 @@ impl Kit {
         }
     }
 
+    /// The home of its keys and trust.
+    pub(crate) fn home(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn write_secret(&self, name: &str, bytes: &[u8]) {
+        crate::platform::files::create_secret(&self.home().join(name), bytes).unwrap();
+    }
+
     /// From now on every attempt to publish fails, though the bridge counts as connected.
     pub(crate) fn refuse_publishes(&mut self) {
         self.sent.close();
@@ -169,9 +179,22 @@ impl Kit {
         payloads.iter().map(read).collect()
     }
 
+    /// The node's sealing key becomes one that nothing can be sealed to.
+    pub(crate) async fn weaken_sealing_key(&self, node: NodeId) {
+        let mut write = self.fleet.store.write().await.unwrap();
+        let weak = sqlx::query("UPDATE node SET sealing_key = $2 WHERE node_id = $1").bind(node.to_string()).bind([0_u8; 32].as_slice());
+        weak.execute(write.connection()).await.unwrap();
+        write.commit().await.unwrap();
+    }
+
     pub(crate) async fn count(&self, sql: &'static str) -> i64 {
         sqlx::query_scalar(sql).fetch_one(self.fleet.store.reader()).await.unwrap()
     }
+}
+
+/// The X25519 secret of a node.
+pub(crate) fn sealing_key(seed: u8) -> SealingKey {
+    SealingKey::new([seed; 32])
 }
 
 /// A node with its key and its chain of reports.
@@ -209,13 +232,22 @@ impl SimulatedNode {
     }
 
     pub(crate) fn hello(&self, held: &[OrderId]) -> (Topic, Vec<u8>) {
+        self.hello_saying(held, 1)
+    }
+
+    /// A hello of a node that goes by this version of trust.
+    pub(crate) fn hello_of(&self, trust_version: u32) -> (Topic, Vec<u8>) {
+        self.hello_saying(&[], trust_version)
+    }
+
+    fn hello_saying(&self, held: &[OrderId], trust_version: u32) -> (Topic, Vec<u8>) {
         let body = HelloBody {
             node: self.id,
             boot: BootId([1; 16]),
             nonce: [9; 32],
             oldest_version: 0,
             newest_version: 0,
-            trust_version: 0,
+            trust_version,
             floor_ms: 0,
             held: held.to_vec(),
             control: self.control,

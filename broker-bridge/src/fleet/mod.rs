@@ -10,6 +10,7 @@ pub mod pace;
 pub mod signer;
 pub mod tag;
 pub mod target;
+pub mod trust;
 pub mod user;
 pub mod webhook;
 
@@ -161,4 +162,5 @@ pub fn endpoints(registry: &mut Registry<Fleet>) {
     node::api::endpoints(registry);
     signer::api::endpoints(registry);
     tag::api::endpoints(registry);
+    trust::api::endpoints(registry);
 }

@@ -55,6 +55,10 @@ const DIFFERENCES: &[(&str, &str)] = &[
          `Checkpoint`. What is in an entry, and how a log is checked, is in [security.md](security.md#the-audit-log).",
     ),
     (
+        "GetTrustStatus",
+        "The newest version, when it runs out, and how many nodes have said which version in their last hello. For auditors.",
+    ),
+    (
         "ListPreparedOrderTargets",
         "The nodes of an order with the keys that make up the root of its targets, by node id. Errors: `PreparedOrderNotFoundException`.",
     ),
@@ -71,6 +75,11 @@ const DIFFERENCES: &[(&str, &str)] = &[
         "Verified against the newest trust bundle. With enough signatures the order is released in the same transaction. Errors: \
          `PreparedOrderNotFoundException`, `OrderExpiredException`, `OrderCancelledException`, `OrderReleasedException`, \
          `KeyNotAuthorisedException`, `OrderBytesMismatchException`, `InvalidOrderSignatureException`, `AlreadySignedException`.",
+    ),
+    (
+        "PutTrustBundle",
+        "The envelope in base64. Only a bundle that follows the newest one is taken, by its own signatures; it counts at once and goes to \
+         every node. One that is known changes nothing and is sent once more. For administrators.",
     ),
     (
         "RejectPreparedOrder",
@@ -97,7 +106,7 @@ fn about(title: &str) -> &'static str {
     match title {
         "Operations of Flotilla" => {
             "\nCalled as those of SSM, with `Flotilla.` in place of `AmazonSSM.` in the header `X-Amz-Target`, and signed for the service `ssm`. \
-             `flotilla audit` and `flotilla orders` call them; the `aws` command does not know them.\n"
+             `flotilla audit`, `flotilla orders` and `flotilla trust` call them; the `aws` command does not know them.\n"
         }
         _ => "",
     }

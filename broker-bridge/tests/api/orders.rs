@@ -27,7 +27,8 @@ fn request(operation: &str) -> Value {
 #[tokio::test]
 async fn who_may_look_and_who_may_sign() {
     let bridge = Bridge::start().await;
-    let operations: Vec<(&str, Access)> = registry().own_operations().filter(|(name, _)| !name.contains("Audit")).collect();
+    let is_here = |name: &str| name.contains("Order") || name == "ListTrustBundles";
+    let operations: Vec<(&str, Access)> = registry().own_operations().filter(|(name, _)| is_here(name)).collect();
     assert_eq!(
         operations,
         [
@@ -53,6 +54,20 @@ async fn who_may_look_and_who_may_sign() {
     let bundles = own(&bridge, &viewer, "ListTrustBundles", json!({})).await.body;
     assert_eq!(bundles["Bundles"].as_array().map(Vec::len), Some(1));
     assert_eq!(own(&bridge, &viewer, "ListTrustBundles", json!({"AfterVersion": 1})).await.body["Bundles"], json!([]));
+}
+
+#[tokio::test]
+async fn who_may_hand_in_trust_and_see_how_far_nodes_are() {
+    let bridge = Bridge::start().await;
+    let is_here = |name: &str| name.contains("Trust") && name != "ListTrustBundles";
+    let operations: Vec<(&str, Access)> = registry().own_operations().filter(|(name, _)| is_here(name)).collect();
+    assert_eq!(operations, [("GetTrustStatus", Access::Auditor), ("PutTrustBundle", Access::Admin)]);
+    let auditor = bridge.user("otto", Access::Auditor).await;
+    let status = own(&bridge, &auditor, "GetTrustStatus", json!({})).await;
+    assert_eq!((status.status, status.body["Version"].clone()), (200, json!(1)), "{:?}", status.body);
+    assert_eq!(own(&bridge, &auditor, "PutTrustBundle", json!({"Bundle": "AAAA"})).await.error(), "AccessDeniedException");
+    assert_eq!(own(&bridge, &bridge.admin, "PutTrustBundle", json!({"Bundle": "AAAA"})).await.error(), "ValidationException");
+    assert_eq!(own(&bridge, &bridge.admin, "GetTrustStatus", json!({"AfterVersion": 1})).await.error(), "ValidationException");
 }
 
 #[tokio::test]

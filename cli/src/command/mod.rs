@@ -62,7 +62,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<u8, CliError> {
         Command::Groups(command) => groups::run(&open()?, output, &command),
         Command::Tags(command) => tags::run(&open()?, output, &command),
         Command::Keys(command) => keys::run(output, &command),
-        Command::Trust(command) => trust::run(output, &command),
+        // Most of them need no bridge.
+        Command::Trust(command) => trust::run(open, output, &command),
         // An export is checked without a bridge.
         Command::Audit(command) => audit::run(open, output, &command),
         Command::Completion(command) => completion::run(output, &command),

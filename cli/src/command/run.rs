@@ -35,6 +35,7 @@ Examples:
   flotilla run --node mi-0123456789abcdef0 -- 'df -h | sort'
   flotilla run --tag site=north --max-concurrency 10% --max-errors 2 -- systemctl restart app
   flotilla run --tag site=north --document My-Document --parameter level=3 --no-wait
+  flotilla run --tag site=north --document My-Login --parameter-file password=- < password.txt
   flotilla run --group kiosks --document My-Document --document-version 2 --notify operators --notify-events Failed,TimedOut
   flotilla run --node mi-0123456789abcdef0 --sign ann -- systemctl restart app
   flotilla run --tag site=north --sign-agent --timeout 14d -- apt-get upgrade -y
@@ -70,6 +71,10 @@ pub(crate) struct RunArguments {
     /// Parameter of the document; given several times for one name, it is a list.
     #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = name_value)]
     parameters: Vec<NameValue>,
+    /// Parameter of the document whose value is in a file, or in the standard input for -, without the last end of a line: for
+    /// secrets, which others on this machine could read among the arguments.
+    #[arg(long = "parameter-file", value_name = "NAME=FILE", value_parser = name_value)]
+    parameter_files: Vec<NameValue>,
     /// Nodes at the same time: a number or a percentage [default: 50].
     #[arg(long, value_name = "N|N%")]
     max_concurrency: Option<String>,

@@ -114,6 +114,81 @@ fn changes_that_no_node_would_take_are_refused() {
 }
 
 #[test]
+fn rules_say_who_together_where_and_when() {
+    let desk = fleet_of_ann();
+    for name in ["bob", "cleo"] {
+        desk.generate(name);
+    }
+    let trust = |arguments: &[&str]| desk.run(&[&["trust"], arguments].concat());
+    trust(&["set-rule", "fleet", "command", "--person", "Zoe"]).refused(2, "names no key of Zoe");
+    trust(&["set-rule", "fleet", "command", "--key", "bob"]).refused(2, "does not name this key");
+    trust(&["set-rule", "fleet", "of my own", "--person", "ann"]).refused(2, "say with --class");
+    trust(&["set-rule", "fleet", "command"]).refused(2, "say whose signatures count");
+    trust(&["remove-rule", "fleet", "command"]).refused(2, "there is no rule");
+    trust(&["set-rule", "fleet", "command", "--person", "ann", "--threshold", "2"]).refused(2, "2 of 1 persons would have to sign");
+    trust(&["set-rule", "fleet", "command", "--person", "ann", "--threshold", "0"]).refused(2, "0 of 1 persons");
+    trust(&["set-rule", "fleet", "command", "--person", "ann", "--approvals", "2"]).refused(2, "2 of 1 persons");
+    trust(&["set-rule", "fleet", "command", "--person", "ann", "--hours", "always"]).refused(2, "write days and UTC times");
+    trust(&["set-rule", "fleet", "command", "--person", "ann", "--scope", "berlin"]).refused(2, "write key=value");
+    trust(&["set-rule", "fleet", "command", "--person", "ann", "--scope", "a=1", "--scope", "a=2"]).refused(2, "said twice");
+    trust(&["add-key", "fleet", "bob", "--role", "root", "--until", "90d"]).refused(2, "a key with an end cannot be of the role root");
+
+    let said = trust(&["add-key", "fleet", "bob", "--person", "Bob", "--until", "90d"]).good();
+    assert!(said.contains("ADDS the key of Bob") && said.contains("may sign for nothing yet"), "{said}");
+    let said = trust(&["add-key", "fleet", "cleo", "--person", "Cleo", "--role", "operator:command"]).good();
+    assert!(said.contains("BEGINS operator:command: 1 of 1 person must sign") && said.contains("GIVES operator:command to Cleo"), "{said}");
+    let said = trust(&["set-rule", "fleet", "command", "--person", "Bob", "--person", "Cleo", "--approvals", "1"]).good();
+    assert!(said.contains("CAUTION: operator:command goes by who asked for an order"), "{said}");
+    let said = trust(&["set-rule", "fleet", "command", "--threshold", "2"]).good();
+    assert!(said.contains("operator:command: 2 of 2 persons must sign, at least 1 of them not who asked for the order"), "{said}");
+    assert!(!said.contains("goes by who asked"), "{said}");
+    let night = [
+        "set-rule",
+        "fleet",
+        "at night",
+        "--class",
+        "patch",
+        "--person",
+        "Bob",
+        "--scope",
+        "site=berlin",
+        "--hours",
+        "Fri-Sun 22:00-04:00",
+    ];
+    let said = trust(&night).good();
+    let words =
+        "operator:patch rule \"at night\": 1 of 1 person must sign, only for nodes with site=berlin, only at Fri,Sat,Sun 22:00-04:00 UTC";
+    assert!(said.contains(words), "{said}");
+    let said = trust(&["label", "fleet", "mi-0123456789abcdef0", "site=berlin", "kind=kiosk"]).good();
+    assert!(said.contains("SAYS that mi-0123456789abcdef0 is kind=kiosk, site=berlin"), "{said}");
+    desk.sign("ann").good();
+    trust(&["finish", "fleet"]).good();
+
+    let shown: Value = serde_json::from_str(&trust(&["show", "fleet", "--output", "json"]).good()).unwrap();
+    let rules = shown["Rules"].as_array().unwrap();
+    assert_eq!((rules.len(), &rules[0]["Threshold"], &rules[0]["Approvals"]), (2, &2.into(), &1.into()));
+    assert_eq!(
+        (&rules[1]["Class"], &rules[1]["Hours"][0], &rules[1]["Scope"][0]),
+        (&"patch".into(), &"Fri,Sat,Sun 22:00-04:00".into(), &"site=berlin".into())
+    );
+    assert_eq!(shown["Labels"][0]["Node"], "mi-0123456789abcdef0");
+
+    let said = trust(&["set-rule", "fleet", "at night", "--always", "--all-nodes"]).good();
+    assert!(
+        said.contains("CHANGES operator:patch rule \"at night\" to: 1 of 1 person must sign; it was: 1 of 1 person must sign, only for"),
+        "{said}"
+    );
+    trust(&["revoke", "fleet", "--person", "Bob"]).refused(2, "2 of 1 persons would have to sign for the rule \"command\"");
+    trust(&["set-threshold", "fleet", "--role", "operator:command", "1"]).good();
+    let said = trust(&["revoke", "fleet", "--person", "Bob"]).good();
+    assert!(said.contains("ENDS operator:patch rule \"at night\"") && said.contains("TAKES operator:command from Bob"), "{said}");
+    let said = trust(&["label", "fleet", "mi-0123456789abcdef0"]).good();
+    assert!(said.contains("TAKES BACK what was said of mi-0123456789abcdef0"), "{said}");
+    let said = trust(&["remove-rule", "fleet", "command"]).good();
+    assert!(said.contains("ENDS operator:command: nothing is allowed by it any more"), "{said}");
+}
+
+#[test]
 fn copies_of_a_draft_are_signed_apart_and_put_together() {
     let desk = fleet_of_ann();
     desk.generate("bob");

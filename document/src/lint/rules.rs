@@ -156,7 +156,9 @@ fn references_of<'a>(document: &Document, texts: &[Text<'a>], remarks: &mut Vec<
 
 /// Whether a value could hold what a shell does not take as plain text.
 fn lets_anything_through(definition: &ParameterDefinition) -> bool {
-    if matches!(definition.r#type, ParameterType::Boolean | ParameterType::Integer) || definition.allowed_values.is_some() {
+    // Of a secret only a path of our own making, or a variable, reaches a script.
+    let never = matches!(definition.r#type, ParameterType::Boolean | ParameterType::Integer | ParameterType::SecureString);
+    if never || definition.allowed_values.is_some() {
         return false;
     }
     let pattern = definition.allowed_pattern.as_ref().and_then(|pattern| regex_syntax::parse(pattern).ok());
@@ -211,7 +213,7 @@ fn parameters(document: &Document, used: &BTreeSet<&str>, texts: &[Text<'_>], re
                 place.member("default"),
                 "secret-default",
                 message,
-                "remove the default, and let nodes read the secret from a file of theirs",
+                "remove the default, and make it a SecureString, which only the nodes of a command can read",
             );
         }
     }
@@ -224,7 +226,7 @@ fn keys(place: &Path, value: &Value, remarks: &mut Vec<Remark>) {
             place: place.clone(),
             rule: "secret-in-text",
             message: "this looks like a private key or an access key; whoever may read the document reads it".to_owned(),
-            hint: "remove it, replace the key, and let nodes read the new one from a file of theirs".to_owned(),
+            hint: "remove it, replace the key, and give the new one as a parameter of the type SecureString".to_owned(),
         }),
         Value::Array(list) => list.iter().enumerate().for_each(|(index, one)| keys(&place.element(index), one, remarks)),
         Value::Object(members) => members.iter().for_each(|(name, one)| keys(&place.member(name), one, remarks)),

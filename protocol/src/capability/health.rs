@@ -6,11 +6,14 @@
 use crate::report::Stream;
 use crate::status::RejectReason;
 use crate::wire::{Check, DecodeError, limit};
+use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// Most reasons in a report.
 const MAXIMUM_REASONS: usize = 64;
+/// Longest text on why no order starts, in bytes.
+pub const MAXIMUM_STANDSTILL_BYTES: usize = 512;
 /// Most streams in a report.
 const MAXIMUM_STREAMS: usize = crate::hello::MAXIMUM_STREAMS;
 
@@ -48,11 +51,14 @@ pub struct NodeHealth {
     pub spool: Vec<SpoolState>,
     /// How many messages were refused, by reason; only reasons that occurred.
     pub refused: Vec<(RejectReason, u32)>,
+    /// Why no order starts at present, for people: a fault of the node's policy, or what holds it still. Empty: they do.
+    pub standstill: String,
 }
 
 impl Check for NodeHealth {
     fn check(&self) -> Result<(), DecodeError> {
         limit(self.spool.len() <= MAXIMUM_STREAMS, "the number of streams of a node's health")?;
+        limit(self.standstill.len() <= MAXIMUM_STANDSTILL_BYTES, "what a node's health says of a standstill")?;
         limit(self.refused.len() <= MAXIMUM_REASONS, "the number of reasons of a node's health")
     }
 }

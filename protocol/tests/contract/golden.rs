@@ -7,16 +7,17 @@ use crate::fixture::{files_below, hex, read_or_write, root, unhex};
 use crate::messages;
 use ed25519_dalek::SigningKey;
 use flotilla_protocol::capability::{OrderPayload, ReportPayload};
-use flotilla_protocol::delivery::Delivery;
+use flotilla_protocol::delivery::{Delivery, NodeData};
 use flotilla_protocol::enrolment::{Activation, ClaimBody, ClaimReplyBody, ClaimRequest, RenewalBody, claim_mac_matches};
 use flotilla_protocol::envelope::{Domain, Envelope, seal};
 use flotilla_protocol::hello::{HelloBody, WelcomeBody};
 use flotilla_protocol::order::{CancelBody, OrderBody};
 use flotilla_protocol::report::{OutputBody, OutputReceiptBody, ReceiptBody, ReportBody};
+use flotilla_protocol::secret;
 use flotilla_protocol::signature::SshHash;
 use flotilla_protocol::target::{is_proven, leaf};
 use flotilla_protocol::tenure::TenureBody;
-use flotilla_protocol::trust::{Role, Trust, TrustBundle};
+use flotilla_protocol::trust::{Asked, Trust, TrustBundle};
 use flotilla_protocol::version::VERSION;
 use flotilla_protocol::wire::{Check, decode, encode};
 use serde::Serialize;
@@ -65,6 +66,11 @@ fn messages() -> Vec<Message> {
         signed::<TenureBody>("bridge/tenure", Domain::Tenure, messages::tenure(), messages::bridge()),
         signed::<RenewalBody>("enrolment/renewal", Domain::Renewal, messages::renewal(), messages::bridge()),
         Message { name: "command/delivery", bytes: encode(&messages::delivery()), read: Box::new(read_delivery) },
+        Message {
+            name: "command/delivery-with-secrets",
+            bytes: encode(&messages::delivery_with_secrets()),
+            read: Box::new(read_delivery_with_secrets),
+        },
         bundle_after("trust/by-ssh-and-security-key", SshHash::Sha512),
         bundle_after("trust/by-ssh-key-with-sha256", SshHash::Sha256),
         Message { name: "enrolment/activation", bytes: messages::activation().to_text().into_bytes(), read: Box::new(read_activation) },
@@ -97,9 +103,23 @@ fn read_delivery(bytes: &[u8]) {
     let order: OrderBody = decode(envelope.body()).unwrap();
     let payload = order.payload().unwrap();
     assert_eq!(payload, OrderPayload::Command(messages::command()));
-    assert_eq!(trust.require(Role::Operator(payload.class().unwrap()), &envelope), Ok(()));
+    let asked = Asked { class: payload.class().unwrap(), requester: &order.requester, labels: None, time_ms: None };
+    assert!(trust.authorise(&trust.signers(&envelope), &asked).is_ok());
     let leaf = leaf(&messages::identity().verifying_key().to_bytes(), &delivery.node_data);
     assert!(is_proven(leaf, delivery.index, order.targets.count, &delivery.proof, &order.targets.root));
+}
+
+fn read_delivery_with_secrets(bytes: &[u8]) {
+    let delivery: Delivery = decode(bytes).unwrap();
+    let order: OrderBody = decode(Envelope::parse(&delivery.envelope, Domain::Order).unwrap().body()).unwrap();
+    assert_eq!(order, messages::order_with_secrets(&delivery.node_data));
+    let OrderPayload::Command(command) = order.payload().unwrap() else { panic!("a command") };
+    assert_eq!(command.plan.secrets(), Ok([1, 2].into()));
+    let sealed = NodeData::read(&delivery.node_data).unwrap().secrets().unwrap().unwrap();
+    let name_of = |index: u16| command.parameters.get(usize::from(index)).map(|parameter| parameter.name.as_str());
+    let opened = secret::open(&messages::binding(), &messages::sealing_key(), &sealed, name_of).unwrap();
+    let opened: Vec<(u16, &[u8])> = opened.iter().map(|secret| (secret.parameter, secret.value.as_slice())).collect();
+    assert_eq!(opened, messages::SECRETS.map(|(parameter, _, value)| (parameter, value)));
 }
 
 fn read_activation(bytes: &[u8]) {

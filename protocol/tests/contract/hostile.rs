@@ -22,7 +22,7 @@ use flotilla_protocol::sha256;
 use flotilla_protocol::signature::{SshHash, security_key_message, security_key_signature, ssh_frame, ssh_signature};
 use flotilla_protocol::target::{is_proven, leaf};
 use flotilla_protocol::topic::Topic;
-use flotilla_protocol::trust::{Role, Trust, TrustBundle, TrustError};
+use flotilla_protocol::trust::{Asked, Labels, Trust, TrustBundle, TrustError};
 use flotilla_protocol::wire::{Check, Payload, decode, encode};
 use serde::de::DeserializeOwned;
 
@@ -47,7 +47,8 @@ fn order(bytes: &[u8]) -> Result<(), Verdict> {
     let trust = Trust::from_pinned(&messages::root_hash(), [bundle.as_slice()]).map_err(reason)?;
     let delivery: Delivery = decode(bytes).map_err(reason)?;
     let envelope = Envelope::parse(&delivery.envelope, Domain::Order).map_err(reason)?;
-    if !trust.knows_a_signer_of(&envelope, |role| matches!(role, Role::Operator(_))) {
+    let signers = trust.signers(&envelope);
+    if !trust.has_operator(&signers, None) {
         return Err("Signature".into());
     }
     let order: OrderBody = decode(envelope.body()).map_err(reason)?;
@@ -59,7 +60,8 @@ fn order(bytes: &[u8]) -> Result<(), Verdict> {
         return Err(format!("Unsupported({kind})"));
     }
     if let Some(class) = payload.class() {
-        trust.require(Role::Operator(class), &envelope).map_err(reason)?;
+        let asked = Asked { class, requester: &order.requester, labels: Some(&Labels::default()), time_ms: Some(messages::NOW_MS) };
+        trust.authorise(&signers, &asked).map_err(|error| error.to_string())?;
     }
     let leaf = leaf(&messages::identity().verifying_key().to_bytes(), &delivery.node_data);
     let proven = is_proven(leaf, delivery.index, order.targets.count, &delivery.proof, &order.targets.root);

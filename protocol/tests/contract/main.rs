@@ -7,4 +7,6 @@ mod golden;
 mod hostile;
 mod messages;
 mod properties;
+mod quorum;
+mod rule_attacks;
 mod trust_attacks;

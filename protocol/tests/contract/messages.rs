@@ -6,7 +6,7 @@ use flotilla_protocol::capability::command::{
 };
 use flotilla_protocol::capability::health::{NodeHealth, SpoolState};
 use flotilla_protocol::capability::{OrderPayload, ReportPayload};
-use flotilla_protocol::delivery::Delivery;
+use flotilla_protocol::delivery::{Delivery, NodeData};
 use flotilla_protocol::document::docker::{DockerAction, RunDockerAction};
 use flotilla_protocol::document::download::{
     Credentials, DownloadContent, GitSource, GitVersion, HttpSource, S3Source, Source, TextSource,
@@ -22,14 +22,15 @@ use flotilla_protocol::hello::{Facts, Held, HelloBody, WelcomeBody};
 use flotilla_protocol::id::{ActivationId, BootId, FleetId, KeyId, NodeId, OrderId};
 use flotilla_protocol::order::{CancelBody, OnCrash, OrderBody, Targets};
 use flotilla_protocol::report::{Gap, LossCause, MemoryLost, OutputBody, OutputReceiptBody, OutputStream, ReceiptBody, ReportBody, Stream};
+use flotilla_protocol::secret::{self, Binding, PlainSecret, SealingKey};
 use flotilla_protocol::signature::{
     ALGORITHM_SK_ED25519, ALGORITHM_SSH_ED25519, PublicKey, SshHash, security_key_message, security_key_signature, ssh_frame, ssh_signature,
 };
 use flotilla_protocol::status::{Admission, Outcome, RejectReason, StepStatus};
 use flotilla_protocol::target::{TargetTree, leaf};
 use flotilla_protocol::tenure::TenureBody;
-use flotilla_protocol::trust::{Class, Role, RoleEntry, TrustBundle, TrustKey};
-use flotilla_protocol::wire::{ByteVec, encode};
+use flotilla_protocol::trust::{Class, Label, NodeLabels, OperatorRule, Role, RoleEntry, TrustBundle, TrustKey, Window};
+use flotilla_protocol::wire::{ByteVec, Payload, encode};
 use flotilla_protocol::{enrolment, sha256};
 use std::collections::BTreeMap;
 
@@ -70,17 +71,13 @@ pub(crate) fn boot() -> BootId {
 
 pub(crate) fn bundle() -> TrustBundle {
     let persons = [("root", root()), ("operator", operator()), ("bridge", bridge()), ("freshness", freshness())];
-    let keys = persons.iter().map(|(person, key)| TrustKey { public_key: key.verifying_key().to_bytes().into(), person: (*person).into() });
+    let keys = persons.iter().map(|(person, key)| TrustKey::new(key.verifying_key().to_bytes().into(), person));
     let one = |role, key| RoleEntry { role, threshold: 1, keys: vec![key] };
-    let roles = vec![one(Role::Root, 0), one(Role::Operator(Class::Command), 1), one(Role::Bridge, 2), one(Role::Freshness, 3)];
+    let roles = vec![one(Role::Root, 0), one(Role::Bridge, 2), one(Role::Freshness, 3)];
     TrustBundle {
-        version: 1,
-        previous: [0; 32],
         expires_ms: NOW_MS + 1_000_000,
-        epoch: 0,
         minimum_agent_version: [0, 1, 0],
-        keys: keys.collect(),
-        roles,
+        ..TrustBundle::beginning(keys.collect(), roles, vec![OperatorRule::any_of(Class::Command, vec![1])])
     }
 }
 
@@ -91,8 +88,25 @@ pub(crate) fn next_bundle() -> TrustBundle {
     let security_key = PublicKey::SecurityKey { key: raw(12), application: "ssh:flotilla".into() };
     let unknown = PublicKey::Unknown { algorithm: 200, bytes: vec![1, 2, 3] };
     for (person, public_key) in [("ann", PublicKey::Ssh(raw(11))), ("bob", security_key), ("cleo", unknown)] {
-        next.keys.push(TrustKey { public_key, person: person.into() });
+        next.keys.push(TrustKey::new(public_key, person));
     }
+    next.keys[1].not_after_ms = Some(NOW_MS + 500_000);
+    let label = |key: &str, value: &str| Label { key: key.into(), value: value.into() };
+    next.rules.push(OperatorRule {
+        name: "patches in Berlin at night".into(),
+        class: Class::Patch,
+        keys: vec![1, 4, 5],
+        threshold: 2,
+        approvals: 1,
+        scope: vec![label("kind", "kiosk"), label("site", "berlin")],
+        hours: vec![Window { days: 0b0001_1111, from_minute: 22 * 60, to_minute: 4 * 60 }],
+        conditions: Vec::new(),
+    });
+    let conditions = vec![Payload { kind: 900, body: vec![1] }];
+    next.rules.push(OperatorRule { name: "of the future".into(), conditions, ..OperatorRule::any_of(Class::Unknown(77), vec![5]) });
+    next.roles.push(RoleEntry { role: Role::Unknown(99), threshold: 1, keys: vec![4] });
+    next.labels.push(NodeLabels { node: node(), labels: vec![label("site", "berlin")] });
+    next.extensions.push(Payload { kind: 901, body: vec![2, 3] });
     next.roles[0] = RoleEntry { role: Role::Root, threshold: 2, keys: vec![0, 4, 5, 6] };
     next
 }
@@ -255,6 +269,46 @@ pub(crate) fn delivery() -> Delivery {
     Delivery { envelope: seal(Domain::Order, &encode(&order()), &[&operator()]), index, proof, node_data: Vec::new() }
 }
 
+/// The node's X25519 secret.
+pub(crate) fn sealing_key() -> SealingKey {
+    SealingKey::new([0x5e; 32])
+}
+
+pub(crate) fn binding() -> Binding {
+    Binding { fleet: fleet(), node: node(), order: order_id() }
+}
+
+/// The values of the parameters `password` and `token`.
+pub(crate) const SECRETS: [(u16, &str, &[u8]); 2] = [(1, "password", "grüße; $(reboot)".as_bytes()), (2, "token", b"")];
+
+/// An order to one node whose script names secrets, in its lines and in its environment.
+pub(crate) fn order_with_secrets(node_data: &[u8]) -> OrderBody {
+    let of = |segment| Template(vec![Segment::Text("login --password-file ".into()), segment]);
+    let script = RunShellScript {
+        run_command: vec![of(Segment::Secret(1))],
+        working_directory: None,
+        environment: BTreeMap::from([("SSM_token".into(), Template(vec![Segment::Secret(2)]))]),
+        timeout_s: 60,
+    };
+    let command = CommandOrder {
+        document: "Login".into(),
+        document_version: "1".into(),
+        parameters: ["host", "password", "token"].map(|name| Parameter { name: name.into(), value: Value::string("") }).into(),
+        plan: Plan { steps: vec![Step::new("login", &Action::RunShellScript(script))] },
+    };
+    let root = leaf(&identity().verifying_key().to_bytes(), node_data);
+    OrderBody { targets: Targets { count: 1, root }, payload: OrderPayload::Command(command).encode(), ..order() }
+}
+
+/// As [`delivery`], with sealed secrets as node data.
+pub(crate) fn delivery_with_secrets() -> Delivery {
+    let plain = SECRETS.map(|(parameter, name, value)| PlainSecret { parameter, name, value });
+    let sealed = secret::seal(&binding(), &sealing_key().public(), &plain, &[0xe9; 32]).unwrap();
+    let node_data = encode(&NodeData::of_secrets(&sealed));
+    let envelope = seal(Domain::Order, &encode(&order_with_secrets(&node_data)), &[&operator()]);
+    Delivery { envelope, index: 0, proof: Vec::new(), node_data }
+}
+
 pub(crate) fn cancel() -> CancelBody {
     CancelBody { fleet: fleet(), node: node(), order: order_id(), not_after_ms: NOW_MS + 3_600_000 }
 }
@@ -404,6 +458,7 @@ fn health() -> NodeHealth {
             SpoolState { stream: Stream::Telemetry, reports: 3, bytes: 900, dropped: 7 },
         ],
         refused: vec![(RejectReason::Retained, 2)],
+        standstill: "somebody holds it still".into(),
     }
 }
 

@@ -9,15 +9,17 @@ use flotilla_protocol::envelope::{Domain, Envelope, SignatureEntry, seal};
 use flotilla_protocol::id::KeyId;
 use flotilla_protocol::sha256;
 use flotilla_protocol::signature::{PublicKey, SshHash, security_key_message, security_key_signature, ssh_frame, ssh_signature};
-use flotilla_protocol::trust::{Class, Role, RoleEntry, Trust, TrustBundle, TrustKey};
+use flotilla_protocol::trust::{Class, OperatorRule, Role, RoleEntry, Trust, TrustBundle, TrustKey};
 use flotilla_protocol::wire::encode;
 use std::collections::BTreeSet;
 
 /// Seeds of the keys of the fleet.
 const OLD_ROOTS: [u8; 3] = [1, 2, 3];
 const NEW_ROOTS: [u8; 3] = [8, 9, 10];
-/// Operator, release, freshness and bridge.
-const OTHERS: [(u8, Role); 4] = [(4, Role::Operator(Class::Command)), (5, Role::Release), (6, Role::Freshness), (7, Role::Bridge)];
+/// Release, freshness and bridge.
+const OTHERS: [(u8, Role); 3] = [(5, Role::Release), (6, Role::Freshness), (7, Role::Bridge)];
+/// May have commands run.
+const OPERATOR: u8 = 4;
 /// Of nobody in the fleet.
 const STRANGER: u8 = 99;
 
@@ -50,18 +52,21 @@ fn public(seed: u8, algorithm: Algorithm) -> PublicKey {
 }
 
 fn named(seed: u8, algorithm: Algorithm, person: &str) -> TrustKey {
-    TrustKey { public_key: public(seed, algorithm), person: person.into() }
+    TrustKey::new(public(seed, algorithm), person)
 }
 
 /// A bundle whose roots, of whom two sign, are of these seeds, each with a person of its own.
 fn bundle(version: u32, previous: [u8; 32], roots: &[u8]) -> TrustBundle {
-    let seeds = roots.iter().copied().chain(OTHERS.map(|(seed, _)| seed));
+    let seeds = roots.iter().copied().chain(OTHERS.map(|(seed, _)| seed)).chain([OPERATOR]);
     let keys: Vec<_> = seeds.map(|seed| named(seed, Algorithm::Plain, &format!("person {seed}"))).collect();
     let count = u16::try_from(roots.len()).unwrap();
     let root = RoleEntry { role: Role::Root, threshold: 2, keys: (0..count).collect() };
     let others = (count..).zip(OTHERS).map(|(index, (_, role))| RoleEntry { role, threshold: 1, keys: vec![index] });
     let roles = [root].into_iter().chain(others).collect();
-    TrustBundle { version, previous, expires_ms: NOW_MS + 1000, epoch: 3, minimum_agent_version: [0, 1, 0], keys, roles }
+    let operator = count + u16::try_from(OTHERS.len()).unwrap();
+    let rules = vec![OperatorRule::any_of(Class::Command, vec![operator])];
+    let (expires_ms, epoch, minimum_agent_version) = (NOW_MS + 1000, 3, [0, 1, 0]);
+    TrustBundle { version, previous, expires_ms, epoch, minimum_agent_version, ..TrustBundle::beginning(keys, roles, rules) }
 }
 
 fn hash(bundle: &TrustBundle) -> [u8; 32] {
@@ -168,7 +173,9 @@ fn too_few_signatures() -> Vec<Attack> {
         all.push(attack(format!("the second old root is {role:?}"), THRESHOLD, successor(sealed(&next, &[1, seed, 8, 9]))));
         all.push(attack(format!("the second new root is {role:?}"), THRESHOLD, successor(sealed(&next, &[1, 2, 8, seed]))));
     }
-    let everybody_else: Vec<u8> = OTHERS.iter().map(|(seed, _)| *seed).collect();
+    all.push(attack("the second old root is an operator", THRESHOLD, successor(sealed(&next, &[1, OPERATOR, 8, 9]))));
+    all.push(attack("the second new root is an operator", THRESHOLD, successor(sealed(&next, &[1, 2, 8, OPERATOR]))));
+    let everybody_else: Vec<u8> = OTHERS.iter().map(|(seed, _)| *seed).chain([OPERATOR]).collect();
     all.push(attack("everybody but the roots", THRESHOLD, successor(sealed(&next, &everybody_else))));
     for (what, seeds) in [("nobody", vec![]), ("one root", vec![1]), ("everybody but the roots", everybody_else)] {
         all.push(attack(format!("bundle 1 signed by {what}"), THRESHOLD, as_first(&first(), &seeds)));
@@ -177,6 +184,7 @@ fn too_few_signatures() -> Vec<Attack> {
         let mut root = first();
         root.keys = (20..26).map(|seed| named(seed, algorithm, &format!("person {seed}"))).collect();
         root.roles = vec![RoleEntry { role: Role::Root, threshold, keys: (0..6).collect() }];
+        root.rules.clear();
         let signers: Vec<_> = (20..20 + threshold - 1).map(|seed| (seed, algorithm)).collect();
         let verdict = judge(&root, &[signed_by(&root, &signers)]);
         all.push(attack(format!("one short of {threshold} by {algorithm:?}"), THRESHOLD, verdict));
@@ -202,6 +210,7 @@ fn counted_twice() -> Vec<Attack> {
         let mut root = first();
         root.keys = vec![named(20, left, "ann"), named(21, right, "ann"), named(22, left, "bob")];
         root.roles = vec![RoleEntry { role: Role::Root, threshold: 2, keys: vec![0, 1, 2] }];
+        root.rules.clear();
         let verdict = judge(&root, &[signed_by(&root, &[(20, left), (21, right)])]);
         all.push(attack(format!("two keys of one person, {left:?} and {right:?}"), THRESHOLD, verdict));
         // One secret, two entries, two persons.
@@ -211,16 +220,14 @@ fn counted_twice() -> Vec<Attack> {
         let verdict = judge(&root, &[signed_by(&root, &signers)]);
         all.push(attack(format!("one key of two persons, {left:?} and {right:?}"), "DuplicateKey", verdict));
     }
-    let unknown = |person: &str| TrustKey { public_key: PublicKey::Unknown { algorithm: 200, bytes: vec![1] }, person: person.into() };
+    let unknown = |person: &str| TrustKey::new(PublicKey::Unknown { algorithm: 200, bytes: vec![1] }, person);
     let twice = second_with(|next| next.keys.extend([unknown("x"), unknown("y")]));
     all.push(attack("an unknown key twice", "DuplicateKey", successor(sealed(&twice, &ENOUGH))));
     let listed_twice = second_with(|next| next.roles[0].keys = vec![0, 0, 1, 2]);
     all.push(attack("a root listed twice", "Unusable", successor(sealed(&listed_twice, &ENOUGH))));
     let other_applications = {
-        let with = |application: &str, person: &str| TrustKey {
-            public_key: PublicKey::SecurityKey { key: secret(20).verifying_key().to_bytes(), application: application.into() },
-            person: person.into(),
-        };
+        let key = secret(20).verifying_key().to_bytes();
+        let with = |application: &str, person| TrustKey::new(PublicKey::SecurityKey { key, application: application.into() }, person);
         second_with(|next| next.keys.extend([with("ssh:", "x"), with("ssh:y", "y")]))
     };
     all.push(attack("a security key for two applications", "DuplicateKey", successor(sealed(&other_applications, &ENOUGH))));
@@ -499,12 +506,11 @@ fn malformed() -> Vec<Attack> {
         attack("not an envelope", MALFORMED, successor(b"bundle".to_vec())),
         attack("a body of 64 KiB and more", "Body(TooLarge)", body(&vec![1; 65_537])),
         attack(
-            "a role of the future",
+            "extensions that are not there",
             "Body(Malformed)",
             body(&{
                 let mut bytes = good.clone();
-                let end = bytes.len();
-                bytes[end - 4] = 90;
+                *bytes.last_mut().unwrap() = 5;
                 bytes
             }),
         ),
@@ -569,8 +575,11 @@ fn the_chains_without_a_fault_are_accepted() {
         root.keys[1].public_key = public(2, algorithm);
         assert_eq!(judge(&root, &[signed_by(&root, &[(1, Algorithm::Plain), (2, algorithm)])]), "accepted");
     }
+    // A role of the future is carried.
+    let next = second_with(|next| next.roles.push(RoleEntry { role: Role::Unknown(90), threshold: 1, keys: vec![0] }));
+    assert_eq!(successor(sealed(&next, &ENOUGH)), "accepted");
     // A key of an unknown algorithm beside enough known ones changes nothing.
-    let unknown = TrustKey { public_key: PublicKey::Unknown { algorithm: 200, bytes: vec![1] }, person: "future".into() };
+    let unknown = TrustKey::new(PublicKey::Unknown { algorithm: 200, bytes: vec![1] }, "future");
     let next = second_with(|next| {
         next.keys.push(unknown);
         next.roles[0].keys.push(7);

@@ -5,7 +5,7 @@ use flotilla_agent_core::{Recovery, Settings, Telemetry};
 use flotilla_protocol::envelope::{Domain, seal};
 use flotilla_protocol::hello::Facts;
 use flotilla_protocol::id::{BootId, NodeId};
-use flotilla_protocol::trust::{Class, Role, RoleEntry, Trust, TrustBundle, TrustKey};
+use flotilla_protocol::trust::{Class, OperatorRule, Role, RoleEntry, Trust, TrustBundle, TrustKey};
 use flotilla_protocol::wire::encode;
 use std::sync::OnceLock;
 
@@ -41,18 +41,10 @@ pub(crate) fn signer(domain: Domain) -> SigningKey {
 }
 
 fn bundle() -> Vec<u8> {
-    let keys = (1..=4).map(|seed| TrustKey { public_key: key(seed).verifying_key().to_bytes().into(), person: format!("person {seed}") });
+    let keys = (1..=4).map(|seed| TrustKey::new(key(seed).verifying_key().to_bytes().into(), &format!("person {seed}")));
     let one = |role, key| RoleEntry { role, threshold: 1, keys: vec![key] };
-    let roles = vec![one(Role::Root, 0), one(Role::Operator(Class::Command), 1), one(Role::Bridge, 2), one(Role::Freshness, 3)];
-    let bundle = TrustBundle {
-        version: 1,
-        previous: [0; 32],
-        expires_ms: u64::MAX,
-        epoch: 0,
-        minimum_agent_version: [0; 3],
-        keys: keys.collect(),
-        roles,
-    };
+    let roles = vec![one(Role::Root, 0), one(Role::Bridge, 2), one(Role::Freshness, 3)];
+    let bundle = TrustBundle::beginning(keys.collect(), roles, vec![OperatorRule::any_of(Class::Command, vec![1])]);
     encode(&bundle)
 }
 
@@ -70,7 +62,7 @@ pub(crate) fn trust() -> &'static Trust {
 pub(crate) fn recovery() -> Recovery {
     Recovery::new(Settings {
         identity: identity(),
-        trust: trust().clone(),
+        trust: trust().clone().into(),
         boot: BootId([7; 16]),
         facts: Facts::default(),
         agent_version: [0, 1, 0],

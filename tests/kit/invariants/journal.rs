@@ -10,7 +10,6 @@ use flotilla_agent_core::{End, Record};
 use flotilla_broker_bridge::capability::run_command::model::InvocationState;
 use flotilla_protocol::capability::ReportPayload;
 use flotilla_protocol::envelope::{Domain, Envelope};
-use flotilla_protocol::order::OrderBody;
 use flotilla_protocol::report::ReportBody;
 use flotilla_protocol::status::{Admission, Outcome, RejectReason};
 use flotilla_protocol::wire::decode;
@@ -69,8 +68,8 @@ pub fn read(exec: &Path) -> Result<KeptJournal, JournalError> {
 impl KeptJournal {
     fn take(&mut self, record: &Record) {
         match record {
-            Record::Accepted { body, .. } => {
-                if let Ok(order) = decode::<OrderBody>(body) {
+            Record::Accepted { .. } | Record::Taken { .. } => {
+                if let Some((order, _)) = record.taken() {
                     self.orders.insert(order.id.to_string(), Kept::Open);
                 }
             }

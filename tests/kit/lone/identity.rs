@@ -13,7 +13,7 @@ use flotilla_protocol::envelope::{Domain, seal};
 use flotilla_protocol::id::{FleetId, NodeId, OrderId};
 use flotilla_protocol::order::{CancelBody, OnCrash, OrderBody, Targets};
 use flotilla_protocol::target;
-use flotilla_protocol::trust::{Class, Role, RoleEntry, TrustBundle, TrustKey};
+use flotilla_protocol::trust::{Class, OperatorRule, Role, RoleEntry, TrustBundle, TrustKey};
 use flotilla_protocol::wire::encode;
 use std::collections::BTreeMap;
 
@@ -38,18 +38,11 @@ fn key(seed: u8) -> SigningKey {
 impl Default for Identity {
     fn default() -> Self {
         let [node_key, root, bridge, operator] = [100, 1, 2, 3].map(key);
-        let named =
-            |key: &SigningKey, person: &str| TrustKey { public_key: key.verifying_key().to_bytes().into(), person: person.to_owned() };
+        let named = |key: &SigningKey, person: &str| TrustKey::new(key.verifying_key().to_bytes().into(), person);
         let role = |role, index| RoleEntry { role, threshold: 1, keys: vec![index] };
-        let body = encode(&TrustBundle {
-            version: 1,
-            previous: [0; 32],
-            expires_ms: u64::MAX,
-            epoch: 0,
-            minimum_agent_version: [0; 3],
-            keys: vec![named(&root, "root"), named(&bridge, "bridge"), named(&operator, "operator")],
-            roles: vec![role(Role::Root, 0), role(Role::Bridge, 1), role(Role::Freshness, 1), role(Role::Operator(Class::Command), 2)],
-        });
+        let roles = vec![role(Role::Root, 0), role(Role::Bridge, 1), role(Role::Freshness, 1)];
+        let keys = vec![named(&root, "root"), named(&bridge, "bridge"), named(&operator, "operator")];
+        let body = encode(&TrustBundle::beginning(keys, roles, vec![OperatorRule::any_of(Class::Command, vec![2])]));
         let bundle = seal(Domain::Trust, &body, &[&root]);
         let root_hash = flotilla_protocol::sha256(&[&body]);
         Self { node_key, root, bridge, operator, bundle, root_hash }

@@ -8,9 +8,7 @@ use flotilla_agent_core::{Core, Input, Output, Record, Recovery, Settings as Cor
 use flotilla_link::{BackoffLimits, BrokerAddress, Event, Publish, Will, fleet_client};
 use flotilla_protocol::capability::command::CommandOrder;
 use flotilla_protocol::id::{BootId, FleetId, OrderId};
-use flotilla_protocol::order::OrderBody;
 use flotilla_protocol::topic::{Topic, node_filters};
-use flotilla_protocol::wire::decode;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,7 +87,7 @@ impl Node {
         };
         let recovery = Recovery::new(CoreSettings {
             identity,
-            trust,
+            trust: trust.into(),
             boot: BootId(random()),
             facts,
             agent_version: [0, 1, 0],
@@ -222,7 +220,11 @@ impl Node {
                 }
                 Output::RecoverJob { .. } => unreachable!("a simulated node is never started again"),
                 Output::ForgetJob { order } => self.world.account().receipted(order, self.index),
-                Output::Reboot | Output::Refused { .. } | Output::RenewCertificate { .. } | Output::SpreadReconnect { .. } => {}
+                Output::Reboot
+                | Output::Refused { .. }
+                | Output::KeepTrust { .. }
+                | Output::RenewCertificate { .. }
+                | Output::SpreadReconnect { .. } => {}
             }
         }
         self.journal.compact_if_needed(&self.core);
@@ -230,8 +232,8 @@ impl Node {
 
     fn persist(&mut self, record: Record) {
         match &record {
-            Record::Accepted { body, .. } => {
-                let order: OrderBody = decode(body).expect("the core keeps orders that it has read");
+            Record::Taken { .. } => {
+                let (order, _) = record.taken().expect("the core keeps orders that it has read");
                 self.world.courses().accepted(order.id);
             }
             Record::Ended { order, .. } => {

@@ -40,13 +40,17 @@ pub(super) enum Cause {
     Unanswered,
     /// An order lies in the future.
     Future,
+    /// A trust bundle came that does not follow the node's own.
+    Trust,
+    /// The last welcome is too old to take orders.
+    Stale,
 }
 
 impl Cause {
     /// Pause between two hellos for this cause, in milliseconds.
     fn pause_ms(self) -> u64 {
         match self {
-            Self::Storage => 60_000,
+            Self::Storage | Self::Trust | Self::Stale => 60_000,
             Self::Unanswered | Self::Future => 600_000,
         }
     }
@@ -117,9 +121,10 @@ impl Core {
     }
 
     pub(super) fn say_hello_anew(&mut self, now: u64) {
+        self.trust.hello_said();
         if let Some(connection) = &mut self.connection {
             connection.nonce = flotilla_protocol::sha256(&[b"next hello", &connection.nonce]);
-            (connection.hello_at, connection.is_welcomed) = (now, false);
+            (connection.hello_at, connection.is_welcomed, connection.trust_version) = (now, false, self.trust.version());
         }
         self.say_hello();
     }

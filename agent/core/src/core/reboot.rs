@@ -130,7 +130,8 @@ impl Core {
                 None => self.end(order, outcome, &why, Vec::new(), now),
             }
         }
-        if self.orders.running() > 0 {
+        // Whoever holds the node still is not surprised by a reboot: it waits, for as long as one waits for other jobs.
+        if self.orders.running() > 0 || self.policy.inhibited_by.is_some() {
             return;
         }
         let is_due =
@@ -175,6 +176,8 @@ impl Core {
             }
             let RebootTries { told, refused, is_told, at } = reboot.tries;
             let has_waited = is_told && now >= at.saturating_add(self.reboot_rule.patience_ms);
+            // It keeps the device from further tries as well.
+            let held_by = self.policy.inhibited_by.as_deref().filter(|_| now >= reboot.asked_at().saturating_add(LONGEST_WAIT_MS));
             match () {
                 () if has_waited && told >= MAXIMUM_TOLD => {
                     failed(true, format!("the device was told {told} times to reboot, and did not"))
@@ -182,6 +185,9 @@ impl Core {
                 () if is_told && !has_waited => None,
                 () if refused >= MAXIMUM_REFUSED => {
                     failed(true, joined(&format!("the device refused {refused} times to reboot"), &self.reboot_refusal))
+                }
+                () if held_by.is_some() => {
+                    failed(true, joined("the reboot that a step asked for was not allowed in time", held_by.unwrap_or_default()))
                 }
                 // Once the system was told no other command keeps the device from it: then the tries are what ends.
                 () if told == 0 && refused == 0 && now >= reboot.asked_at().saturating_add(LONGEST_WAIT_MS) => {

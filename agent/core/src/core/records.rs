@@ -2,7 +2,7 @@
 
 use super::Core;
 use crate::interface::Output;
-use crate::orders::{Lane, Order, Phase, Rebooting};
+use crate::orders::{Lane, Order, Phase, Rebooting, Signed};
 use crate::record::{End, RebootTries, Record, RecordError};
 use flotilla_protocol::capability::command::CommandOrder;
 use flotilla_protocol::capability::{OrderPayload, ReportPayload};
@@ -24,16 +24,13 @@ impl Core {
     pub(super) fn apply(&mut self, record: Record) -> Result<(), RecordError> {
         match record {
             Record::Accepted { body, report } => {
-                self.take_report(report)?;
-                let order: OrderBody = decode(&body).map_err(|_| RecordError::Malformed)?;
-                let Ok(OrderPayload::Command(command)) = order.payload() else { return Err(RecordError::Malformed) };
-                let lane = (order.lane != 0).then(|| (order.requester.clone(), order.lane));
-                let (not_before_ms, not_after_ms, sequence) = (order.not_before_ms, order.not_after_ms, order.sequence);
-                let phase = Phase::Waiting(Box::new(command));
-                self.orders.insert(
-                    order.id,
-                    Order { body, not_before_ms, not_after_ms, lane, sequence, arrival: 0, tries: 0, reboot: None, phase },
-                );
+                let order = decode(&body).map_err(|_| RecordError::Malformed)?;
+                self.take(order, (Signed::Body(body), Vec::new()), report)?;
+            }
+            Record::Taken { envelope, node_data, report } => {
+                let parsed = Envelope::parse(&envelope, Domain::Order).map_err(|_| RecordError::Malformed)?;
+                let order = decode(parsed.body()).map_err(|_| RecordError::Malformed)?;
+                self.take(order, (Signed::Envelope(envelope), node_data), report)?;
             }
             Record::Starting { order: id, boot, report } => {
                 self.take_report(report)?;
@@ -73,7 +70,8 @@ impl Core {
                 let order = self.orders.known.get_mut(&id).ok_or(RecordError::UnknownOrder(id))?;
                 let has_folder = !matches!(order.phase, Phase::Waiting(_));
                 order.phase = Phase::Ended { has_folder, end: end_in(&report) };
-                order.body = Vec::new();
+                order.signed = Signed::Nothing;
+                order.node_data = Vec::new();
                 order.lane = None;
                 order.reboot = None;
                 self.plan_uploads(&report);
@@ -96,7 +94,11 @@ impl Core {
                 }
             }
             Record::Floor { floor_ms } => {
-                self.time.raise_floor(floor_ms);
+                if self.has_gone_by && self.trust.least().1 > 0 {
+                    self.time.recall_floor(floor_ms);
+                } else {
+                    self.time.raise_floor(floor_ms);
+                }
                 let spool = &self.spool;
                 self.orders.evict(self.time.floor_ms(), |order| spool.holds_result_of(order));
             }
@@ -138,8 +140,29 @@ impl Core {
                     self.told_to_reboot_until = until;
                 }
             }
-            Record::Trust { version, epoch } => self.least_trust = self.least_trust.max((version, epoch)),
+            Record::Trust { version, epoch } => self.gone_by(version, epoch),
         }
+        Ok(())
+    }
+
+    fn take(&mut self, order: OrderBody, kept: (Signed, Vec<u8>), report: Option<Vec<u8>>) -> Result<(), RecordError> {
+        self.take_report(report)?;
+        let Ok(OrderPayload::Command(command)) = order.payload() else { return Err(RecordError::Malformed) };
+        let (signed, node_data) = kept;
+        let known = Order {
+            signed,
+            node_data,
+            held_until_ms: 0,
+            not_before_ms: order.not_before_ms,
+            not_after_ms: order.not_after_ms,
+            lane: (order.lane != 0).then(|| (order.requester.clone(), order.lane)),
+            sequence: order.sequence,
+            arrival: 0,
+            tries: 0,
+            reboot: None,
+            phase: Phase::Waiting(Box::new(command)),
+        };
+        self.orders.insert(order.id, known);
         Ok(())
     }
 
@@ -166,10 +189,11 @@ impl Core {
     #[must_use]
     pub fn snapshot(&self) -> Vec<Record> {
         let (sequence, head, receipted, reports) = self.spool.snapshot();
-        let (version, epoch) = self.least_trust;
+        let (version, epoch) = self.trust.least();
+        // A floor is of the epoch before it.
         let mut records = vec![
-            Record::Floor { floor_ms: self.time.floor_ms() },
             Record::Trust { version, epoch },
+            Record::Floor { floor_ms: self.time.floor_ms() },
             Record::Chain { sequence, head, receipted },
         ];
         if self.memory.barrier_ms > 0 {
@@ -187,7 +211,7 @@ impl Core {
         for (id, order) in known {
             match &order.phase {
                 Phase::Waiting(_) | Phase::Running { .. } | Phase::Rebooting(_) => {
-                    records.push(Record::Accepted { body: order.body.clone(), report: None });
+                    records.extend(order.record());
                     if let Some(reboot) = &order.reboot {
                         let asked = Box::new(reboot.asked.clone());
                         records.push(match &reboot.given_up {

@@ -14,7 +14,7 @@ impl Core {
     /// after each [`Record::Floor`], [`Record::Trust`] and [`Record::MemoryRegained`].
     #[must_use]
     pub fn floor(&self) -> Floor {
-        let (trust_version, epoch) = self.least_trust;
+        let (trust_version, epoch) = self.trust.least();
         let sequence = self.memory.lost.map_or_else(|| self.spool.sequence(), |(_, sequence)| sequence);
         Floor { time_ms: self.time.floor_ms(), trust_version, epoch, barrier_ms: self.memory.barrier_ms, sequence }
     }
@@ -23,10 +23,10 @@ impl Core {
     #[must_use]
     pub fn journal_need(&self) -> u64 {
         let of = |order: &Order| match &order.phase {
-            Phase::Waiting(_) => room::of_waiting_order(order.body.len()),
+            Phase::Waiting(_) => room::of_waiting_order(order.bytes()),
             Phase::Running { .. } | Phase::Rebooting(_) => {
                 let of_reboot = if order.reboot.is_some() { room::of_reboot() } else { 0 };
-                room::of_waiting_order(order.body.len()) + room::of_running_job() + of_reboot
+                room::of_waiting_order(order.bytes()) + room::of_running_job() + of_reboot
             }
             Phase::Ended { .. } => 0,
         };

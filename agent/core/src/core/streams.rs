@@ -10,7 +10,7 @@ use crate::record::{Record, RecordError};
 use crate::room;
 use crate::spool::{Receipted, Spool};
 use flotilla_protocol::capability::ReportPayload;
-use flotilla_protocol::capability::health::{NodeHealth, SpoolState};
+use flotilla_protocol::capability::health::{MAXIMUM_STANDSTILL_BYTES, NodeHealth, SpoolState};
 use flotilla_protocol::envelope::{Domain, Envelope};
 use flotilla_protocol::hello::WelcomeBody;
 use flotilla_protocol::report::{LossCause, MemoryLost, ReceiptBody, ReportBody, Stream};
@@ -166,7 +166,13 @@ impl Core {
             journal_room_bytes: self.journal_bytes.filter(|bytes| *bytes != u64::MAX).and_then(|_| self.journal_room()),
             spool: [(Stream::Control, &self.spool)].into_iter().chain(self.streams.iter()).map(state).collect(),
             refused: self.refused.iter().map(|(reason, count)| (*reason, *count)).collect(),
+            standstill: bounded(self.policy.standstill().unwrap_or_default()),
         }
+    }
+
+    /// What the next report of the node's health would say has changed: it is said at once, where one is due at all.
+    pub(super) fn tell_health_soon(&mut self, now: u64) {
+        self.tellings.health_at = self.tellings.health_at.map(|at| at.min(now));
     }
 
     /// Makes a report of a stream that may be dropped. `false` where it was not made: the disk takes nothing, or all that is held is worth
@@ -213,4 +219,11 @@ impl Core {
         let need = room::of_waiting_order(report_bytes).saturating_add(room::of_running_job());
         self.journal_room().is_some_and(|room| room >= need)
     }
+}
+
+/// A text for people, cut to what a report of a node's health carries.
+fn bounded(text: &str) -> String {
+    let mut text = text.to_owned();
+    text.truncate(text.floor_char_boundary(MAXIMUM_STANDSTILL_BYTES));
+    text
 }

@@ -1,7 +1,7 @@
 //! A node in memory whose every message is made by hand: the bridge and the operators of these tests say what they should not.
 
 use ed25519_dalek::SigningKey;
-use flotilla_agent_core::{Core, Floor, Input, JobEnd, Output, Record, Recovery, Settings, Telemetry};
+use flotilla_agent_core::{Core, Floor, HeldTrust, Input, JobEnd, Output, Record, Recovery, Settings, Telemetry};
 use flotilla_protocol::capability::command::CommandOrder;
 use flotilla_protocol::capability::{OrderPayload, ReportPayload};
 use flotilla_protocol::delivery::Delivery;
@@ -14,7 +14,7 @@ use flotilla_protocol::report::{LossCause, ReceiptBody, ReportBody, Stream};
 use flotilla_protocol::status::{Admission, Outcome, RejectReason};
 use flotilla_protocol::target;
 use flotilla_protocol::topic::{DownKind, Topic, UpKind};
-use flotilla_protocol::trust::{Class, Role, RoleEntry, Trust, TrustBundle, TrustKey};
+use flotilla_protocol::trust::{Class, OperatorRule, Role, RoleEntry, Trust, TrustBundle, TrustKey};
 use flotilla_protocol::wire::{decode, encode};
 use std::collections::BTreeMap;
 
@@ -41,11 +41,11 @@ pub(crate) fn node() -> NodeId {
 }
 
 pub(crate) fn trust(expires_ms: u64) -> Trust {
-    let keys =
-        (1..=PATCHER).map(|seed| TrustKey { public_key: key(seed).verifying_key().to_bytes().into(), person: format!("{seed}") }).collect();
-    let roles = [Role::Root, Role::Operator(Class::Command), Role::Bridge, Role::Freshness, Role::Operator(Class::Patch)];
-    let roles = (0..).zip(roles).map(|(index, role)| RoleEntry { role, threshold: 1, keys: vec![index] }).collect();
-    let bundle = TrustBundle { version: 1, previous: [0; 32], expires_ms, epoch: 5, minimum_agent_version: [0, 1, 0], keys, roles };
+    let keys = (1..=PATCHER).map(|seed| TrustKey::new(key(seed).verifying_key().to_bytes().into(), &format!("{seed}"))).collect();
+    let roles = [(0, Role::Root), (2, Role::Bridge), (3, Role::Freshness)];
+    let roles = roles.map(|(index, role)| RoleEntry { role, threshold: 1, keys: vec![index] }).to_vec();
+    let rules = vec![OperatorRule::any_of(Class::Command, vec![1]), OperatorRule::any_of(Class::Patch, vec![4])];
+    let bundle = TrustBundle { expires_ms, epoch: 5, minimum_agent_version: [0, 1, 0], ..TrustBundle::beginning(keys, roles, rules) };
     let body = encode(&bundle);
     Trust::from_pinned(&flotilla_protocol::sha256(&[&body]), [seal(Domain::Trust, &body, &[&key(1)]).as_slice()]).unwrap()
 }
@@ -101,9 +101,22 @@ pub(crate) struct Heard {
     pub(crate) records: Vec<Record>,
     pub(crate) reports: Vec<(ReportBody, [u8; 32])>,
     pub(crate) hello: Option<HelloBody>,
+    /// Versions of trust bundles that are to be kept.
+    pub(crate) kept: Vec<u32>,
 }
 
 impl Heard {
+    /// What was heard afterwards.
+    pub(crate) fn add(&mut self, later: Self) {
+        self.refused.extend(later.refused);
+        self.started.extend(later.started);
+        self.cancelled.extend(later.cancelled);
+        self.records.extend(later.records);
+        self.reports.extend(later.reports);
+        self.hello = later.hello.or_else(|| self.hello.take());
+        self.kept.extend(later.kept);
+    }
+
     pub(crate) fn accepted(&self) -> Vec<OrderId> {
         let accepted = self.payloads().into_iter().filter_map(|payload| match payload {
             ReportPayload::Admission(Admission::Accepted { order }) => Some(order),
@@ -143,16 +156,17 @@ pub(crate) struct Node {
     pub(crate) chains: Vec<(Stream, u64)>,
 }
 
-fn recovery(trust: &Trust) -> Recovery {
+fn recovery(trust: impl Into<HeldTrust>) -> Recovery {
     Recovery::new(Settings {
         identity: node_key(),
-        trust: trust.clone(),
+        trust: trust.into(),
         boot: BootId([1; 16]),
         facts: Facts::default(),
         agent_version: [0, 1, 0],
         maximum_jobs: 2,
         first_floor_ms: START_MS - HOUR_MS,
     })
+    .with_sealing_key(crate::secrets::sealing_key())
 }
 
 impl Node {
@@ -162,14 +176,14 @@ impl Node {
     }
 
     pub(crate) fn trusting(trust: Trust) -> Self {
-        Self { core: recovery(&trust).finish(), now: 1000, trust, connections: 0, chains: Vec::new() }
+        Self { core: recovery(trust.clone()).finish(), now: 1000, trust, connections: 0, chains: Vec::new() }
     }
 
     /// A node that tells how it is every minute, more or less, where welcomes name these streams; it is not connected yet.
     pub(crate) fn telling(chains: &[(Stream, u64)]) -> Self {
         let trust = trust(u64::MAX);
         let telemetry = Telemetry { interval_ms: 60_000, spool_bytes: 1500, restarts: Some(3) };
-        let core = recovery(&trust).with_telemetry(telemetry).finish();
+        let core = recovery(trust.clone()).with_telemetry(telemetry).finish();
         Self { core, now: 1000, trust, connections: 0, chains: chains.to_vec() }
     }
 
@@ -187,7 +201,15 @@ impl Node {
 
     /// The agent is started anew in the same boot, from these records and this floor.
     pub(crate) fn restarted(&self, records: &[Record], floor: &Floor, lost: Option<LossCause>) -> Self {
-        let mut recovery = recovery(&self.trust);
+        self.recovered(recovery(self.trust.clone()), records, floor, lost)
+    }
+
+    /// As [`Node::restarted`], with another trust on its disk.
+    pub(crate) fn restarted_with(&self, trust: HeldTrust, records: &[Record], floor: &Floor) -> Self {
+        self.recovered(recovery(trust), records, floor, None)
+    }
+
+    fn recovered(&self, mut recovery: Recovery, records: &[Record], floor: &Floor, lost: Option<LossCause>) -> Self {
         for record in records {
             recovery.replay(record.clone()).unwrap();
         }
@@ -198,7 +220,7 @@ impl Node {
 
     /// Whether these records can be read back.
     pub(crate) fn reads(&self, records: &[Record]) -> bool {
-        let mut recovery = recovery(&self.trust);
+        let mut recovery = recovery(self.trust.clone());
         records.iter().all(|record| recovery.replay(record.clone()).is_ok())
     }
 
@@ -267,7 +289,7 @@ impl Node {
                 Output::Persist(record) => heard.records.push(record),
                 Output::RunJob { order, .. } => heard.started.push(order),
                 Output::CancelJob { order } => heard.cancelled.push(order),
-                Output::Refused { reason } => heard.refused.push(reason),
+                Output::Refused { reason, .. } => heard.refused.push(reason),
                 Output::Publish(message) if message.kind == UpKind::Report => {
                     let envelope = Envelope::parse(&message.payload, Domain::Report).unwrap();
                     heard.reports.push((decode(envelope.body()).unwrap(), flotilla_protocol::sha256(&[envelope.body()])));
@@ -275,6 +297,7 @@ impl Node {
                 Output::Publish(message) if message.kind == UpKind::Hello => {
                     heard.hello = Some(decode(Envelope::parse(&message.payload, Domain::Hello).unwrap().body()).unwrap());
                 }
+                Output::KeepTrust { version, .. } => heard.kept.push(version),
                 Output::Publish(_)
                 | Output::RecoverJob { .. }
                 | Output::Reboot

@@ -1,9 +1,17 @@
 //! Each check on its own: one message that is wrong in one thing, and what the node makes of it.
 
 #[cfg(test)]
+mod authority;
+#[cfg(test)]
 mod kit;
 #[cfg(test)]
+mod secrets;
+#[cfg(test)]
 mod streams;
+#[cfg(test)]
+mod trust;
+#[cfg(test)]
+mod trust_histories;
 
 use flotilla_agent_core::{Floor, Input, Record};
 use flotilla_protocol::capability::OrderPayload;
@@ -365,7 +373,7 @@ fn a_journal_whose_reports_do_not_follow_each_other_is_refused() {
     records.extend(node.end(order_id(1)).records);
     assert!(node.reads(&records), "as it was written");
     let mut without_report = records.clone();
-    if let Record::Accepted { report, .. } = &mut without_report[0] {
+    if let Record::Taken { report, .. } = &mut without_report[0] {
         *report = None;
     }
     assert!(!node.reads(&without_report), "a report is missing");

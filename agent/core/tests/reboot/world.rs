@@ -14,7 +14,7 @@ use flotilla_protocol::report::ReportBody;
 use flotilla_protocol::status::{Outcome, StepStatus};
 use flotilla_protocol::target;
 use flotilla_protocol::topic::{DownKind, Topic, UpKind};
-use flotilla_protocol::trust::{Class, Role, RoleEntry, Trust, TrustBundle, TrustKey};
+use flotilla_protocol::trust::{Class, OperatorRule, Role, RoleEntry, Trust, TrustBundle, TrustKey};
 use flotilla_protocol::wire::{decode, encode};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
@@ -91,19 +91,10 @@ fn key(seed: u8) -> SigningKey {
 fn trust() -> Trust {
     static TRUST: OnceLock<Trust> = OnceLock::new();
     let make = || {
-        let keys =
-            (1..=4).map(|seed| TrustKey { public_key: key(seed).verifying_key().to_bytes().into(), person: format!("{seed}") }).collect();
+        let keys = (1..=4).map(|seed| TrustKey::new(key(seed).verifying_key().to_bytes().into(), &format!("{seed}"))).collect();
         let role = |role, index| RoleEntry { role, threshold: 1, keys: vec![index] };
-        let roles = vec![role(Role::Root, 0), role(Role::Operator(Class::Command), 1), role(Role::Bridge, 2), role(Role::Freshness, 3)];
-        let body = encode(&TrustBundle {
-            version: 1,
-            previous: [0; 32],
-            expires_ms: u64::MAX,
-            epoch: 0,
-            minimum_agent_version: [0; 3],
-            keys,
-            roles,
-        });
+        let roles = vec![role(Role::Root, 0), role(Role::Bridge, 2), role(Role::Freshness, 3)];
+        let body = encode(&TrustBundle::beginning(keys, roles, vec![OperatorRule::any_of(Class::Command, vec![1])]));
         Trust::from_pinned(&flotilla_protocol::sha256(&[&body]), [seal(Domain::Trust, &body, &[&key(1)]).as_slice()]).unwrap()
     };
     TRUST.get_or_init(make).clone()
@@ -153,7 +144,7 @@ fn make_delivery(number: u8, with_final_step: bool) -> Vec<u8> {
 fn recovery(boot: u8, is_allowed: bool) -> Recovery {
     let settings = Settings {
         identity: key(100),
-        trust: trust(),
+        trust: trust().into(),
         boot: BootId([boot; 16]),
         facts: Facts::default(),
         agent_version: [0, 1, 0],
@@ -403,6 +394,7 @@ impl World {
                 | Output::ReadOutput { .. }
                 | Output::Refused { .. }
                 | Output::RenewCertificate { .. }
+                | Output::KeepTrust { .. }
                 | Output::SpreadReconnect { .. } => {}
             }
         }

@@ -291,10 +291,10 @@ pub async fn hello(
             _ if !holds && held_is_whole => {
                 store::set_lost(write, &command_id, &node_id, true, now_ms).await?;
                 if questions.len() < ASKED_OF_A_HELLO
-                    && let Some((envelope, index, proof)) = store::delivery(write.connection(), &command_id, &node_id).await?
+                    && let Some((envelope, index, proof, node_data)) = store::delivery(write.connection(), &command_id, &node_id).await?
                     && let Ok(index) = u32::try_from(index)
                 {
-                    questions.push(delivery_message(fleet, node, &envelope, index, proof.as_chunks::<32>().0.to_vec()));
+                    questions.push(delivery_message(fleet, node, &envelope, index, proof.as_chunks::<32>().0.to_vec(), node_data));
                 }
             }
             _ => {

@@ -22,6 +22,9 @@ pub mod reconcile;
 pub mod retention;
 pub mod rules;
 #[cfg(test)]
+mod secret_tests;
+mod secrets;
+#[cfg(test)]
 mod silence_tests;
 mod store;
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! costs a pause of the re-send rule, never an order. Between rounds it sleeps until the next due time or until it is nudged,
 //! and an idle fleet costs nothing.
 
+use super::prepared;
 use super::retention;
 use super::rules::ANSWER_GRACE_MS;
 use super::store::{self, Ledger, ToSend};
@@ -39,9 +40,9 @@ const COMMANDS: usize = 64;
 pub async fn run(fleet: Arc<Fleet>, mut shutdown: Shutdown) {
     let began = tokio::time::Instant::now();
     let mut retention = retention::Schedule::default();
-    let mut prunes = false;
+    let (mut prunes, mut judged) = (false, None);
     while !shutdown.is_requested() {
-        let pause = match round(&fleet).await {
+        let pause = match judge_and_send(&fleet, &mut judged).await {
             Ok(Round { more: true, .. }) => continue,
             Ok(_) if prunes || retention.is_due(uptime_ms(began), fleet.clock.now_ms()) => {
                 prunes = retention::prune(&fleet).await.unwrap_or_else(|error| {
@@ -66,6 +67,16 @@ pub async fn run(fleet: Arc<Fleet>, mut shutdown: Shutdown) {
             () = tokio::time::sleep(pause) => {}
         }
     }
+}
+
+/// A round, after what people have signed was judged by the trust of now, where that is another than the one by which it was judged last.
+pub(super) async fn judge_and_send(fleet: &Fleet, judged: &mut Option<[u8; 32]>) -> Result<Round, StoreError> {
+    let trust = fleet.signer.trust().hash();
+    if *judged != Some(trust) {
+        prepared::judge_again(fleet).await?;
+        *judged = Some(trust);
+    }
+    round(fleet).await
 }
 
 /// How long ago that was, in milliseconds.
@@ -173,14 +184,21 @@ async fn publish_orders(fleet: &Fleet, orders: &[ToSend]) -> Result<(), StoreErr
         let Some(envelope) = envelopes.get(order.command_id.as_str()) else { continue };
         let (Ok(node), Ok(index)) = (order.node_id.parse(), u32::try_from(order.leaf_index)) else { continue };
         let proof = order.proof.as_chunks::<32>().0.to_vec();
-        fleet.publisher.publish(delivery_message(fleet, node, envelope, index, proof)).await;
+        fleet.publisher.publish(delivery_message(fleet, node, envelope, index, proof, order.node_data.clone())).await;
     }
     Ok(())
 }
 
 /// A delivery as it is published.
-pub(super) fn delivery_message(fleet: &Fleet, node: NodeId, envelope: &[u8], index: u32, proof: Vec<[u8; 32]>) -> Outbound {
-    let delivery = Delivery { envelope: envelope.to_vec(), index, proof, node_data: Vec::new() };
+pub(super) fn delivery_message(
+    fleet: &Fleet,
+    node: NodeId,
+    envelope: &[u8],
+    index: u32,
+    proof: Vec<[u8; 32]>,
+    node_data: Vec<u8>,
+) -> Outbound {
+    let delivery = Delivery { envelope: envelope.to_vec(), index, proof, node_data };
     Outbound { topic: Topic::Down { fleet: fleet.settings.fleet, node, kind: DownKind::Order }, payload: encode(&delivery) }
 }
 
@@ -188,5 +206,10 @@ async fn publish_cancel(fleet: &Fleet, cancel: &store::ToCancel) {
     let (Ok(node), Ok(order)) = (cancel.node_id.parse::<NodeId>(), cancel.command_id.parse::<OrderId>()) else { return };
     let body = CancelBody { fleet: fleet.settings.fleet, node, order, not_after_ms: from_column(cancel.expires_ms) };
     let topic = Topic::Down { fleet: fleet.settings.fleet, node, kind: DownKind::Cancel };
-    fleet.publisher.publish(Outbound { topic, payload: fleet.signer.cancel(&body) }).await;
+    match fleet.signer.cancel(&body) {
+        Ok(payload) => {
+            fleet.publisher.publish(Outbound { topic, payload }).await;
+        }
+        Err(error) => tracing::error!(%node, %order, %error, "a cancel cannot be signed"),
+    }
 }

@@ -146,7 +146,8 @@ pub fn transition(state: InvocationState, guessed: bool, happening: Happening) -
         // A node may answer what the bridge believes unsent when its database was restored from a backup.
         (S::Pending | S::Sent, H::Accepted) => S::Accepted,
         (S::Pending | S::Sent | S::Accepted, H::Started) => S::Running,
-        (S::Pending | S::Sent, H::Rejected(reason)) => S::of_refusal(reason),
+        // A node may take an order back before it has run: the trust changed, and its signatures no longer do.
+        (S::Pending | S::Sent | S::Accepted | S::Running, H::Rejected(reason)) => S::of_refusal(reason),
         (S::Pending | S::Sent | S::Accepted | S::Running, H::Ended(outcome)) => S::of_outcome(outcome),
         (S::DeliveryTimedOut | S::Interrupted, H::Accepted) if guessed => S::Accepted,
         (S::DeliveryTimedOut | S::Interrupted, H::Started) if guessed => S::Running,

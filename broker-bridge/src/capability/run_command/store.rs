@@ -32,7 +32,7 @@ pub(super) const LONGEST_SILENCE_MS: u64 = 90 * 60_000;
 /// Commands that one statement of a round of dispatch finds.
 pub(super) const COMMAND_BATCH: i64 = 256;
 
-/// Invocations written with one statement: ten values each, far below the limit of SQLite.
+/// Invocations written with one statement: eleven values each, far below the limit of SQLite.
 const INSERT_ROWS: usize = 500;
 
 /// Changes of counts that a transaction has made and not yet written, and what is to be told of them.
@@ -113,7 +113,8 @@ pub(super) async fn happen(
     let done = sqlx::query(
         "UPDATE invocation SET state = $4, signed = $5, rebooting = 0, next_send_ms = NULL, \
          next_cancel_ms = CASE WHEN $7 IS NULL THEN next_cancel_ms END, started_ms = COALESCE(started_ms, $6), \
-         ended_ms = $7, explanation = $8, result = COALESCE($9, result), give_up_ms = CASE WHEN $10 = 1 THEN \
+         ended_ms = $7, explanation = $8, result = COALESCE($9, result), \
+         node_data = CASE WHEN $7 IS NOT NULL AND $5 = 1 THEN '' ELSE node_data END, give_up_ms = CASE WHEN $10 = 1 THEN \
          (SELECT ends_by_ms FROM command WHERE command.command_id = invocation.command_id) ELSE give_up_ms END \
          WHERE command_id = $1 AND node_id = $2 AND state = $3",
     )
@@ -200,7 +201,7 @@ pub(super) async fn settle(write: &mut Write<'_>, ledger: &mut Ledger, now_ms: u
 /// Ends all invocations of a command that were never sent; returns their nodes.
 async fn end_pending(write: &mut Write<'_>, command_id: &str, state: InvocationState, now_ms: u64) -> Result<Vec<String>, StoreError> {
     let ended = sqlx::query_scalar(
-        "UPDATE invocation SET state = $2, ended_ms = $3, next_send_ms = NULL WHERE command_id = $1 AND state = 'pending' \
+        "UPDATE invocation SET state = $2, ended_ms = $3, next_send_ms = NULL, node_data = '' WHERE command_id = $1 AND state = 'pending' \
          RETURNING node_id",
     );
     Ok(ended.bind(command_id).bind(state.as_str()).bind(to_column(now_ms)).fetch_all(write.connection()).await?)
@@ -234,6 +235,7 @@ pub(super) struct ToSend {
     pub(super) node_id: String,
     pub(super) leaf_index: i64,
     pub(super) proof: Vec<u8>,
+    pub(super) node_data: Vec<u8>,
     send_count: i64,
 }
 
@@ -285,7 +287,7 @@ pub(super) async fn release(
     };
     let place = rules::may_send(&standing.counts, standing.limits).min(DISPATCH_BATCH);
     let waiting: Vec<ToSend> = sqlx::query_as(
-        "SELECT command_id, node_id, leaf_index, proof, send_count FROM invocation \
+        "SELECT command_id, node_id, leaf_index, proof, node_data, send_count FROM invocation \
          WHERE command_id = $1 AND state = 'pending' AND next_send_ms IS NOT NULL AND NOT (next_send_ms > $3 AND next_send_ms <= $4) \
          ORDER BY next_send_ms LIMIT $2",
     )
@@ -322,7 +324,7 @@ pub(super) async fn send_again(write: &mut Write<'_>, pace: Pace, now_ms: u64) -
     .execute(write.connection())
     .await?;
     let due: Vec<ToSend> = sqlx::query_as(
-        "SELECT command_id, node_id, leaf_index, proof, send_count FROM invocation \
+        "SELECT command_id, node_id, leaf_index, proof, node_data, send_count FROM invocation \
          WHERE state = 'sent' AND next_send_ms IS NOT NULL AND next_send_ms <= $1 ORDER BY next_send_ms LIMIT $2",
     )
     .bind(to_column(now_ms))
@@ -468,13 +470,13 @@ pub(super) async fn envelope(connection: &mut SqliteConnection, command_id: &str
     Ok(sqlx::query_scalar("SELECT envelope FROM command WHERE command_id = $1").bind(command_id).fetch_optional(connection).await?)
 }
 
-/// How an order goes to a node: its envelope, and its place among the targets with the proof of it.
+/// How an order goes to a node: its envelope, its place among the targets with the proof of it, and the node's own data.
 pub(super) async fn delivery(
     connection: &mut SqliteConnection,
     command_id: &str,
     node_id: &str,
-) -> Result<Option<(Vec<u8>, i64, Vec<u8>)>, StoreError> {
-    let sql = "SELECT envelope, leaf_index, proof FROM invocation JOIN command ON command.command_id = invocation.command_id \
+) -> Result<Option<(Vec<u8>, i64, Vec<u8>, Vec<u8>)>, StoreError> {
+    let sql = "SELECT envelope, leaf_index, proof, node_data FROM invocation JOIN command ON command.command_id = invocation.command_id \
                WHERE invocation.command_id = $1 AND node_id = $2";
     Ok(sqlx::query_as(sql).bind(command_id).bind(node_id).fetch_optional(connection).await?)
 }
@@ -562,6 +564,8 @@ pub(super) struct NewInvocation {
     pub(super) node: NodeId,
     pub(super) index: usize,
     pub(super) proof: Vec<[u8; 32]>,
+    /// Empty, or what differs on this node: never a secret that is not sealed.
+    pub(super) node_data: Vec<u8>,
     pub(super) state: InvocationState,
     /// Taken unless the node is gone.
     pub(super) next_send_ms: i64,
@@ -620,13 +624,15 @@ pub(super) async fn insert(write: &mut Write<'_>, command: &NewCommand<'_>, invo
     query.execute(write.connection()).await?;
     for chunk in invocations.chunks(INSERT_ROWS) {
         let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(
-            "INSERT INTO invocation (command_id, node_id, leaf_index, proof, requested_ms, state, send_count, give_up_ms, next_send_ms) ",
+            "INSERT INTO invocation (command_id, node_id, leaf_index, proof, node_data, requested_ms, state, send_count, give_up_ms, \
+             next_send_ms) ",
         );
         query.push_values(chunk, |mut row, invocation| {
             row.push_bind(command.command_id)
                 .push_bind(invocation.node.to_string())
                 .push_bind(i64::try_from(invocation.index).unwrap_or(i64::MAX))
                 .push_bind(invocation.proof.concat())
+                .push_bind(invocation.node_data.as_slice())
                 .push_bind(command.requested_ms)
                 .push_bind(invocation.state.as_str())
                 .push_bind(i64::from(invocation.state == InvocationState::Sent))

@@ -183,7 +183,7 @@ pub async fn take(fleet: &Fleet, enrolment: &Enrolment, write: &mut Write<'_>, p
             Ok(Ok(code)) => Some(row.into_standing(code)),
             _ => {
                 tracing::error!(activation = id, "the code of an activation cannot be unsealed");
-                return Ok(Some(fleet.signer.claim_reply(claim.request.nonce, Err(ClaimRefusal::TryAgain))));
+                return Ok(reply(fleet, claim.request.nonce, Err(ClaimRefusal::TryAgain)));
             }
         },
     };
@@ -203,14 +203,14 @@ pub async fn take(fleet: &Fleet, enrolment: &Enrolment, write: &mut Write<'_>, p
         if let Some(unsaid) = enrolment.refusals.may_log(now_ms) {
             tracing::warn!(node = %claim.node, activation = id, ?refusal, unsaid, "a claim was refused");
         }
-        return Ok(Some(fleet.signer.claim_reply(claim.request.nonce, Err(refusal))));
+        return Ok(reply(fleet, claim.request.nonce, Err(refusal)));
     }
     let certificate = enrolment.certificate(&claim, now_ms);
     let certificate = match certificate {
         Ok(certificate) => certificate,
         Err(error) => {
             tracing::error!(node = %claim.node, %error, "no certificate could be made");
-            return Ok(Some(fleet.signer.claim_reply(claim.request.nonce, Err(ClaimRefusal::TryAgain))));
+            return Ok(reply(fleet, claim.request.nonce, Err(ClaimRefusal::TryAgain)));
         }
     };
     match decision {
@@ -227,7 +227,12 @@ pub async fn take(fleet: &Fleet, enrolment: &Enrolment, write: &mut Write<'_>, p
         port: enrolment.port,
         time_ms: now_ms,
     };
-    Ok(Some(fleet.signer.claim_reply(claim.request.nonce, Ok(enrolled))))
+    Ok(reply(fleet, claim.request.nonce, Ok(enrolled)))
+}
+
+/// The signed answer; nothing where the bridge's key was revoked, which its log has said.
+fn reply(fleet: &Fleet, nonce: [u8; 32], outcome: Result<Enrolled, ClaimRefusal>) -> Option<Vec<u8>> {
+    fleet.signer.claim_reply(nonce, outcome).ok()
 }
 
 impl Enrolment {

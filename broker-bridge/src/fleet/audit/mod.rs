@@ -101,6 +101,12 @@ pub fn enrolled(node: NodeId, activation: &str, is_new: bool, certificate: &[u8]
         .with("CertificateSha256", Hex(flotilla_protocol::sha256(&[certificate])))
 }
 
+/// Another trust bundle counts.
+#[must_use]
+pub fn trust_bundle(user: &str, version: u32, hash: &[u8; 32], now_ms: u64) -> Record {
+    Record::new("trust-bundle", user, &version.to_string(), now_ms).with("BodySha256", Hex(*hash))
+}
+
 /// A node is not believed any more.
 #[must_use]
 pub fn quarantined(node: NodeId, detail: &str, now_ms: u64) -> Record {

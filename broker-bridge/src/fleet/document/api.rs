@@ -46,7 +46,11 @@ impl From<ContentError> for ApiError {
     }
 }
 
-async fn create_document(fleet: &Fleet, caller: &Caller, request: CreateDocumentRequest) -> Result<CreateDocumentResult, ApiError> {
+pub(crate) async fn create_document(
+    fleet: &Fleet,
+    caller: &Caller,
+    request: CreateDocumentRequest,
+) -> Result<CreateDocumentResult, ApiError> {
     check_new(&request)?;
     let format = format(request.document_format.as_deref())?.unwrap_or(Format::Json);
     Document::parse(&request.content, format)?;

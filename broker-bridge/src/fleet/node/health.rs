@@ -93,5 +93,6 @@ fn as_json(health: &NodeHealth) -> Value {
         "journal_room_bytes": health.journal_room_bytes,
         "spool": spool.collect::<Vec<Value>>(),
         "refused": refused.collect::<serde_json::Map<String, Value>>(),
+        "standstill": health.standstill,
     })
 }

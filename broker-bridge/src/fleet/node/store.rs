@@ -2,7 +2,7 @@
 
 use super::chain::Head;
 use super::recent::Recent;
-use crate::platform::store::{StoreError, Write};
+use crate::platform::store::{Store, StoreError, Write};
 use crate::platform::time::{from_column, to_column};
 use ed25519_dalek::VerifyingKey;
 use flotilla_protocol::hello::Facts;
@@ -157,6 +157,33 @@ pub async fn with_other_authorities(pool: &sqlx::SqlitePool, hash: &str) -> Resu
 pub async fn removed(pool: &sqlx::SqlitePool) -> Result<Vec<NodeId>, StoreError> {
     let removed: Vec<String> = sqlx::query_scalar("SELECT node_id FROM node WHERE deregistered_ms IS NOT NULL").fetch_all(pool).await?;
     Ok(removed.iter().filter_map(|node| node.parse().ok()).collect())
+}
+
+/// The version of the trust bundle that a node has said last; 0 before it has said any.
+///
+/// # Errors
+/// What the database says.
+pub async fn trust_version(write: &mut Write<'_>, node: NodeId) -> Result<u32, StoreError> {
+    let version: Option<i64> = sqlx::query_scalar("SELECT trust_version FROM node WHERE node_id = $1")
+        .bind(node.to_string())
+        .fetch_optional(write.connection())
+        .await?;
+    Ok(version.and_then(|version| u32::try_from(version).ok()).unwrap_or(0))
+}
+
+/// How many nodes go by each version of the trust bundle, and how many of those are online; the newest version first.
+///
+/// # Errors
+/// What the database says.
+pub async fn count_by_trust(store: &Store) -> Result<Vec<(u32, u64, u64)>, StoreError> {
+    let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
+        "SELECT trust_version, COUNT(*), COALESCE(SUM(CASE WHEN online = 1 THEN 1 ELSE 0 END), 0) FROM node \
+         WHERE deregistered_ms IS NULL GROUP BY trust_version ORDER BY trust_version DESC",
+    )
+    .fetch_all(store.reader())
+    .await?;
+    let number = |count: i64| u64::try_from(count).unwrap_or(0);
+    Ok(rows.into_iter().map(|(version, nodes, online)| (u32::try_from(version).unwrap_or(0), number(nodes), number(online))).collect())
 }
 
 /// Writes what a hello says; the node is online from then on.

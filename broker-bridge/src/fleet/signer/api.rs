@@ -1,4 +1,4 @@
-//! The endpoint of the fleet's trust: the bundles as people have signed them. Nothing through the API changes them.
+//! The endpoint of the fleet's trust: the bundles as people have signed them. How the next one is handed in is in [`crate::fleet::trust`].
 
 use crate::fleet::Fleet;
 use crate::platform::http::{Access, ApiError, Caller, Registry};

@@ -8,7 +8,8 @@ use crate::platform::store::StoreError;
 use crate::platform::time::to_column;
 use flotilla_api::audit::{CHECKPOINT_EVERY, DAMAGED, Entry, Hex, KEY_BEFORE, KEY_CHANGED, NOTHING_BEFORE, SignedHead, SignedKind};
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// Entries written with one statement. A few sizes only, so that the database knows the statements already.
 const INSERT_ROWS: [usize; 3] = [64, 8, 1];
@@ -23,7 +24,9 @@ pub(super) type Tail = (u64, Hex<32>);
 /// What the process knows of the log beside the database.
 #[derive(Debug)]
 pub struct Chain {
-    signer: OnceLock<HeadSigner>,
+    signer: RwLock<Option<Arc<HeadSigner>>>,
+    /// The signer is another than that of the last entry, and the log does not tell it yet.
+    has_new_signer: AtomicBool,
     /// The last entry that this process has committed, or found well signed.
     last: Mutex<Option<Tail>>,
     /// What is counted instead of told one by one.
@@ -35,22 +38,25 @@ pub struct Chain {
 impl Default for Chain {
     fn default() -> Self {
         let refusals = Allowance::new(REFUSALS_PER_MINUTE, REFUSED_USERS);
-        Self { signer: OnceLock::new(), last: Mutex::default(), counts: Counts::default(), refusals }
+        let (signer, has_new_signer) = (RwLock::default(), AtomicBool::new(false));
+        Self { signer, has_new_signer, last: Mutex::default(), counts: Counts::default(), refusals }
     }
 }
 
 impl Chain {
-    /// From now on what is committed is signed. Only the first signer counts.
+    /// From now on what is committed is signed, by this signer and no other: a new trust bundle may have brought another key.
     pub fn sign_with(&self, signer: HeadSigner) {
-        if self.signer.set(signer).is_err() {
-            tracing::warn!("the audit log has its signer already");
+        let mut now = self.signer.write().unwrap_or_else(PoisonError::into_inner);
+        if now.as_ref().is_some_and(|before| before.key() != signer.key()) {
+            self.has_new_signer.store(true, Ordering::SeqCst);
         }
+        *now = Some(Arc::new(signer));
     }
 
     /// Who signs, once that is said.
     #[must_use]
-    pub fn signer(&self) -> Option<&HeadSigner> {
-        self.signer.get()
+    pub fn signer(&self) -> Option<Arc<HeadSigner>> {
+        self.signer.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Counts a reading that is no call of an operation.
@@ -62,7 +68,8 @@ impl Chain {
     pub(crate) async fn append(&self, connection: &mut SqliteConnection, mut records: Vec<Record>) -> Result<Option<Tail>, StoreError> {
         let Some(time_ms) = records.last().map(|record| record.time_ms) else { return Ok(None) };
         let end = tail(connection).await?;
-        if let Some(signer) = self.signer() {
+        let signer = self.signer();
+        if let Some(signer) = &signer {
             // In front: what was found comes before what is told now.
             records.splice(0..0, self.complaint(connection, signer, end, time_ms).await?);
         }
@@ -74,7 +81,7 @@ impl Chain {
             entries.push(entry);
         }
         insert(connection, &entries).await?;
-        if let Some(signer) = self.signer() {
+        if let Some(signer) = &signer {
             for entry in entries.iter().filter(|entry| entry.sequence.is_multiple_of(CHECKPOINT_EVERY)) {
                 let signed = signer.sign(SignedKind::Checkpoint, entry.sequence, &entry.hash, time_ms);
                 write_mark(connection, SignedKind::Checkpoint, &signed).await?;
@@ -86,6 +93,7 @@ impl Chain {
 
     /// The transaction that made this the end has been committed.
     pub(crate) fn committed(&self, end: Tail) {
+        self.has_new_signer.store(false, Ordering::SeqCst);
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(end);
     }
 
@@ -98,7 +106,7 @@ impl Chain {
         time_ms: u64,
     ) -> Result<Option<Record>, StoreError> {
         let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.is_some() && last == end {
+        if last.is_some() && last == end && !self.has_new_signer.load(Ordering::SeqCst) {
             return Ok(None);
         }
         let head = mark(connection, SignedKind::Head).await?;

@@ -201,8 +201,25 @@ impl<S: Send + Sync + 'static> Registry<S> {
     /// # Panics
     /// As [`Registry::endpoint`].
     pub fn own_endpoint<Request: Operation + Send + 'static>(&mut self, access: Access, handler: impl for<'a> Handler<'a, S, Request>) {
+        self.own_made(access, false, handler);
+    }
+
+    /// Adds the endpoint of one of Flotilla's own operations that change something: every call is told in the audit log.
+    ///
+    /// # Panics
+    /// As [`Registry::endpoint`].
+    pub fn own_change<Request: Operation + Send + 'static>(&mut self, access: Access, handler: impl for<'a> Handler<'a, S, Request>) {
+        self.own_made(access, true, handler);
+    }
+
+    fn own_made<Request: Operation + Send + 'static>(
+        &mut self,
+        access: Access,
+        changes: bool,
+        handler: impl for<'a> Handler<'a, S, Request>,
+    ) {
         let shape = model::of_flotilla(Request::NAME).unwrap_or_else(|| panic!("{} is no operation of Flotilla", Request::NAME));
-        let endpoint = Endpoint { changes: false, ..self.made(access, shape, &[], handler) };
+        let endpoint = Endpoint { changes, ..self.made(access, shape, &[], handler) };
         let before = self.own.insert(Request::NAME, endpoint);
         assert!(before.is_none(), "{} has two endpoints", Request::NAME);
     }

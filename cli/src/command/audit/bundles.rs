@@ -52,11 +52,10 @@ pub(super) mod tests {
         let mut previous = [0; 32];
         let mut hashes = Vec::new();
         let bundles = (1..).zip(bridges).map(|(version, bridge)| {
-            let keys = [1, *bridge].map(|seed| TrustKey { public_key: public(seed).0.into(), person: format!("person {seed}") });
+            let keys = [1, *bridge].map(|seed| TrustKey::new(public(seed).0.into(), &format!("person {seed}")));
             let role = |role, key| RoleEntry { role, threshold: 1, keys: vec![key] };
-            let (expires_ms, roles) = (u64::MAX, vec![role(Role::Root, 0), role(Role::Bridge, 1)]);
-            let (epoch, minimum_agent_version) = (0, [0; 3]);
-            let body = encode(&TrustBundle { version, previous, expires_ms, epoch, minimum_agent_version, keys: keys.to_vec(), roles });
+            let roles = vec![role(Role::Root, 0), role(Role::Bridge, 1)];
+            let body = encode(&TrustBundle { version, previous, ..TrustBundle::beginning(keys.to_vec(), roles, Vec::new()) });
             previous = flotilla_protocol::sha256(&[&body]);
             hashes.push(Hex(previous));
             HexBytes(seal(Domain::Trust, &body, &[&key(1)]))

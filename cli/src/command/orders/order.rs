@@ -6,6 +6,7 @@ use flotilla_api::orders::{GetPreparedOrderRequest, ListPreparedOrderTargetsRequ
 use flotilla_document::{Document, Library, builtin, compile};
 use flotilla_protocol::capability::OrderPayload;
 use flotilla_protocol::capability::command::CommandOrder;
+use flotilla_protocol::delivery::NodeData;
 use flotilla_protocol::envelope::{Domain, Envelope};
 use flotilla_protocol::id::NodeId;
 use flotilla_protocol::order::OrderBody;
@@ -31,6 +32,8 @@ pub(crate) struct ReadOrder {
     envelope: Vec<u8>,
     pub(crate) body: OrderBody,
     pub(crate) command: CommandOrder,
+    /// Which of its parameters have values that only the nodes can read.
+    pub(crate) secrets: BTreeSet<u16>,
     pub(crate) class: Class,
     pub(crate) nodes: Vec<NodeId>,
     /// What the bridge says of its state; it is not signed, and nothing here depends on it.
@@ -67,8 +70,13 @@ impl ReadOrder {
         if body.epoch != bundle.epoch || body.minimum_trust_version > bundle.version {
             return Err(OrderError::Other("no node that goes by this trust would take it".to_owned()));
         }
-        let nodes = nodes_of(&body, targets)?;
-        Ok(Self { class: Class::Command, envelope, body, command, nodes, state })
+        let mut secrets = command.plan.secrets().map_err(|error| unreadable(&error))?;
+        let nodes = nodes_of(&body, targets, &mut secrets)?;
+        let is_named = |index: &u16| command.parameters.get(usize::from(*index)).is_some_and(|parameter| parameter.value.text.is_empty());
+        if !secrets.iter().all(is_named) {
+            return Err(OrderError::Unreadable("it has secrets that are none of its parameters".to_owned()));
+        }
+        Ok(Self { class: Class::Command, envelope, body, command, secrets, nodes, state })
     }
 
     /// The envelope with the signatures that were collected; it was taken apart when it was read.
@@ -79,6 +87,12 @@ impl ReadOrder {
     /// SHA-256 of the body that is signed.
     pub(crate) fn sha256(&self) -> Result<Hex<32>, OrderError> {
         Ok(Hex(flotilla_protocol::sha256(&[self.envelope()?.body()])))
+    }
+
+    /// The names of the parameters whose values only the nodes can read.
+    pub(crate) fn secret_names(&self) -> impl Iterator<Item = &str> {
+        let parameters = self.secrets.iter().filter_map(|index| self.command.parameters.get(usize::from(*index)));
+        parameters.map(|parameter| parameter.name.as_str())
     }
 
     /// Whether no node would start it any more.
@@ -105,6 +119,9 @@ impl ReadOrder {
             }
             None => {
                 for (name, values) in &given {
+                    if self.secret_names().any(|secret| secret == name) {
+                        continue;
+                    }
                     let found = self.command.parameters.iter().find(|parameter| parameter.name == *name);
                     let is_same = found.is_some_and(|found| match (&found.value.list, values.as_slice()) {
                         (Some(list), values) => list.as_slice() == values,
@@ -141,8 +158,8 @@ fn same_text(left: &str, right: &str) -> bool {
     left == right || json(left).is_some_and(|left| json(right) == Some(left))
 }
 
-/// The nodes, when their keys make up exactly the root that is signed.
-fn nodes_of(body: &OrderBody, targets: &[OrderTarget]) -> Result<Vec<NodeId>, OrderError> {
+/// The nodes, when their keys and their data make up exactly the root that is signed. Adds which parameters come to them sealed.
+fn nodes_of(body: &OrderBody, targets: &[OrderTarget], secrets: &mut BTreeSet<u16>) -> Result<Vec<NodeId>, OrderError> {
     let wrong = |what: String| Err(OrderError::Targets(what));
     if usize::try_from(body.targets.count) != Ok(targets.len()) {
         return wrong(format!("it names {} where the order is for {}", targets.len(), body.targets.count));
@@ -153,13 +170,18 @@ fn nodes_of(body: &OrderBody, targets: &[OrderTarget]) -> Result<Vec<NodeId>, Or
         if NodeId::of_key(&target.identity_key.0).to_string() != target.node_id {
             return wrong(format!("{} is not the id of its key", target.node_id));
         }
-        if !target.node_data.0.is_empty() {
+        let data = NodeData::read(&target.node_data.0).ok().filter(NodeData::is_known);
+        let Some(Ok(sealed)) = data.map(|data| data.secrets()) else {
             return wrong(format!("data that this version cannot read comes with {}", target.node_id));
-        }
+        };
+        secrets.extend(sealed.iter().flat_map(|sealed| &sealed.secrets).map(|secret| secret.parameter));
     }
     let tree = TargetTree::new(sorted.iter().map(|target| leaf(&target.identity_key.0, &target.node_data.0)).collect());
     if tree.root() != body.targets.root {
-        return wrong("their keys do not make up the root that is signed".to_owned());
+        // The bridge keeps them only until the nodes have signed the end.
+        let may_be_gone =
+            if secrets.is_empty() { "" } else { "; of an order that has ended the secrets are gone, and nothing can be checked" };
+        return wrong(format!("their keys do not make up the root that is signed{may_be_gone}"));
     }
     let mut nodes: Vec<NodeId> = sorted.iter().map(|target| NodeId::of_key(&target.identity_key.0)).collect();
     nodes.sort_unstable_by_key(ToString::to_string);
@@ -175,7 +197,8 @@ pub(super) mod tests {
     use flotilla_protocol::envelope::seal;
     use flotilla_protocol::id::OrderId;
     use flotilla_protocol::order::{OnCrash, Targets};
-    use flotilla_protocol::trust::{Role, RoleEntry, TrustBundle, TrustKey};
+    use flotilla_protocol::secret::{SealedSecret, SealedSecrets};
+    use flotilla_protocol::trust::{OperatorRule, Role, RoleEntry, TrustBundle, TrustKey};
     use flotilla_protocol::wire::encode;
 
     use super::*;
@@ -189,20 +212,10 @@ pub(super) mod tests {
     /// Root 1; Ann 2, Bob 3 and Cleo 4, of whom two sign commands.
     pub(in super::super) fn trust() -> Trust {
         let keys = (1..).zip(["root", "Ann", "Bob", "Cleo"]);
-        let keys = keys
-            .map(|(seed, person): (u8, _)| TrustKey { public_key: key(seed).verifying_key().to_bytes().into(), person: person.to_owned() });
-        let bundle = TrustBundle {
-            version: 1,
-            previous: [0; 32],
-            expires_ms: u64::MAX,
-            epoch: 0,
-            minimum_agent_version: [0; 3],
-            keys: keys.collect(),
-            roles: vec![
-                RoleEntry { role: Role::Root, threshold: 1, keys: vec![0] },
-                RoleEntry { role: Role::Operator(Class::Command), threshold: 2, keys: vec![1, 2, 3] },
-            ],
-        };
+        let keys = keys.map(|(seed, person): (u8, _)| TrustKey::new(key(seed).verifying_key().to_bytes().into(), person));
+        let roles = vec![RoleEntry { role: Role::Root, threshold: 1, keys: vec![0] }];
+        let rule = OperatorRule { threshold: 2, ..OperatorRule::any_of(Class::Command, vec![1, 2, 3]) };
+        let bundle = TrustBundle::beginning(keys.collect(), roles, vec![rule]);
         let body = encode(&bundle);
         Trust::from_pinned(&flotilla_protocol::sha256(&[&body]), [seal(Domain::Trust, &body, &[&key(1)]).as_slice()]).unwrap()
     }
@@ -279,6 +292,31 @@ pub(super) mod tests {
         assert!(refused(&[target(20), target(21), renamed]).contains("not the id of its key"));
         let with_data = OrderTarget { node_data: Blob(vec![1]), ..target(22) };
         assert!(refused(&[target(20), target(21), with_data]).contains("data"));
+    }
+
+    #[test]
+    fn sealed_secrets_are_a_part_of_what_is_signed_and_said() {
+        let of = |parameter: usize, first: u8| {
+            let secret = SealedSecret { parameter: u16::try_from(parameter).unwrap(), ciphertext: vec![first; 20] };
+            let sealed = SealedSecrets { encapsulated: [1; 32], secrets: vec![secret] };
+            OrderTarget { node_data: Blob(encode(&NodeData::of_secrets(&sealed))), ..target(20) }
+        };
+        let signed_for = |target: &OrderTarget| {
+            let mut body = order(std::slice::from_ref(target), "uptime");
+            body.targets.root = TargetTree::new(vec![leaf(&target.identity_key.0, &target.node_data.0)]).root();
+            body
+        };
+        let OrderPayload::Command(command) = order(&[target(20)], "uptime").payload().unwrap() else { panic!() };
+        let place = |is_empty| command.parameters.iter().position(|parameter| parameter.value.text.is_empty() == is_empty).unwrap();
+        let sealed = of(place(true), 0);
+        let body = signed_for(&sealed);
+        let names: Vec<String> = read(&body, std::slice::from_ref(&sealed), &[]).unwrap().secret_names().map(str::to_owned).collect();
+        assert_eq!(names, [command.parameters[place(true)].name.as_str()]);
+        let refused = |body: &OrderBody, target: OrderTarget| read(body, &[target], &[]).unwrap_err().to_string();
+        assert!(refused(&body, of(place(true), 1)).contains("root"), "another value");
+        assert!(refused(&body, target(20)).contains("root"), "none");
+        let open = of(place(false), 0);
+        assert!(refused(&signed_for(&open), open).contains("none of its parameters"), "a value beside the sealed one");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Signing a prepared order, and handing the signature in.
 
+use std::collections::BTreeSet;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
@@ -7,9 +8,8 @@ use flotilla_api::Blob;
 use flotilla_api::audit::Hex;
 use flotilla_api::orders::{AWAITING, PreparedOrder, PutOrderSignatureRequest};
 use flotilla_protocol::id::KeyId;
-use flotilla_protocol::trust::{Role, TrustKey};
+use flotilla_protocol::trust::{Class, TrustKey};
 
-use super::words::class_name;
 use super::{Description, KnownTrust, OrderError, ReadOrder, SignArguments};
 use crate::clock;
 use crate::connection::Connection;
@@ -62,20 +62,19 @@ pub(super) fn run(connection: &Connection, output: Output, arguments: &SignArgum
         agree()?;
     }
     let mut signer = chosen.open(&arguments.keys, &arguments.passphrase)?;
-    let key = key_of(&known, Role::Operator(order.class), &signer)?.clone();
+    let key = key_of(&known, order.class, &signer)?.clone();
     let signed = put(connection, &order, &mut signer, &key)?;
     print_signed(output, &signed, &key.person)?;
     Ok(SUCCESS)
 }
 
-/// The key of the bundle that this signer holds, when it is of the role.
-pub(crate) fn key_of<'a>(known: &'a KnownTrust, role: Role, signer: &Signer) -> Result<&'a TrustKey, OrderError> {
-    let raw = signer.raw();
-    known.keys(role).find(|key| key.public_key.raw() == raw).ok_or_else(|| {
-        let persons: Vec<&str> = known.keys(role).map(|key| key.person.as_str()).collect();
+/// The key of the bundle that this signer holds, when it may sign orders of the class.
+pub(crate) fn key_of<'a>(known: &'a KnownTrust, class: Class, signer: &Signer) -> Result<&'a TrustKey, OrderError> {
+    let (raw, keys) = (signer.raw(), known.keys(class, now_ms()));
+    keys.iter().copied().find(|key| key.public_key.raw() == raw).ok_or_else(|| {
+        let persons: BTreeSet<&str> = keys.iter().map(|key| key.person.as_str()).collect();
         let version = known.trust().bundle().version;
-        let class = if let Role::Operator(class) = role { class_name(class) } else { "none" };
-        OrderError::Key { class, version, persons: persons.join(", ") }
+        OrderError::Key { class: class.as_str(), version, persons: persons.into_iter().collect::<Vec<_>>().join(", ") }
     })
 }
 

@@ -1,12 +1,13 @@
 //! The fleet's trust as this machine knows it: the bundles that the bridge gives, verified from a root that was seen or named before.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use flotilla_api::audit::Hex;
 use flotilla_protocol::envelope::{Domain, Envelope};
-use flotilla_protocol::trust::{Role, Trust, TrustError, TrustKey};
+use flotilla_protocol::trust::{Class, Trust, TrustError, TrustKey};
 use serde::{Deserialize, Serialize};
 
 use super::{OrderError, RootArguments};
@@ -90,11 +91,13 @@ impl KnownTrust {
         self.is_first_look
     }
 
-    /// The keys of a role.
-    pub(crate) fn keys(&self, role: Role) -> impl Iterator<Item = &TrustKey> {
+    /// The keys that may sign orders of a class at a Unix time in milliseconds: those of its rules that have not run out.
+    pub(crate) fn keys(&self, class: Class, now_ms: u64) -> Vec<&TrustKey> {
         let bundle = self.trust.bundle();
-        let entry = bundle.roles.iter().find(move |entry| entry.role == role);
-        entry.into_iter().flat_map(|entry| &entry.keys).filter_map(|index| bundle.keys.get(usize::from(*index)))
+        let rules = bundle.rules.iter().filter(|rule| rule.class == class && rule.is_understood());
+        let indices: BTreeSet<u16> = rules.flat_map(|rule| rule.keys.iter().copied()).collect();
+        let keys = indices.into_iter().filter_map(|index| bundle.keys.get(usize::from(index)));
+        keys.filter(|key| key.not_after_ms.is_none_or(|end_ms| now_ms < end_ms)).collect()
     }
 }
 
@@ -130,7 +133,7 @@ impl KnownTrust {
 mod tests {
     use ed25519_dalek::SigningKey;
     use flotilla_protocol::envelope::seal;
-    use flotilla_protocol::trust::{RoleEntry, TrustBundle};
+    use flotilla_protocol::trust::{Role, RoleEntry, TrustBundle};
     use flotilla_protocol::wire::encode;
 
     use super::*;
@@ -142,9 +145,9 @@ mod tests {
         let mut previous = [0; 32];
         for version in 1..=length {
             let expires_ms = if version == 1 { u64::MAX } else { u64::MAX - variant };
-            let keys = vec![TrustKey { public_key: key.verifying_key().to_bytes().into(), person: "root".to_owned() }];
+            let keys = vec![TrustKey::new(key.verifying_key().to_bytes().into(), "root")];
             let roles = vec![RoleEntry { role: Role::Root, threshold: 1, keys: vec![0] }];
-            let body = encode(&TrustBundle { version, previous, expires_ms, epoch: 0, minimum_agent_version: [0; 3], keys, roles });
+            let body = encode(&TrustBundle { version, previous, expires_ms, ..TrustBundle::beginning(keys, roles, Vec::new()) });
             previous = flotilla_protocol::sha256(&[&body]);
             bundles.push(seal(Domain::Trust, &body, &[&key]));
         }

@@ -1,17 +1,16 @@
 //! An order in plain words: what a person reads before signing it. All of it comes from the bytes that are signed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 use flotilla_api::audit::Hex;
 use flotilla_protocol::capability::command::Parameter;
 use flotilla_protocol::document::{Action, Plan, RunShellScript, Step, Template};
-use flotilla_protocol::trust::{Class, Role};
+use flotilla_protocol::trust::{Asked, RuleState};
 use flotilla_protocol::wire::MAXIMUM_MESSAGE_BYTES;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{KnownTrust, ReadOrder};
+use super::{KnownTrust, ReadOrder, now_ms};
 use crate::error::CliError;
 use crate::output::{Format, Output};
 
@@ -40,9 +39,14 @@ pub(crate) struct Description {
     nodes: Vec<String>,
     trust_version: u32,
     root_hash: Hex<32>,
-    threshold: u8,
+    /// How many must sign by the rule that is nearest.
+    threshold: usize,
+    /// How many more must sign by that rule.
+    missing: usize,
     signed: BTreeSet<String>,
     may_sign: BTreeSet<String>,
+    /// How far it has come under each rule of its class, in words.
+    rules: Vec<String>,
     checked: Vec<String>,
     not_checked: Vec<String>,
     /// Whether all of what it does could be shown.
@@ -67,19 +71,28 @@ struct ShownStep {
 impl Description {
     pub(crate) fn new(order: &ReadOrder, known: &KnownTrust) -> Self {
         let (body, command, trust) = (&order.body, &order.command, known.trust());
-        let role = Role::Operator(order.class);
-        let persons: BTreeSet<String> = known.keys(role).map(|key| key.person.clone()).collect();
-        let entry = trust.bundle().roles.iter().find(|entry| entry.role == role);
-        let signed: BTreeSet<String> = order.envelope().map_or_else(
-            |_| BTreeSet::new(),
-            |envelope| {
-                let indices = entry.into_iter().flat_map(|entry| &entry.keys).filter(|index| trust.has_signed(**index, &envelope));
-                indices.filter_map(|index| trust.bundle().keys.get(usize::from(*index))).map(|key| key.person.clone()).collect()
-            },
-        );
-        let mut reader = Reader { parameters: &command.parameters, is_readable: true, steps: Vec::new() };
+        let asked = Asked { class: order.class, requester: &body.requester, labels: None, time_ms: Some(now_ms()) };
+        let states = order.envelope().map_or_else(|_| Vec::new(), |envelope| trust.rule_states(&trust.signers(&envelope), &asked));
+        let rules: Vec<&RuleState> = states.iter().filter(|rule| rule.is_understood).collect();
+        let signed: BTreeSet<String> = rules.iter().flat_map(|rule| rule.signed.iter().cloned()).collect();
+        let others: BTreeSet<String> = rules.iter().flat_map(|rule| rule.others.iter().cloned()).collect();
+        let nearest = rules.iter().min_by_key(|rule| rule.missing());
+        let mut parameters = command.parameters.clone();
+        for index in &order.secrets {
+            if let Some(parameter) = parameters.get_mut(usize::from(*index)) {
+                parameter.value.text = format!("<the secret {}>", parameter.name);
+            }
+        }
+        let mut reader = Reader { parameters: &parameters, is_readable: true, steps: Vec::new() };
         reader.plan(&command.plan, "");
         let mut not_checked = vec!["which device is behind a node's id, and what its name and tags are: the bridge's word".to_owned()];
+        let secrets: Vec<&str> = order.secret_names().collect();
+        if !secrets.is_empty() {
+            not_checked.push(format!("the values of the secrets {}, which only the nodes can read", secrets.join(", ")));
+        }
+        if trust.bundle().rules.iter().any(|rule| rule.class == order.class && !rule.scope.is_empty()) {
+            not_checked.push("which of the nodes are in the scope of each rule: a node's own labels are known to it alone".to_owned());
+        }
         if known.is_first_look() {
             not_checked
                 .push("the trust root, which is seen for the first time: compare the root hash with that of an activation".to_owned());
@@ -89,10 +102,10 @@ impl Description {
             body_sha256: order.sha256().unwrap_or_default().to_string(),
             fleet: body.fleet.to_string(),
             requester: body.requester.clone(),
-            class: class_name(order.class),
+            class: order.class.as_str(),
             document: command.document.clone(),
             document_version: command.document_version.clone(),
-            parameters: command.parameters.iter().map(|parameter| (parameter.name.clone(), value(parameter))).collect(),
+            parameters: parameters.iter().map(|parameter| (parameter.name.clone(), value(parameter))).collect(),
             is_readable: reader.is_readable,
             steps: reader.steps,
             not_before_ms: body.not_before_ms,
@@ -102,9 +115,11 @@ impl Description {
             nodes: order.nodes.iter().map(ToString::to_string).collect(),
             trust_version: trust.bundle().version,
             root_hash: known.root_hash(),
-            threshold: entry.map_or(0, |entry| entry.threshold),
-            may_sign: persons.difference(&signed).cloned().collect(),
+            threshold: nearest.map_or(1, |rule| rule.threshold.max(rule.approvals)),
+            missing: nearest.map_or(1, |rule| rule.missing()),
+            may_sign: others.difference(&signed).cloned().collect(),
             signed,
+            rules: states.iter().map(ToString::to_string).collect(),
             checked: vec![
                 "the nodes: their keys make up the root that is signed, and their ids follow from the keys".to_owned(),
                 format!("the trust: bundles 1 to {} follow from the root", trust.bundle().version),
@@ -171,21 +186,11 @@ impl Description {
             line(&format!("NOT checked here: {unchecked}"));
         }
         line(&format!("root hash {}", self.root_hash));
-        line(&self.progress());
-        text
-    }
-
-    /// Who has signed, of how many who must.
-    fn progress(&self) -> String {
-        let list = |persons: &BTreeSet<String>| persons.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-        let mut text = format!("signed by {} of {}", self.signed.len(), self.threshold);
-        if !self.signed.is_empty() {
-            // Writing to a String does not fail.
-            _ = write!(text, " ({})", list(&self.signed));
+        for rule in &self.rules {
+            line(rule);
         }
-        let missing = usize::from(self.threshold).saturating_sub(self.signed.len());
-        if missing > 0 {
-            _ = write!(text, "; missing {missing} of: {}", list(&self.may_sign));
+        if self.rules.is_empty() {
+            line(&format!("no rule lets anybody sign orders of the class {}", self.class));
         }
         text
     }
@@ -300,18 +305,6 @@ impl Reader<'_> {
     }
 }
 
-/// The class by its name.
-pub(crate) fn class_name(class: Class) -> &'static str {
-    match class {
-        Class::Inventory => "inventory",
-        Class::Command => "command",
-        Class::Patch => "patch",
-        Class::Package => "package",
-        Class::Session => "session",
-        Class::SelfUpdate => "self-update",
-    }
-}
-
 /// Unix milliseconds as people read them.
 pub(crate) fn date(unix_ms: u64) -> String {
     let time = i64::try_from(unix_ms).ok().and_then(|time| jiff::Timestamp::from_millisecond(time).ok());
@@ -337,10 +330,11 @@ mod tests {
         let order = read(&order(&targets, "systemctl restart app\nuptime"), &targets, &[3, 9]).unwrap();
         let description = Description::new(&order, &known()).with_unchecked(vec!["more".to_owned()]);
         assert!(description.is_readable());
-        insta::assert_snapshot!(description.text(), @r#"
+        let text = description.text().replace(&description.body_sha256, "BODY").replace(&description.root_hash.to_string(), "ROOT");
+        insta::assert_snapshot!(text.replace(&description.fleet, "FLEET"), @r#"
         Order 07070707-0707-0707-0707-070707070707, read from the bytes that are signed
-          sha256 3cdfaaccc5f869cbf17431eb6b8c7e31d651276c503ad59f27cb9d76bc618903
-          "Ann" asks the fleet 9948bf0623431264 for it; class command
+          sha256 BODY
+          "Ann" asks the fleet FLEET for it; class command
           counts from 2026-11-21T00:00:00Z until 2026-11-21T01:00:00Z
           runs the document AWS-RunShellScript version 1
             parameter commands = ["systemctl restart app\nuptime"]
@@ -357,8 +351,8 @@ mod tests {
           NOT checked here: which device is behind a node's id, and what its name and tags are: the bridge's word
           NOT checked here: the trust root, which is seen for the first time: compare the root hash with that of an activation
           NOT checked here: more
-          root hash 9948bf0623431264d91b7567f47cda67b8c98f05c236ba7a0b1967a197f4f23a
-          signed by 1 of 2 (Bob); missing 1 of: Ann, Cleo
+          root hash ROOT
+          rule "command": 1 of 2 have signed (Bob), 1 more must sign of Ann, Cleo
         "#);
     }
 

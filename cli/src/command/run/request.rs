@@ -1,18 +1,24 @@
 //! From the arguments of `flotilla run` to the request that is sent.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use clap::ValueEnum as _;
 use flotilla_api::commands::{NotificationConfig, SendCommandRequest, Target};
+use zeroize::Zeroizing;
 
 use super::RunArguments;
+use crate::arguments::NameValue;
 use crate::error::CliError;
+use crate::files;
 use crate::quoting::script;
 
 /// The document that runs shell text.
 const SHELL_DOCUMENT: &str = "AWS-RunShellScript";
 /// Its parameter that holds the text.
 const SHELL_PARAMETER: &str = "commands";
+/// Instead of a file: the standard input.
+const STANDARD_INPUT: &str = "-";
 /// Nodes that one request can name; the API's own limit, said here with a better hint.
 const NODES_LIMIT: usize = 50;
 /// Hexadecimal digits of a Sha256 and of a Sha1.
@@ -57,6 +63,12 @@ fn parameters(arguments: &RunArguments) -> Result<BTreeMap<String, Vec<String>>,
     for parameter in &arguments.parameters {
         parameters.entry(parameter.name.clone()).or_default().push(parameter.value.clone());
     }
+    if arguments.parameter_files.iter().filter(|parameter| parameter.value == STANDARD_INPUT).count() > 1 {
+        return Err(CliError::Usage("--parameter-file can read the standard input once only".to_owned()));
+    }
+    for parameter in &arguments.parameter_files {
+        parameters.entry(parameter.name.clone()).or_default().push(value_in(parameter)?);
+    }
     if arguments.document.is_none() {
         match (arguments.words.is_empty(), parameters.contains_key(SHELL_PARAMETER)) {
             (true, false) => {
@@ -74,6 +86,17 @@ fn parameters(arguments: &RunArguments) -> Result<BTreeMap<String, Vec<String>>,
         }
     }
     Ok(parameters)
+}
+
+/// The value in a file, without the last end of a line.
+fn value_in(parameter: &NameValue) -> Result<String, CliError> {
+    let path = Path::new(&parameter.value);
+    let read = if parameter.value == STANDARD_INPUT { files::read_input() } else { files::read(path) };
+    let unreadable = |why: String| CliError::Usage(format!("--parameter-file {}={}: {why}", parameter.name, parameter.value));
+    let bytes = Zeroizing::new(read.map_err(|error| unreadable(error.to_string()))?);
+    let text = std::str::from_utf8(&bytes).map_err(|_| unreadable("it is no UTF-8 text".to_owned()))?;
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
 }
 
 /// Who is to be told, by a name that the bridge knows in its region.
@@ -125,6 +148,20 @@ mod tests {
         let crate::command::Command::Run(arguments) = arguments.command else { panic!("not run") };
         let request = request(&arguments).map_err(|error| error.report())?;
         Ok(json(&SendCommandRequest { notification_config: notification(&arguments, "local-1"), ..request }).unwrap())
+    }
+
+    #[test]
+    fn a_parameter_can_come_from_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("password");
+        files::create_secret(&path, b"hunter2 = \n\n").unwrap();
+        let file = format!("password={}", path.display());
+        let request = sent(&["--all", "--document", "D", "--parameter", "a=1", "--parameter-file", &file]).unwrap();
+        assert!(request.contains(r#""hunter2 = \n""#), "{request}");
+        let missing = sent(&["--all", "--document", "D", "--parameter-file", "password=/does/not/exist"]).unwrap_err();
+        assert!(missing.contains("--parameter-file password=/does/not/exist"), "{missing}");
+        let twice = sent(&["--all", "--document", "D", "--parameter-file", "a=-", "--parameter-file", "b=-"]).unwrap_err();
+        assert!(twice.contains("once"), "{twice}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use flotilla_api::client::CallError;
 use flotilla_api::commands::SendCommandRequest;
 use flotilla_api::orders::{NOT_FOUND, RELEASED};
-use flotilla_protocol::trust::{Class, Role};
+use flotilla_protocol::trust::Class;
 
 use super::super::orders::{ChosenKey, Description, KnownTrust, OrderError, ReadOrder, agree, key_of, now_ms, print_signed, put, show};
 use super::RunArguments;
@@ -65,7 +65,7 @@ impl Desk<'_> {
             agree()?;
         }
         let mut signer = self.key.open(&arguments.keys, &arguments.passphrase)?;
-        let key = key_of(&self.known, Role::Operator(Class::Command), &signer)?.clone();
+        let key = key_of(&self.known, Class::Command, &signer)?.clone();
         if key.person != order.body.requester {
             let (requester, person) = (order.body.requester.clone(), key.person);
             return Err(OrderError::Requester { requester, person }.into());

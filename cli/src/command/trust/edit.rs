@@ -8,8 +8,9 @@ use flotilla_protocol::signature::PublicKey;
 use flotilla_protocol::trust::{Role, RoleEntry, TrustBundle, TrustKey};
 
 use super::folder::{Chain, Draft};
-use super::roles::role;
-use super::words::{describe, entry, persons, role_name};
+use super::roles::{self, place};
+use super::rule::rule_of;
+use super::words::{describe, entry, persons};
 use super::{Place, TrustCommandError};
 use crate::arguments::duration;
 use crate::error::{CliError, SUCCESS};
@@ -22,7 +23,7 @@ const FIRST_VALIDITY: Duration = Duration::from_secs(3650 * 86_400);
 
 /// Options of every change.
 #[derive(Debug, Args)]
-struct Change {
+pub(super) struct Change {
     #[command(flatten)]
     place: Place,
     /// When the bundle runs out, from now: 365d [default: as the bundle before; ten years for the first].
@@ -62,7 +63,8 @@ pub(super) struct InitArguments {
 /// Name a key and whose it is, and give it roles.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A role that nobody had begins with a threshold of 1. A key that is named already, for the same person, gets the roles besides those it has.
+A role that nobody had begins with a threshold of 1. A key that is named already, for the same person, gets the roles besides those it has. \
+operator:CLASS is a place in the rule that has the name of the class; `set-rule` makes others, and says how many must sign, where and when.
 
 Examples:
   flotilla trust add-key .flotilla/trust ann --person Ann --role root
@@ -75,9 +77,12 @@ pub(super) struct AddKeyArguments {
     /// Whose key it is; thresholds count persons [default: its comment].
     #[arg(long)]
     person: Option<String>,
-    /// What it may sign for; repeat it for several roles.
-    #[arg(long, required = true, value_parser = role)]
-    role: Vec<Role>,
+    /// What it may sign for; repeat it for several roles. Without one it is only named, for set-rule.
+    #[arg(long, value_parser = place)]
+    role: Vec<roles::Place>,
+    /// It counts for no order after so long, from now; only for a key of operators.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    until: Option<Duration>,
 }
 
 /// Say how many persons must sign for a role.
@@ -87,8 +92,8 @@ pub(super) struct SetThresholdArguments {
     #[command(flatten)]
     change: Change,
     /// The role.
-    #[arg(long, value_parser = role)]
-    role: Role,
+    #[arg(long, value_parser = place)]
+    role: roles::Place,
     /// How many persons.
     threshold: u8,
 }
@@ -106,10 +111,10 @@ pub(super) struct RotateArguments {
     old: String,
 }
 
-/// Take a key, or all keys of a person, out of every role.
+/// Take a key, or all keys of a person, out of every role and rule.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A role whose last key goes ends. Where too few persons would be left for a threshold, lower it first with set-threshold.
+A role or rule whose last key goes ends. Where too few persons would be left for a threshold, lower it first with set-threshold.
 
 Examples:
   flotilla trust revoke .flotilla/trust --person Bob
@@ -137,14 +142,10 @@ pub(super) fn init(output: Output, arguments: &InitArguments) -> Result<u8, CliE
     if chain.newest().is_some() || chain.draft(&place.draft())?.is_some() {
         return Err(refused(format!("{} has a bundle or a draft already", folder.display())));
     }
+    let root = RoleEntry { role: Role::Root, threshold: 1, keys: vec![0] };
     let bundle = TrustBundle {
-        version: 1,
-        previous: [0; 32],
         expires_ms: after(expires.unwrap_or(FIRST_VALIDITY)),
-        epoch: 0,
-        minimum_agent_version: [0; 3],
-        keys: vec![TrustKey { public_key, person }],
-        roles: vec![RoleEntry { role: Role::Root, threshold: 1, keys: vec![0] }],
+        ..TrustBundle::beginning(vec![TrustKey::new(public_key, &person)], vec![root], Vec::new())
     };
     let draft = chain.new_draft(&place.draft(), &bundle)?;
     write(output, &chain, &draft)
@@ -158,16 +159,27 @@ pub(super) fn add_key(output: Output, arguments: &AddKeyArguments) -> Result<u8,
             Some(index) if bundle.keys.get(index).is_some_and(|known| known.person == person && known.public_key == public_key) => index,
             Some(_) => return Err("the bundle names this key already, for another person or algorithm".to_owned()),
             None => {
-                bundle.keys.push(TrustKey { public_key, person });
+                bundle.keys.push(TrustKey::new(public_key, &person));
                 bundle.keys.len() - 1
             }
         };
+        if let (Some(until), Some(key)) = (arguments.until, bundle.keys.get_mut(index)) {
+            key.not_after_ms = Some(after(until));
+        }
         let index = u16::try_from(index).map_err(|_many| "the bundle has too many keys".to_owned())?;
-        for role in &arguments.role {
-            match bundle.roles.iter_mut().find(|entry| entry.role == *role) {
-                Some(entry) if entry.keys.contains(&index) => {}
-                Some(entry) => entry.keys.push(index),
-                None => bundle.roles.push(RoleEntry { role: *role, threshold: 1, keys: vec![index] }),
+        for place in &arguments.role {
+            let keys = match place {
+                roles::Place::Class(class) => &mut rule_of(bundle, class.as_str(), Some(*class))?.keys,
+                roles::Place::Role(role) => {
+                    if entry(bundle, *role).is_none() {
+                        bundle.roles.push(RoleEntry { role: *role, threshold: 1, keys: Vec::new() });
+                    }
+                    let found = bundle.roles.iter_mut().find(|entry| entry.role == *role);
+                    &mut found.ok_or_else(|| "there is no such role".to_owned())?.keys
+                }
+            };
+            if !keys.contains(&index) {
+                keys.push(index);
             }
         }
         Ok(())
@@ -176,9 +188,12 @@ pub(super) fn add_key(output: Output, arguments: &AddKeyArguments) -> Result<u8,
 
 pub(super) fn set_threshold(output: Output, arguments: &SetThresholdArguments) -> Result<u8, CliError> {
     change(output, &arguments.change, |bundle| {
-        let entry = bundle.roles.iter_mut().find(|entry| entry.role == arguments.role);
-        let entry = entry.ok_or_else(|| format!("nobody has the role {}; give it to a key first", role_name(arguments.role)))?;
-        entry.threshold = arguments.threshold;
+        let threshold = match arguments.role {
+            roles::Place::Role(role) => bundle.roles.iter_mut().find(|entry| entry.role == role).map(|entry| &mut entry.threshold),
+            roles::Place::Class(class) => bundle.rules.iter_mut().find(|rule| rule.name == class.as_str()).map(|rule| &mut rule.threshold),
+        };
+        let nobody = || format!("nobody has the role {}; give it to a key first", roles::name(arguments.role));
+        *threshold.ok_or_else(nobody)? = arguments.threshold;
         Ok(())
     })
 }
@@ -221,16 +236,18 @@ pub(super) fn revoke(output: Output, arguments: &RevokeArguments) -> Result<u8, 
             return Err("the bundle does not name this key or person".to_owned());
         }
         bundle.keys.retain(|known| !goes(known));
-        for entry in &mut bundle.roles {
-            entry.keys = entry.keys.iter().filter_map(|index| stays.get(usize::from(*index)).copied().flatten()).collect();
+        let lists = bundle.roles.iter_mut().map(|entry| &mut entry.keys).chain(bundle.rules.iter_mut().map(|rule| &mut rule.keys));
+        for keys in lists {
+            *keys = keys.iter().filter_map(|index| stays.get(usize::from(*index)).copied().flatten()).collect();
         }
         bundle.roles.retain(|entry| !entry.keys.is_empty());
+        bundle.rules.retain(|rule| !rule.keys.is_empty());
         Ok(())
     })
 }
 
 /// Changes the draft, which begins as the bundle after the newest.
-fn change(output: Output, change: &Change, apply: impl FnOnce(&mut TrustBundle) -> Result<(), String>) -> Result<u8, CliError> {
+pub(super) fn change(output: Output, change: &Change, apply: impl FnOnce(&mut TrustBundle) -> Result<(), String>) -> Result<u8, CliError> {
     let chain = Chain::read(&change.place.folder)?;
     let path = change.place.draft();
     let mut bundle = match chain.draft(&path)? {
@@ -256,12 +273,21 @@ fn reachable(bundle: &TrustBundle) -> Result<(), CliError> {
     if entry(bundle, Role::Root).is_none() {
         return Err(refused("nobody would be root, so that nobody could ever change this trust".to_owned()));
     }
-    for role in &bundle.roles {
-        let held = persons(bundle, role).len();
-        if !(1..=held).contains(&usize::from(role.threshold)) {
-            let words = format!("{} of {held} persons would have to sign for {}", role.threshold, role_name(role.role));
-            return Err(refused(format!("{words}; add keys or set another threshold first")));
+    let roles = bundle.roles.iter().map(|entry| (&entry.keys, entry.threshold, entry.threshold, entry.role.as_str().to_owned()));
+    let rules = bundle.rules.iter();
+    let rules = rules.map(|rule| (&rule.keys, rule.threshold, rule.threshold.max(rule.approvals), format!("the rule \"{}\"", rule.name)));
+    for (keys, threshold, most, name) in roles.chain(rules) {
+        let held = persons(bundle, keys).len();
+        if threshold == 0 || usize::from(most) > held {
+            return Err(refused(format!(
+                "{most} of {held} persons would have to sign for {name}; add keys or set another threshold first"
+            )));
         }
+    }
+    let with_an_end = |index: &u16| bundle.keys.get(usize::from(*index)).is_some_and(|key| key.not_after_ms.is_some());
+    if let Some(entry) = bundle.roles.iter().find(|entry| entry.keys.iter().any(with_an_end)) {
+        let role = entry.role.as_str();
+        return Err(refused(format!("a key with an end cannot be of the role {role}: nodes judge it also before they know the time")));
     }
     let names: BTreeSet<&[u8]> = bundle.keys.iter().map(|key| key.public_key.raw()).collect();
     if names.len() != bundle.keys.len() {
@@ -276,7 +302,7 @@ fn write(output: Output, chain: &Chain, draft: &Draft) -> Result<u8, CliError> {
     Ok(SUCCESS)
 }
 
-fn position(bundle: &TrustBundle, key: &PublicKey) -> Option<usize> {
+pub(super) fn position(bundle: &TrustBundle, key: &PublicKey) -> Option<usize> {
     bundle.keys.iter().position(|known| known.public_key.raw() == key.raw())
 }
 

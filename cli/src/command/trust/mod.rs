@@ -2,11 +2,14 @@
 //!
 //! A *trust folder* holds the bundles `1.bundle`, `2.bundle` and so on, as the bridge's home has it, and at most one *draft*: the next bundle,
 //! which collects signatures. Steps that change a draft refuse one that somebody has signed. No bridge is asked and nothing is believed that
-//! does not verify; the rules are those of `flotilla_protocol::trust`, by which nodes judge.
+//! does not verify, but to publish a bundle and to say how far the nodes have come; the rules are those of `flotilla_protocol::trust`, by which nodes judge.
 
 mod edit;
 mod folder;
+mod hours;
+mod publish;
 mod roles;
+mod rule;
 mod show;
 mod sign;
 mod words;
@@ -14,24 +17,27 @@ mod words;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use flotilla_api::client::SettingsError;
 use flotilla_protocol::trust::TrustError;
 
+use crate::connection::Connection;
 use crate::error::CliError;
 use crate::keys::KeyError;
 use crate::output::Output;
 
-/// Show, check and change who may sign what in a fleet; no bridge is needed.
+/// Show, check and change who may sign what in a fleet; a bridge is needed only to publish what was changed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 DIR is the trust folder: `trust` in the bridge's home, or a copy of it. A change is a draft, DIR/next.draft, that is made in steps (add-key, \
-set-threshold, rotate, revoke), signed by one person after the other, and then finished: enough persons of the root of the old bundle and of the \
-new one must have signed it.
+set-threshold, set-rule, remove-rule, label, rotate, revoke), signed by one person after the other, and then finished: enough persons of the root of the old bundle and of the \
+new one must have signed it. Then it is published.
 
 Examples:
   flotilla trust show .flotilla/trust
   flotilla trust add-key .flotilla/trust ann --person Ann --role root
   flotilla trust sign .flotilla/trust --key ann
-  flotilla trust finish .flotilla/trust")]
+  flotilla trust finish .flotilla/trust
+  flotilla trust publish .flotilla/trust")]
 pub(crate) struct TrustArguments {
     #[command(subcommand)]
     command: TrustCommand,
@@ -47,9 +53,14 @@ enum TrustCommand {
     SetThreshold(edit::SetThresholdArguments),
     Rotate(edit::RotateArguments),
     Revoke(edit::RevokeArguments),
+    SetRule(rule::SetRuleArguments),
+    RemoveRule(rule::RemoveRuleArguments),
+    Label(rule::LabelArguments),
     Sign(sign::SignArguments),
     Attach(sign::AttachArguments),
     Finish(sign::FinishArguments),
+    Publish(publish::PublishArguments),
+    Nodes(publish::NodesArguments),
 }
 
 /// Which folder, and which draft in it.
@@ -167,7 +178,11 @@ impl TrustCommandError {
     }
 }
 
-pub(crate) fn run(output: Output, arguments: &TrustArguments) -> Result<u8, CliError> {
+pub(crate) fn run(
+    open: impl FnOnce() -> Result<Connection, SettingsError>,
+    output: Output,
+    arguments: &TrustArguments,
+) -> Result<u8, CliError> {
     match &arguments.command {
         TrustCommand::Show(arguments) => show::show(output, arguments),
         TrustCommand::Verify(arguments) => show::verify(output, arguments),
@@ -177,8 +192,13 @@ pub(crate) fn run(output: Output, arguments: &TrustArguments) -> Result<u8, CliE
         TrustCommand::SetThreshold(arguments) => edit::set_threshold(output, arguments),
         TrustCommand::Rotate(arguments) => edit::rotate(output, arguments),
         TrustCommand::Revoke(arguments) => edit::revoke(output, arguments),
+        TrustCommand::SetRule(arguments) => rule::set_rule(output, arguments),
+        TrustCommand::RemoveRule(arguments) => rule::remove_rule(output, arguments),
+        TrustCommand::Label(arguments) => rule::label_node(output, arguments),
         TrustCommand::Sign(arguments) => sign::sign(output, arguments),
         TrustCommand::Attach(arguments) => sign::attach(output, arguments),
         TrustCommand::Finish(arguments) => sign::finish(output, arguments),
+        TrustCommand::Publish(arguments) => publish::publish(&open()?, output, arguments),
+        TrustCommand::Nodes(_) => publish::nodes(&open()?, output),
     }
 }

@@ -1,30 +1,42 @@
-//! Roles as people write them.
+//! Roles and classes as people write them.
 
 use flotilla_protocol::trust::{Class, Role};
 
-/// Every role with its name. To add one: a line here.
-pub(super) const ROLES: [(&str, Role); 10] = [
-    ("root", Role::Root),
-    ("release", Role::Release),
-    ("freshness", Role::Freshness),
-    ("bridge", Role::Bridge),
-    ("operator:inventory", Role::Operator(Class::Inventory)),
-    ("operator:command", Role::Operator(Class::Command)),
-    ("operator:patch", Role::Operator(Class::Patch)),
-    ("operator:package", Role::Operator(Class::Package)),
-    ("operator:session", Role::Operator(Class::Session)),
-    ("operator:self-update", Role::Operator(Class::SelfUpdate)),
-];
+/// What begins the name of an operator's place.
+const OPERATOR: &str = "operator:";
 
-/// The name of a role.
-pub(super) fn name(role: Role) -> &'static str {
-    ROLES.iter().find(|(_, listed)| *listed == role).map_or("?", |(name, _)| name)
+/// What a key can be given with one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A role.
+    Role(Role),
+    /// The rule of a class that has the class's name: who is in it may have orders of the class run, everywhere and at all times, unless
+    /// `set-rule` says otherwise.
+    Class(Class),
 }
 
-/// One role.
-pub(super) fn role(text: &str) -> Result<Role, String> {
-    let listed = ROLES.iter().find(|(name, _)| *name == text).map(|(_, role)| *role);
-    listed.ok_or_else(|| format!("write one of {}", ROLES.map(|(name, _)| name).join(", ")))
+/// The name of a place.
+pub(super) fn name(place: Place) -> String {
+    match place {
+        Place::Role(role) => role.as_str().to_owned(),
+        Place::Class(class) => format!("{OPERATOR}{}", class.as_str()),
+    }
+}
+
+/// One place.
+pub(super) fn place(text: &str) -> Result<Place, String> {
+    let found = match text.strip_prefix(OPERATOR) {
+        Some(class) => Class::of_name(class).map(Place::Class),
+        None => Role::of_name(text).map(Place::Role),
+    };
+    let all = || Role::ALL.iter().copied().map(Place::Role).chain(Class::ALL.iter().copied().map(Place::Class)).map(name);
+    found.ok_or_else(|| format!("write one of {}", all().collect::<Vec<_>>().join(", ")))
+}
+
+/// One class.
+pub(super) fn class(text: &str) -> Result<Class, String> {
+    let all = || Class::ALL.iter().map(|class| class.as_str()).collect::<Vec<_>>().join(", ");
+    Class::of_name(text).ok_or_else(|| format!("write one of {}", all()))
 }
 
 #[cfg(test)]
@@ -32,17 +44,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn roles_read_as_they_are_written_and_none_is_forgotten() {
-        for (text, listed) in ROLES {
-            assert_eq!((role(text), name(listed)), (Ok(listed), text));
+    fn places_read_as_they_are_written() {
+        for text in ["root", "release", "freshness", "bridge", "operator:inventory", "operator:command", "operator:self-update"] {
+            assert_eq!(place(text).map(name).as_deref(), Ok(text));
         }
-        assert!(role("operator").is_err());
-        // A new role must be named here: this stops compiling.
-        let _named = |role: Role| match role {
-            Role::Root | Role::Release | Role::Freshness | Role::Bridge => (),
-            Role::Operator(class) => match class {
-                Class::Inventory | Class::Command | Class::Patch | Class::Package | Class::Session | Class::SelfUpdate => (),
-            },
-        };
+        for wrong in ["operator", "operator:", "operator:root", "command", "unknown", ""] {
+            assert!(place(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(class("patch"), Ok(Class::Patch));
+        assert!(class("patches").unwrap_err().contains("inventory, command"));
     }
 }

@@ -8,8 +8,8 @@ use flotilla_protocol::trust::{Trust, TrustError};
 use serde::Serialize;
 
 use super::folder::Chain;
-use super::words::{Progress, date, describe, hex, keys, role_name};
-use super::{Place, TrustCommandError};
+use super::words::{Progress, date, describe, hex, keys, rule_words};
+use super::{Place, TrustCommandError, hours};
 use crate::error::{CliError, SUCCESS};
 use crate::files;
 use crate::keys::{fingerprint, to_text};
@@ -73,6 +73,8 @@ struct Shown {
     minimum_agent_version: String,
     keys: Vec<ShownKey>,
     roles: Vec<ShownRole>,
+    rules: Vec<ShownRule>,
+    labels: Vec<ShownLabels>,
     signatures: Vec<ShownProgress>,
 }
 
@@ -82,6 +84,8 @@ struct ShownKey {
     person: String,
     fingerprint: String,
     public_key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -90,6 +94,27 @@ struct ShownRole {
     role: &'static str,
     threshold: u8,
     fingerprints: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ShownRule {
+    name: String,
+    class: &'static str,
+    threshold: u8,
+    approvals: u8,
+    scope: Vec<String>,
+    hours: Vec<String>,
+    fingerprints: Vec<String>,
+    /// In plain words.
+    text: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ShownLabels {
+    node: String,
+    labels: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -158,16 +183,36 @@ fn shown(before: Option<&Trust>, trust: &Trust, envelope: &Envelope<'_>) -> Show
                 person: key.person.clone(),
                 fingerprint: fingerprint(&key.public_key),
                 public_key: to_text(&key.public_key),
+                until: key.not_after_ms.map(date),
             })
             .collect(),
         roles: bundle
             .roles
             .iter()
             .map(|entry| ShownRole {
-                role: role_name(entry.role),
+                role: entry.role.as_str(),
                 threshold: entry.threshold,
-                fingerprints: keys(bundle, entry).map(|key| fingerprint(&key.public_key)).collect(),
+                fingerprints: keys(bundle, &entry.keys).map(|key| fingerprint(&key.public_key)).collect(),
             })
+            .collect(),
+        rules: bundle
+            .rules
+            .iter()
+            .map(|rule| ShownRule {
+                name: rule.name.clone(),
+                class: rule.class.as_str(),
+                threshold: rule.threshold,
+                approvals: rule.approvals,
+                scope: rule.scope.iter().map(ToString::to_string).collect(),
+                hours: rule.hours.iter().map(|window| hours::words(*window)).collect(),
+                fingerprints: keys(bundle, &rule.keys).map(|key| fingerprint(&key.public_key)).collect(),
+                text: rule_words(bundle, rule),
+            })
+            .collect(),
+        labels: bundle
+            .labels
+            .iter()
+            .map(|entry| ShownLabels { node: entry.node.to_string(), labels: entry.labels.iter().map(ToString::to_string).collect() })
             .collect(),
         signatures: before.into_iter().chain([trust]).map(progress).collect(),
     }

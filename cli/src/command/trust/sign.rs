@@ -61,7 +61,7 @@ pub(super) struct AttachArguments {
 /// Make the draft the newest bundle, when enough persons have signed it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The bridge takes the bundle when it starts the next time, and gives it to nodes as they connect.
+The bridge takes it with `flotilla trust publish`, or when it starts the next time, and gives it to its nodes.
 
 Example:\n  flotilla trust finish .flotilla/trust")]
 pub(super) struct FinishArguments {
@@ -119,7 +119,7 @@ fn roots(chain: &Chain, draft: &Draft) -> Vec<PublicKey> {
     let mut found: Vec<PublicKey> = Vec::new();
     for trust in chain.newest().into_iter().chain([&draft.trust]) {
         let bundle = trust.bundle();
-        for key in entry(bundle, Role::Root).into_iter().flat_map(|root| keys(bundle, root)) {
+        for key in entry(bundle, Role::Root).into_iter().flat_map(|root| keys(bundle, &root.keys)) {
             if !found.contains(&key.public_key) {
                 found.push(key.public_key.clone());
             }

@@ -4,7 +4,7 @@ use super::trace::{Part, trace};
 use crate::messages;
 use flotilla_protocol::capability::command::{CommandOrder, CommandProgress, CommandRebooting, CommandResult};
 use flotilla_protocol::capability::health::NodeHealth;
-use flotilla_protocol::delivery::Delivery;
+use flotilla_protocol::delivery::{Delivery, NodeData};
 use flotilla_protocol::document::docker::RunDockerAction;
 use flotilla_protocol::document::download::DownloadContent;
 use flotilla_protocol::document::{Plan, Refuse, RunShellScript};
@@ -14,6 +14,7 @@ use flotilla_protocol::hello::{HelloBody, WelcomeBody};
 use flotilla_protocol::id::KeyId;
 use flotilla_protocol::order::{CancelBody, OrderBody};
 use flotilla_protocol::report::{Gap, MemoryLost, OutputBody, OutputReceiptBody, ReceiptBody, ReportBody};
+use flotilla_protocol::secret::SealedSecrets;
 use flotilla_protocol::status::Admission;
 use flotilla_protocol::tenure::TenureBody;
 use flotilla_protocol::trust::TrustBundle;
@@ -43,7 +44,7 @@ const BODIES: [(Domain, &str, Reader); 13] = [
 
 /// The parts of a golden message, by the name of its file.
 pub(crate) fn parts(name: &str, bytes: &[u8]) -> Vec<Part> {
-    if name == "command/delivery" { expanded(trace::<Delivery>(bytes), bytes, "delivery") } else { envelope(bytes, "") }
+    if name.starts_with("command/delivery") { expanded(trace::<Delivery>(bytes), bytes, "delivery") } else { envelope(bytes, "") }
 }
 
 /// As text: where the bytes begin, the bytes, and what they are.
@@ -143,6 +144,11 @@ fn inside(root: &str, path: &str, kind: &str, content: &[u8]) -> Option<Vec<Part
     let again = |parts: Vec<Part>| Some(expanded(parts, content, root));
     match (root, path) {
         ("delivery", "envelope") => Some(envelope(content, "")),
+        ("delivery", "node_data") => again(trace::<NodeData>(content)),
+        ("delivery", path) if path.ends_with(".body") => match kind {
+            "1" => again(trace::<SealedSecrets>(content)),
+            other => panic!("node data {other}"),
+        },
         ("claim", "request") => again(trace::<ClaimRequest>(content)),
         ("claim reply" | "welcome", path) if path.starts_with("bundles[") => Some(envelope(content, "")),
         ("order", path) if path.ends_with("action.body") => match kind {

@@ -6,7 +6,7 @@ use flotilla_protocol::capability::command::{
     Captured, CommandOrder, CommandProgress, CommandRebooting, CommandResult, Parameter, StepResult,
 };
 use flotilla_protocol::capability::health::{NodeHealth, SpoolState};
-use flotilla_protocol::delivery::Delivery;
+use flotilla_protocol::delivery::{Delivery, NodeData};
 use flotilla_protocol::document::docker::{DockerAction, RunDockerAction};
 use flotilla_protocol::document::download::{Credentials, DownloadContent, GitSource, HttpSource, S3Source, TextSource};
 use flotilla_protocol::document::{Control, OnFailure, Plan, Precondition, Refuse, RunShellScript, Step, Value};
@@ -15,10 +15,11 @@ use flotilla_protocol::envelope::Domain;
 use flotilla_protocol::hello::{Facts, Held, HelloBody, WelcomeBody};
 use flotilla_protocol::order::{CancelBody, OnCrash, OrderBody, Targets};
 use flotilla_protocol::report::{Gap, LossCause, MemoryLost, OutputBody, OutputReceiptBody, OutputStream, ReceiptBody, ReportBody, Stream};
+use flotilla_protocol::secret::{SealedSecret, SealedSecrets};
 use flotilla_protocol::status::{Outcome, RejectReason, StepStatus};
 use flotilla_protocol::tenure::TenureBody;
 use flotilla_protocol::topic::{DownKind, UpKind};
-use flotilla_protocol::trust::{RoleEntry, TrustBundle, TrustKey};
+use flotilla_protocol::trust::{Class, Label, NodeLabels, OperatorRule, Role, RoleEntry, TrustBundle, TrustKey, Window};
 use flotilla_protocol::wire::Payload;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
@@ -30,6 +31,8 @@ pub(crate) fn of(name: &str) -> Vec<Vec<String>> {
         "streams" => Stream::ALL.into_iter().map(|stream| vec![stream.number().to_string(), stream.as_str().to_owned()]).collect(),
         "down kinds" => DownKind::ALL.iter().map(|kind| vec![code(kind.as_str())]).collect(),
         "up kinds" => UpKind::ALL.iter().map(|kind| vec![code(kind.as_str())]).collect(),
+        "roles" => Role::ALL.iter().map(|role| vec![u8::from(*role).to_string(), code(role.as_str())]).collect(),
+        "classes" => Class::ALL.iter().map(|class| vec![u8::from(*class).to_string(), code(class.as_str())]).collect(),
         "reject reasons" => variants(|reason: &RejectReason| reason.as_str().to_owned()),
         "claim refusals" => variants(|refusal: &ClaimRefusal| format!("{refusal:?}")),
         "on_crash" => variants(|value: &OnCrash| format!("{value:?}")),
@@ -55,9 +58,10 @@ fn structs(name: &str) -> Vec<Vec<String>> {
         };
     }
     let fields = of!(Activation CancelBody Captured ClaimBody ClaimReplyBody ClaimRequest CommandOrder CommandProgress CommandRebooting
-        CommandResult Control Credentials Delivery DownloadContent Enrolled Facts Gap GitSource Held HelloBody HttpSource MemoryLost NodeHealth
-        OrderBody OutputBody OutputReceiptBody Parameter Payload Plan Precondition ReceiptBody Refuse ReportBody RoleEntry RunDockerAction
-        RenewalBody RunShellScript S3Source SpoolState Step StepResult Targets TenureBody TextSource TrustBundle TrustKey Value WelcomeBody);
+        CommandResult Control Credentials Delivery DownloadContent Enrolled Facts Gap GitSource Held HelloBody HttpSource Label MemoryLost
+        NodeData NodeHealth NodeLabels OperatorRule OrderBody OutputBody OutputReceiptBody Parameter Payload Plan Precondition ReceiptBody
+        Refuse RenewalBody ReportBody RoleEntry RunDockerAction RunShellScript S3Source SealedSecret SealedSecrets SpoolState Step
+        StepResult Targets TenureBody TextSource TrustBundle TrustKey Value WelcomeBody Window);
     fields.iter().map(|field| vec![code(field)]).collect()
 }
 

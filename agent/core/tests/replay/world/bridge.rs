@@ -34,7 +34,7 @@ impl World {
         match message.kind {
             UpKind::Report => {
                 let durable = self.durable.iter().any(|record| match record {
-                    Record::Accepted { report: Some(report), .. }
+                    Record::Taken { report: Some(report), .. }
                     | Record::Starting { report: Some(report), .. }
                     | Record::Ended { report, .. }
                     | Record::MemoryRegained { report, .. }

@@ -11,7 +11,7 @@ use flotilla_protocol::hello::Facts;
 use flotilla_protocol::id::{BootId, NodeId, OrderId};
 use flotilla_protocol::order::{OnCrash, OrderBody, Targets};
 use flotilla_protocol::target;
-use flotilla_protocol::trust::{Class, Role, RoleEntry, Trust, TrustBundle, TrustKey};
+use flotilla_protocol::trust::{Class, OperatorRule, Role, RoleEntry, Trust, TrustBundle, TrustKey};
 use flotilla_protocol::wire::encode;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -41,11 +41,10 @@ pub(super) fn delivery(number: u8) -> Vec<u8> {
 }
 
 fn make_trust() -> Trust {
-    let keys =
-        (1..=4).map(|seed| TrustKey { public_key: key(seed).verifying_key().to_bytes().into(), person: format!("{seed}") }).collect();
+    let keys = (1..=4).map(|seed| TrustKey::new(key(seed).verifying_key().to_bytes().into(), &format!("{seed}"))).collect();
     let role = |role, index| RoleEntry { role, threshold: 1, keys: vec![index] };
-    let roles = vec![role(Role::Root, 0), role(Role::Operator(Class::Command), 1), role(Role::Bridge, 2), role(Role::Freshness, 3)];
-    let bundle = TrustBundle { version: 1, previous: [0; 32], expires_ms: u64::MAX, epoch: 0, minimum_agent_version: [0; 3], keys, roles };
+    let roles = vec![role(Role::Root, 0), role(Role::Bridge, 2), role(Role::Freshness, 3)];
+    let bundle = TrustBundle::beginning(keys, roles, vec![OperatorRule::any_of(Class::Command, vec![1])]);
     let body = encode(&bundle);
     Trust::from_pinned(&flotilla_protocol::sha256(&[&body]), [seal(Domain::Trust, &body, &[&key(1)]).as_slice()]).unwrap()
 }
@@ -76,7 +75,7 @@ pub(super) fn made_ms(number: u8) -> u64 {
 pub(super) fn recovery(boot: u8, tells_health: bool) -> Recovery {
     let recovery = Recovery::new(Settings {
         identity: node_key(),
-        trust: trust(),
+        trust: trust().into(),
         boot: BootId([boot; 16]),
         facts: Facts::default(),
         agent_version: [0, 1, 0],

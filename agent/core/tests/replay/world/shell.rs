@@ -65,6 +65,7 @@ impl World {
                     let bytes = vec![b'x'; usize::try_from(length).unwrap()];
                     self.core.handle(Input::OutputRead { order, step, stream, offset, bytes }, self.now);
                 }
+                Output::KeepTrust { .. } => panic!("no trust bundle comes here"),
                 Output::Reboot => panic!("no job here asks for a reboot"),
                 Output::Refused { .. } | Output::RenewCertificate { .. } | Output::SpreadReconnect { .. } => {}
             }

@@ -8,6 +8,7 @@ use super::super::notification;
 use super::super::prepared;
 use super::super::reconcile::delivery_message;
 use super::super::rules::{self, Limits, Rate, command_words};
+use super::super::secrets;
 use super::super::store::{self, NewCommand, NewInvocation};
 use super::detail::StepName;
 use super::list::{command, new_command};
@@ -57,6 +58,7 @@ pub(crate) async fn send_command(fleet: &Fleet, caller: &Caller, request: SendCo
     check_hash(&request, &stored)?;
     let given = request.parameters.clone().unwrap_or_default();
     let compiled = document::prepare(&fleet.store, &stored.document, &given).await?;
+    let shown = stored.document.masked(&given);
     let mut chosen = target::resolve(fleet, request.instance_ids.as_deref(), request.targets.as_deref()).await?;
     // The tree wants them by identity key.
     chosen.sort_by_key(|node| node.identity_key);
@@ -68,7 +70,10 @@ pub(crate) async fn send_command(fleet: &Fleet, caller: &Caller, request: SendCo
     let timeout_s = request.timeout_seconds.unwrap_or(DEFAULT_TIMEOUT_S);
     let timeout_ms = u64::try_from(timeout_s).unwrap_or(0) * 1000;
     let expires_ms = now_ms.saturating_add(timeout_ms);
-    let tree = TargetTree::new(chosen.iter().map(|node| leaf(&node.identity_key, &[])).collect());
+    // From here on nothing holds the values but the request itself.
+    let node_data = secrets::node_data(fleet, id, &chosen, compiled.secrets).await?;
+    let longest_node_data = node_data.iter().map(Vec::len).max().unwrap_or_default();
+    let tree = TargetTree::new(chosen.iter().zip(&node_data).map(|(node, data)| leaf(&node.identity_key, data)).collect());
     let ends_by_ms = rules::ends_by_ms(expires_ms, compiled.plan.steps.iter().map(Step::time_out_s));
     let order = CommandOrder {
         document: stored.name.clone(),
@@ -91,7 +96,7 @@ pub(crate) async fn send_command(fleet: &Fleet, caller: &Caller, request: SendCo
         on_crash: OnCrash::Never,
         payload: OrderPayload::Command(order).encode(),
     };
-    let Signed { envelope, awaits } = if chosen.is_empty() { Signed::default() } else { sign(fleet, &body)? };
+    let Signed { envelope, awaits } = if chosen.is_empty() { Signed::default() } else { sign(fleet, &body, longest_node_data)? };
 
     let command_id = id.to_string();
     // Who is online is read where nobody can come or go before this is written.
@@ -113,7 +118,7 @@ pub(crate) async fn send_command(fleet: &Fleet, caller: &Caller, request: SendCo
     let mut counts = Counts::default();
     let mut invocations = Vec::with_capacity(chosen.len());
     let mut place = rules::may_send(&Counts { pending: total, ..Counts::default() }, limits);
-    for (index, node) in chosen.iter().enumerate() {
+    for (index, (node, node_data)) in chosen.iter().zip(node_data).enumerate() {
         let send = place > 0 && online.contains(&node.id);
         let state = if send { InvocationState::Sent } else { InvocationState::Pending };
         place -= i64::from(send);
@@ -121,7 +126,7 @@ pub(crate) async fn send_command(fleet: &Fleet, caller: &Caller, request: SendCo
         let next_send_ms = to_column(if send { now_ms.saturating_add(fleet.settings.pace.pause_ms(1)) } else { now_ms });
         let proof = tree.proof(index).unwrap_or_default();
         let give_up_ms = to_column(rules::gives_up_at_ms(send, expires_ms));
-        invocations.push(NewInvocation { node: node.id, index, proof, state, next_send_ms, give_up_ms });
+        invocations.push(NewInvocation { node: node.id, index, proof, node_data, state, next_send_ms, give_up_ms });
     }
     let steps: Vec<StepName> = stored.document.steps.iter().map(step_name).collect();
     let (words, document_version) = (command_words(&counts, limits, false), stored.version.to_string());
@@ -134,7 +139,7 @@ pub(crate) async fn send_command(fleet: &Fleet, caller: &Caller, request: SendCo
         document_version: &document_version,
         steps: json(serde_json::to_string(&steps))?,
         comment: request.comment.as_deref().unwrap_or_default(),
-        parameters: json(serde_json::to_string(&given))?,
+        parameters: json(serde_json::to_string(&shown))?,
         instance_ids: json(serde_json::to_string(request.instance_ids.as_deref().unwrap_or_default()))?,
         targets: json(serde_json::to_string(request.targets.as_deref().unwrap_or_default()))?,
         requested_ms: to_column(now_ms),
@@ -165,7 +170,8 @@ pub(crate) async fn send_command(fleet: &Fleet, caller: &Caller, request: SendCo
     for invocation in invocations.into_iter().filter(|invocation| invocation.state == InvocationState::Sent) {
         let index = u32::try_from(invocation.index).unwrap_or(u32::MAX);
         // What finds no place now is sent again after the first pause.
-        fleet.publisher.try_publish(delivery_message(fleet, invocation.node, &envelope, index, invocation.proof));
+        let NewInvocation { node, proof, node_data, .. } = invocation;
+        fleet.publisher.try_publish(delivery_message(fleet, node, &envelope, index, proof, node_data));
     }
     // For the rest, and because dispatch must know of the new due times.
     fleet.nudge.dispatch.notify_one();
@@ -253,21 +259,21 @@ struct Signed {
 }
 
 /// Signs the order, or leaves it to people, when its delivery fits into a message for every target.
-fn sign(fleet: &Fleet, body: &OrderBody) -> Result<Signed, ApiError> {
+fn sign(fleet: &Fleet, body: &OrderBody, node_data_bytes: usize) -> Result<Signed, ApiError> {
     body.check().map_err(|error| ApiError::new("InvalidParameters", error.to_string()))?;
     let (envelope, awaits, room) = match fleet.signer.order(body) {
         Some(envelope) => (envelope, None, 0),
         None => {
             let (class, trust) = (Class::Command, fleet.signer.trust());
-            let name = authority::class_name(class);
-            if authority::asked(trust, class).is_none() {
+            let name = class.as_str();
+            if authority::keys_of(&trust, class, fleet.clock.now_ms()).is_empty() {
                 let version = trust.bundle().version;
                 return Err(ApiError::access_denied(format!("trust bundle {version} lets nobody sign orders of the class {name}")));
             }
             (seal(Domain::Order, &encode(body), &[]), Some(name), MAXIMUM_SIGNATURES * SIGNATURE_ROOM)
         }
     };
-    let longest = Delivery { envelope, index: u32::MAX, proof: vec![[0; 32]; MAXIMUM_PROOF], node_data: Vec::new() };
+    let longest = Delivery { envelope, index: u32::MAX, proof: vec![[0; 32]; MAXIMUM_PROOF], node_data: vec![0; node_data_bytes] };
     let size = encode(&longest).len() + room;
     if size > MAXIMUM_MESSAGE_BYTES {
         let message = format!("the command is {size} bytes with its document and parameters; at most {MAXIMUM_MESSAGE_BYTES} can be sent");

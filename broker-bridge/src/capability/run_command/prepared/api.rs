@@ -37,13 +37,13 @@ fn not_found(id: &str) -> ApiError {
 
 /// The order as the API shows it.
 fn shown(order: &Order, trust: &Trust, now_ms: u64) -> (PreparedOrder, Vec<u8>) {
-    let (envelope, judgement) = order.judged(trust);
+    let (envelope, judgement) = order.judged(trust, now_ms);
     let signature = |signature: &Signature| CollectedSignature {
         person: signature.person.clone(),
         key_id: Hex(<[u8; 8]>::try_from(signature.key_id.as_slice()).unwrap_or_default()),
         user: signature.user_name.clone(),
         signed_ms: from_column(signature.signed_ms),
-        counts: order.counts(trust, signature),
+        counts: order.counts(trust, signature, now_ms),
     };
     let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
@@ -52,7 +52,7 @@ fn shown(order: &Order, trust: &Trust, now_ms: u64) -> (PreparedOrder, Vec<u8>) 
         order_id: order.prepared.command_id.clone(),
         state: order.state_at(now_ms).as_str().to_owned(),
         requester: order.body.requester.clone(),
-        class: authority::class_name(order.class).to_owned(),
+        class: order.class.as_str().to_owned(),
         document_name: order.prepared.document_name.clone(),
         target_count: order.body.targets.count,
         prepared_ms: from_column(order.prepared.requested_ms),
@@ -78,7 +78,7 @@ pub(super) async fn list_prepared_orders(
     let before = scope.after(request.next_token.as_deref())?;
     let state = request.state.as_deref().map(State::parse).transpose();
     let state = state.map_err(|_| ApiError::validation("State is none of the states of a prepared order"))?;
-    let now_ms = fleet.clock.now_ms();
+    let (now_ms, trust) = (fleet.clock.now_ms(), fleet.signer.trust());
     // One look at the database for which they are and what is shown of them.
     let mut snapshot = fleet.store.reader().begin().await?;
     let mut ids = store::page(&mut snapshot, state, before.as_deref(), now_ms, size + 1).await?;
@@ -86,7 +86,7 @@ pub(super) async fn list_prepared_orders(
     let mut orders = Vec::with_capacity(ids.len());
     for id in ids {
         if let Some(order) = Order::find(&mut snapshot, &id).await? {
-            orders.push(shown(&order, fleet.signer.trust(), now_ms).0);
+            orders.push(shown(&order, &trust, now_ms).0);
         }
     }
     snapshot.rollback().await?;
@@ -102,7 +102,7 @@ pub(super) async fn get_prepared_order(
     let mut snapshot = fleet.store.reader().begin().await?;
     let order = Order::find(&mut snapshot, &id).await?.ok_or_else(|| not_found(&id))?;
     snapshot.rollback().await?;
-    let (order, envelope) = shown(&order, fleet.signer.trust(), fleet.clock.now_ms());
+    let (order, envelope) = shown(&order, &fleet.signer.trust(), fleet.clock.now_ms());
     Ok(GetPreparedOrderResult { order, envelope: Blob(envelope) })
 }
 
@@ -125,7 +125,7 @@ pub(super) async fn list_prepared_order_targets(
     for target in targets {
         let damaged = |_| StoreError::Unusable(format!("the row of node {} is damaged", target.node_id));
         let identity_key = Hex(<[u8; 32]>::try_from(target.identity_key.as_slice()).map_err(damaged)?);
-        answered.push(OrderTarget { node_id: target.node_id, identity_key, node_data: Blob::default() });
+        answered.push(OrderTarget { node_id: target.node_id, identity_key, node_data: Blob(target.node_data) });
     }
     Ok(ListPreparedOrderTargetsResult { targets: Some(answered), next_token })
 }
@@ -146,22 +146,28 @@ fn still_awaits(order: &Order, trust: &Trust, now_ms: u64) -> Result<(), ApiErro
 }
 
 /// Whose signature was handed in, if it counts.
-fn verify(order: &Order, trust: &Trust, request: &PutOrderSignatureRequest, signature: &Signature) -> Result<String, ApiError> {
+fn verify(
+    order: &Order,
+    trust: &Trust,
+    request: &PutOrderSignatureRequest,
+    signature: &Signature,
+    now_ms: u64,
+) -> Result<String, ApiError> {
     let envelope = Envelope::parse(&order.unsigned, Domain::Order).map_err(|error| ApiError::validation(error.to_string()))?;
     if flotilla_protocol::sha256(&[envelope.body()]) != request.body_sha256.0 {
         return Err(ApiError::new(OTHER_BYTES, "other bytes than those of this order were signed; read it anew and sign that"));
     }
-    let class = authority::class_name(order.class);
+    let class = order.class.as_str();
     let bundle = trust.bundle();
-    let named = |index: &&u16| {
-        let verifier = bundle.keys.get(usize::from(**index)).and_then(|key| key.public_key.verifier().ok().flatten());
+    let named = |index: &u16| {
+        let verifier = bundle.keys.get(usize::from(*index)).and_then(|key| key.public_key.verifier().ok().flatten());
         verifier.is_some_and(|verifier| verifier.algorithm() == request.algorithm && verifier.id().0 == request.key_id.0)
     };
     let refused = || {
         let message = format!("trust bundle {} does not let the key {} sign orders of the class {class}", bundle.version, request.key_id);
         ApiError::new(KEY_NOT_AUTHORISED, message)
     };
-    let index = authority::entry(trust, order.class).and_then(|entry| entry.keys.iter().find(named)).copied().ok_or_else(refused)?;
+    let index = authority::keys_of(trust, order.class, now_ms).into_iter().find(named).ok_or_else(refused)?;
     let person = bundle.keys.get(usize::from(index)).map(|key| key.person.clone()).ok_or_else(refused)?;
     let invalid = || ApiError::new(INVALID_SIGNATURE, format!("it is no signature of {person}'s key over this order"));
     let signed = order.signed_by(signature).ok_or_else(invalid)?;
@@ -176,14 +182,15 @@ pub(super) async fn put_order_signature(
 ) -> Result<PutOrderSignatureResult, ApiError> {
     let id = parse_order_id(&request.order_id)?.to_string();
     let now_ms = fleet.clock.now_ms();
-    let trust = fleet.signer.trust();
     let mut write = fleet.store.write().await?;
+    // Under the writer, so that whoever judges all by a newer trust comes behind this.
+    let trust = fleet.signer.trust();
     // Who has stood aside meanwhile releases nothing: the nodes are not ours any more.
     if fleet.publisher.stands_aside() {
         return Err(ApiError::unavailable("another bridge of this fleet has taken over from this one; call that one"));
     }
     let mut order = Order::find(write.connection(), &id).await?.ok_or_else(|| not_found(&id))?;
-    still_awaits(&order, trust, now_ms)?;
+    still_awaits(&order, &trust, now_ms)?;
     let mut signature = Signature {
         algorithm: i64::from(request.algorithm),
         key_id: request.key_id.0.to_vec(),
@@ -192,19 +199,23 @@ pub(super) async fn put_order_signature(
         user_name: caller.user.clone(),
         signed_ms: to_column(now_ms),
     };
-    signature.person = verify(&order, trust, &request, &signature)?;
-    let (_, before) = order.judged(trust);
-    if before.signed.contains(&signature.person) {
+    signature.person = verify(&order, &trust, &request, &signature, now_ms)?;
+    // Those that count no more are kept beside the others, and go into no envelope.
+    let counted = order.signatures.iter().filter(|signature| order.counts(&trust, signature, now_ms)).count();
+    let (_, before) = order.judged(&trust, now_ms);
+    order.signatures.push(signature.clone());
+    let adds = order.judged(&trust, now_ms).1.rules != before.rules;
+    // Another key of the same person may be one of another rule.
+    if !adds && before.signed.contains(&signature.person) {
         return Err(ApiError::new(ALREADY_SIGNED, format!("{} has signed {id} already, and counts once", signature.person)));
     }
-    // Those that count no more are kept beside the others, and go into no envelope.
-    if before.signed.len() >= MAXIMUM_SIGNATURES {
+    if counted >= MAXIMUM_SIGNATURES {
         return Err(ApiError::validation(format!("an order carries at most {MAXIMUM_SIGNATURES} signatures")));
     }
     store::add_signature(&mut write, &id, &signature).await?;
     write.record(audit::order_approved(&caller.user, &id, &signature.person, request.key_id.0, &signature.signature, now_ms));
     order.signatures = store::signatures(write.connection(), &id).await?;
-    let (envelope, judgement) = order.judged(trust);
+    let (envelope, judgement) = order.judged(&trust, now_ms);
     if judgement.is_enough {
         release(&mut write, &order, &envelope, &judgement, now_ms).await?;
         order.state = State::Released;
@@ -214,7 +225,7 @@ pub(super) async fn put_order_signature(
     if judgement.is_enough {
         fleet.nudge.dispatch.notify_one();
     }
-    Ok(PutOrderSignatureResult { order: shown(&order, trust, now_ms).0 })
+    Ok(PutOrderSignatureResult { order: shown(&order, &trust, now_ms).0 })
 }
 
 pub(super) async fn reject_prepared_order(
@@ -227,7 +238,7 @@ pub(super) async fn reject_prepared_order(
     let trust = fleet.signer.trust();
     let mut write = fleet.store.write().await?;
     let order = Order::find(write.connection(), &id).await?.ok_or_else(|| not_found(&id))?;
-    still_awaits(&order, trust, now_ms)?;
+    still_awaits(&order, &trust, now_ms)?;
     store::reject(&mut write, &id, &caller.user, &request.reason).await?;
     let mut ledger = Ledger::default();
     commands::cancel(&mut write, &mut ledger, &id, &[], now_ms).await?;
@@ -238,5 +249,5 @@ pub(super) async fn reject_prepared_order(
     write.commit().await?;
     fleet.nudge.dispatch.notify_one();
     tracing::info!(command = id, user = caller.user, "a prepared order was rejected");
-    Ok(RejectPreparedOrderResult { order: shown(&order, trust, now_ms).0 })
+    Ok(RejectPreparedOrderResult { order: shown(&order, &trust, now_ms).0 })
 }

@@ -97,18 +97,18 @@ impl Order {
         Envelope::parse(&self.unsigned, Domain::Order).ok()?.with_signature(signature.entry()?).ok()
     }
 
-    /// Whether a signature counts under this trust.
-    fn counts(&self, trust: &Trust, signature: &Signature) -> bool {
+    /// Whether a signature counts under this trust at a time.
+    fn counts(&self, trust: &Trust, signature: &Signature, now_ms: u64) -> bool {
         self.signed_by(signature).is_some_and(|signed| {
             let envelope = Envelope::parse(&signed, Domain::Order);
-            envelope.is_ok_and(|envelope| authority::key_of(trust, self.class, &envelope).is_some())
+            envelope.is_ok_and(|envelope| authority::key_of(trust, self.class, &envelope, now_ms).is_some())
         })
     }
 
-    /// The order with all signatures that count under this trust, and where it stands with them.
-    fn judged(&self, trust: &Trust) -> (Vec<u8>, Judgement) {
+    /// The order with all signatures that count under this trust at a time, and where it stands with them.
+    fn judged(&self, trust: &Trust, now_ms: u64) -> (Vec<u8>, Judgement) {
         let mut bytes = self.unsigned.clone();
-        for signature in self.signatures.iter().filter(|signature| self.counts(trust, signature)) {
+        for signature in self.signatures.iter().filter(|signature| self.counts(trust, signature, now_ms)) {
             let signed = Envelope::parse(&bytes, Domain::Order).ok().and_then(|all| all.with_signature(signature.entry()?).ok());
             if let Some(signed) = signed {
                 bytes = signed;
@@ -116,8 +116,8 @@ impl Order {
         }
         // What this build wrote itself can be taken apart.
         let judgement = Envelope::parse(&bytes, Domain::Order)
-            .map(|envelope| authority::judge(trust, self.class, &self.body.requester, &envelope))
-            .unwrap_or_else(|_| authority::judge(trust, self.class, "", &empty()));
+            .map(|envelope| authority::judge(trust, self.class, &self.body.requester, &envelope, now_ms))
+            .unwrap_or_else(|_| authority::judge(trust, self.class, "", &empty(), now_ms));
         (bytes, judgement)
     }
 
@@ -145,18 +145,19 @@ impl Signature {
 async fn release(write: &mut Write<'_>, order: &Order, envelope: &[u8], judgement: &Judgement, now_ms: u64) -> Result<(), StoreError> {
     store::release(write, &order.prepared.command_id, envelope).await?;
     let persons: Vec<&str> = judgement.signed.iter().map(String::as_str).collect();
-    let class = authority::class_name(order.class);
+    let class = order.class.as_str();
     write.record(audit::order_signed(&order.body, class, &order.content(), now_ms).with("Persons", persons.join(", ")));
     Ok(())
 }
 
 /// Judges all orders that await signatures, or were released and not sent to all of their nodes, by the newest trust: one whose signatures
-/// suffice now is released, and one of which too few count any more is held back again. To be called whenever the trust is another.
+/// suffice now is released, and one of which too few count any more is held back again. To be called whenever the trust is another, as dispatch
+/// does.
 ///
 /// # Errors
 /// What the database says; orders that were judged before stay judged.
 pub async fn judge_again(fleet: &Fleet) -> Result<(), StoreError> {
-    judge_all(fleet, fleet.signer.trust()).await
+    judge_all(fleet, &fleet.signer.trust()).await
 }
 
 async fn judge_all(fleet: &Fleet, trust: &Trust) -> Result<(), StoreError> {
@@ -177,7 +178,7 @@ async fn judge_one(fleet: &Fleet, trust: &Trust, command_id: &str) -> Result<(),
     let now_ms = fleet.clock.now_ms();
     let mut write = fleet.store.write().await?;
     let Some(order) = Order::find(write.connection(), command_id).await? else { return Ok(()) };
-    let (envelope, judgement) = order.judged(trust);
+    let (envelope, judgement) = order.judged(trust, now_ms);
     let is_enough = judgement.is_enough && order.body.epoch == trust.bundle().epoch;
     match (order.state_at(now_ms), is_enough) {
         (State::AwaitingSignature, true) => {

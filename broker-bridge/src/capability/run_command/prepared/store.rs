@@ -34,6 +34,7 @@ pub(super) struct Signature {
 pub(super) struct Target {
     pub(super) node_id: String,
     pub(super) identity_key: Vec<u8>,
+    pub(super) node_data: Vec<u8>,
 }
 
 /// Writes that a command, which is written in the same transaction, awaits signatures.
@@ -167,7 +168,7 @@ pub(super) async fn targets(
     after: &str,
     size: i64,
 ) -> Result<Vec<Target>, StoreError> {
-    let sql = "SELECT invocation.node_id, identity_key FROM invocation JOIN node ON node.node_id = invocation.node_id \
+    let sql = "SELECT invocation.node_id, identity_key, node_data FROM invocation JOIN node ON node.node_id = invocation.node_id \
                WHERE command_id = $1 AND invocation.node_id > $2 ORDER BY invocation.node_id LIMIT $3";
     Ok(sqlx::query_as(sql).bind(command_id).bind(after).bind(size).fetch_all(connection).await?)
 }

@@ -1,12 +1,12 @@
 //! Orders that people sign: what counts, what is refused and by which name, and that nothing goes out before.
 
 use super::super::api::cancel::cancel_command;
-use super::super::reconcile::round;
+use super::super::reconcile::{judge_and_send, round};
 use super::super::retention::prune;
 use super::super::tests::{request, send};
 use super::api::{get_prepared_order, list_prepared_order_targets, list_prepared_orders, put_order_signature, reject_prepared_order};
 use super::judge_all;
-use crate::device::test_kit::{Kit, SimulatedNode};
+use crate::device::test_kit::{Kit, NOW_MS, SimulatedNode};
 use crate::fleet::signer::tests::{bundle, trust_of, write_home_of};
 use crate::platform::http::ApiError;
 use ed25519_dalek::{Signer as _, SigningKey};
@@ -19,13 +19,13 @@ use flotilla_api::orders::{
     PreparedOrder, PutOrderSignatureRequest, REJECTED, RELEASED, RejectPreparedOrderRequest,
 };
 use flotilla_protocol::delivery::Delivery;
-use flotilla_protocol::envelope::{Domain, Envelope};
+use flotilla_protocol::envelope::{Domain, Envelope, seal};
 use flotilla_protocol::id::{KeyId, NodeId, OrderId};
 use flotilla_protocol::order::OrderBody;
 use flotilla_protocol::target::{TargetTree, is_proven, leaf};
 use flotilla_protocol::topic::DownKind;
-use flotilla_protocol::trust::{Class, Role};
-use flotilla_protocol::wire::decode;
+use flotilla_protocol::trust::{Asked, Class};
+use flotilla_protocol::wire::{decode, encode};
 use std::time::Duration;
 
 /// Ann has two keys.
@@ -119,7 +119,9 @@ async fn a_command_awaits_two_persons_and_goes_out_with_the_second() {
     assert_eq!((audited(&kit, "order-approved").await, audited(&kit, "order-signed").await), (2, 1));
     let [delivery] = delivered(&mut kit, &online).await.try_into().unwrap();
     let parsed = Envelope::parse(&delivery.envelope, Domain::Order).unwrap();
-    assert_eq!(kit.fleet.signer.trust().require(Role::Operator(Class::Command), &parsed), Ok(()));
+    let trust = kit.fleet.signer.trust();
+    let asked = Asked { class: Class::Command, requester: "tester", labels: None, time_ms: Some(NOW_MS) };
+    assert!(trust.authorise(&trust.signers(&parsed), &asked).is_ok(), "a node takes it");
     let body: OrderBody = decode(parsed.body()).unwrap();
     let leaf = leaf(&online.key.verifying_key().to_bytes(), &delivery.node_data);
     assert!(is_proven(leaf, delivery.index, body.targets.count, &delivery.proof, &body.targets.root));
@@ -219,7 +221,7 @@ async fn under_another_bundle_signatures_are_judged_again() {
     assert_eq!(sign(&kit, held, 13).await.unwrap().state, RELEASED);
 
     // Nothing changes while the trust is the same.
-    judge_all(&kit.fleet, kit.fleet.signer.trust()).await.unwrap();
+    judge_all(&kit.fleet, &kit.fleet.signer.trust()).await.unwrap();
     assert_eq!((shown(&kit, waiting).await.state.as_str(), shown(&kit, held).await.state.as_str()), (AWAITING, RELEASED));
     // Bob is gone: what he signed is held back.
     let without_bob = trust_of(&bundle(&[(10, "Ann"), (13, "Cleo")], 2));
@@ -233,6 +235,24 @@ async fn under_another_bundle_signatures_are_judged_again() {
     judge_all(&kit.fleet, &one).await.unwrap();
     assert_eq!((shown(&kit, waiting).await.state.as_str(), shown(&kit, held).await.state.as_str()), (RELEASED, RELEASED));
     assert_eq!((delivered(&mut kit, &node).await.len(), audited(&kit, "order-signed").await), (1, 3));
+}
+
+#[tokio::test]
+async fn a_bundle_that_comes_while_the_bridge_runs_judges_what_waits() {
+    let mut kit = kit().await;
+    let node = kit.online_node(20).await;
+    let waiting = send(&kit, request(&[&node])).await.unwrap();
+    sign(&kit, waiting, 10).await.unwrap();
+    let mut judged = None;
+    judge_and_send(&kit.fleet, &mut judged).await.unwrap();
+    assert_eq!(shown(&kit, waiting).await.state, AWAITING);
+    let trust = kit.fleet.signer.trust();
+    let mut next = trust.bundle().clone();
+    (next.version, next.previous, next.rules[0].threshold) = (2, trust.hash(), 1);
+    kit.fleet.signer.add(&seal(Domain::Trust, &encode(&next), &[&key(1)]), NOW_MS).unwrap();
+    judge_and_send(&kit.fleet, &mut judged).await.unwrap();
+    assert_eq!(shown(&kit, waiting).await.state, RELEASED);
+    assert_eq!(delivered(&mut kit, &node).await.len(), 1);
 }
 
 #[tokio::test]
