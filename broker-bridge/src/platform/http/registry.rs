@@ -224,17 +224,6 @@ impl<S: Send + Sync + 'static> Registry<S> {
         assert!(before.is_none(), "{} has two endpoints", Request::NAME);
     }
 
-    /// Adds the endpoint of one of Flotilla's own operations that change something, for callers with at least this access.
-    ///
-    /// # Panics
-    /// As [`Registry::endpoint`].
-    pub fn own_change<Request: Operation + Send + 'static>(&mut self, access: Access, handler: impl for<'a> Handler<'a, S, Request>) {
-        let shape = model::of_flotilla(Request::NAME).unwrap_or_else(|| panic!("{} is no operation of Flotilla", Request::NAME));
-        let endpoint = Endpoint { changes: true, ..self.made(access, shape, &[], handler) };
-        let before = self.own.insert(Request::NAME, endpoint);
-        assert!(before.is_none(), "{} has two endpoints", Request::NAME);
-    }
-
     fn made<Request: Operation + Send + 'static>(
         &mut self,
         access: Access,
