@@ -217,7 +217,7 @@ fn a_secret_reaches_the_script_and_nothing_else() {
     looked_at(&fleet, "Secret-Variable", &[("key", &second), ("other", &third)], true);
     by_the_command_line(&fleet);
     if let Some(python) = Python::find() {
-        python.run(&fleet, "secrets.py", &[&fleet.nodes[0].id(), &fleet.folder().join("wait-aws").display().to_string()]);
+        python.run(&fleet, "secret_parameters.py", &[&fleet.nodes[0].id(), &fleet.folder().join("wait-aws").display().to_string()]);
     }
     refused_by_a_node_with_another_key(&mut fleet);
 }
