@@ -107,7 +107,8 @@ fn every_command_explains_itself_with_an_example() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         // A page joins the words of its command with dashes, and these words have one themselves.
         let dashed = ["add-key", "set-threshold", "set-rule", "remove-rule"];
-        let page = dashed.iter().fold(name.strip_suffix(".1").unwrap().to_owned(), |page, word| page.replace(word, &word.replace('-', "_")));
+        let page =
+            dashed.iter().fold(name.strip_suffix(".1").unwrap().to_owned(), |page, word| page.replace(word, &word.replace('-', "_")));
         let words: Vec<String> = page.split('-').skip(1).map(|word| word.replace('_', "-")).collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let help = printed(&[&words[..], &["--help"]].concat());
