@@ -136,7 +136,7 @@ impl PublicKey {
             }
             Self::Unknown { .. } => return Ok(None),
         };
-        Ok(Some(KeyVerifier { id: KeyId::of_key(key), key: strong(key)?, scheme }))
+        Ok(Some(KeyVerifier { id: KeyId::of_key(key), key: strong_key(key)?, scheme }))
     }
 }
 
@@ -216,7 +216,11 @@ impl fmt::Display for WeakKey {
 
 impl core::error::Error for WeakKey {}
 
-fn strong(bytes: &[u8; 32]) -> Result<VerifyingKey, WeakKey> {
+/// A public key as all of this contract wants it: a point, written in its one canonical way, without a part of small order.
+///
+/// # Errors
+/// [`WeakKey`].
+pub fn strong_key(bytes: &[u8; 32]) -> Result<VerifyingKey, WeakKey> {
     let key = VerifyingKey::from_bytes(bytes).map_err(|_| WeakKey)?;
     let point = key.to_edwards();
     if key.is_weak() || !point.is_torsion_free() || point.compress().as_bytes() != bytes {

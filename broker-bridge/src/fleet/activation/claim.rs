@@ -10,6 +10,7 @@ use ed25519_dalek::{Signature, VerifyingKey};
 use flotilla_protocol::enrolment::{ClaimBody, ClaimRefusal, ClaimRequest, Enrolled, claim_mac_matches, tls_proof_bytes};
 use flotilla_protocol::envelope::{Domain, Envelope};
 use flotilla_protocol::id::NodeId;
+use flotilla_protocol::signature::strong_key;
 use flotilla_protocol::wire::decode;
 use std::sync::{Mutex, PoisonError};
 
@@ -62,18 +63,14 @@ pub fn prove(payload: &[u8]) -> Option<ProvenClaim> {
     // The key that signs is named inside the body, so the body is read before it is believed: decoding is bounded.
     let body: ClaimBody = decode(envelope.body()).ok()?;
     let request: ClaimRequest = decode(&body.request).ok()?;
-    let identity = usable_key(&request.identity_key)?;
+    let identity = strong_key(&request.identity_key).ok()?;
     if !envelope.is_signed_by(&identity) {
         return None;
     }
-    let tls = usable_key(&request.tls_key)?;
+    let tls = strong_key(&request.tls_key).ok()?;
     let proven = tls_proof_bytes(&request.identity_key, &request.tls_key, &request.nonce);
     tls.verify_strict(&proven, &Signature::from_bytes(&request.tls_proof)).ok()?;
     Some(ProvenClaim { node: NodeId::of_key(&request.identity_key), body, request })
-}
-
-fn usable_key(bytes: &[u8; 32]) -> Option<VerifyingKey> {
-    VerifyingKey::from_bytes(bytes).ok().filter(|key| !key.is_weak())
 }
 
 /// Whether the key of a claim is that of a node.

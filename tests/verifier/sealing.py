@@ -1,0 +1,129 @@
+"""Secrets in deliveries: HPKE in base mode with X25519, HKDF-SHA256 and ChaCha20-Poly1305 (RFC 9180, 7748, 8439; "Deliveries").
+
+Only what opens is here, from primitives of the standard library, so that the verifier needs no package.
+"""
+
+import hmac
+import struct
+
+from .identifiers import node_text
+from .orders import Judged, Node
+from .refusals import Refusal
+
+FIELD = 2**255 - 19
+KEM_SUITE = b"KEM" + struct.pack(">H", 0x0020)
+SUITE = b"HPKE" + struct.pack(">HHH", 0x0020, 0x0001, 0x0003)
+
+
+def x25519(scalar: bytes, coordinate: bytes) -> bytes:
+    """The Montgomery ladder of RFC 7748."""
+    k = int.from_bytes(scalar, "little") & (1 << 254) - 8 | 1 << 254
+    u = int.from_bytes(coordinate, "little") & (1 << 255) - 1
+    x2, z2, x3, z3 = 1, 0, u, 1
+    for bit in range(254, -1, -1):
+        swap = k >> bit & 1
+        if swap:
+            x2, z2, x3, z3 = x3, z3, x2, z2
+        plus, minus = x2 + z2, x2 - z2
+        square_plus, square_minus = plus * plus % FIELD, minus * minus % FIELD
+        difference = square_plus - square_minus
+        first, second = (x3 - z3) * plus % FIELD, (x3 + z3) * minus % FIELD
+        x3, z3 = (first + second) ** 2 % FIELD, u * (first - second) ** 2 % FIELD
+        x2, z2 = square_plus * square_minus % FIELD, difference * (square_plus + 121_665 * difference) % FIELD
+        if swap:
+            x2, z2, x3, z3 = x3, z3, x2, z2
+    return (x2 * pow(z2, -1, FIELD) % FIELD if z2 else 0).to_bytes(32, "little")
+
+
+def x25519_public(scalar: bytes) -> bytes:
+    """The public key of a secret one."""
+    return x25519(scalar, (9).to_bytes(32, "little"))
+
+
+def _extract(salt: bytes, suite: bytes, label: bytes, material: bytes) -> bytes:
+    """LabeledExtract of RFC 9180."""
+    return hmac.digest(salt, b"HPKE-v1" + suite + label + material, "sha256")
+
+
+def _expand(secret: bytes, suite: bytes, label: bytes, context: bytes, length: int) -> bytes:
+    """LabeledExpand of RFC 9180, of at most one block of HKDF."""
+    labeled = struct.pack(">H", length) + b"HPKE-v1" + suite + label + context
+    return hmac.digest(secret, labeled + b"\x01", "sha256")[:length]
+
+
+def _quarter(state: list[int], a: int, b: int, c: int, d: int) -> None:
+    for left, right, changed, turn in ((a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)):
+        state[left] = state[left] + state[right] & 0xFFFFFFFF
+        mixed = state[changed] ^ state[left]
+        state[changed] = (mixed << turn | mixed >> 32 - turn) & 0xFFFFFFFF
+
+
+def _chacha20_block(key: bytes, counter: int, nonce: bytes) -> bytes:
+    start = list(struct.unpack("<16I", b"expand 32-byte k" + key + struct.pack("<I", counter) + nonce))
+    state = start.copy()
+    for _ in range(10):
+        for column in range(4):
+            _quarter(state, column, 4 + column, 8 + column, 12 + column)
+        for column in range(4):
+            _quarter(state, column, 4 + (column + 1) % 4, 8 + (column + 2) % 4, 12 + (column + 3) % 4)
+    return struct.pack("<16I", *((after + before) & 0xFFFFFFFF for after, before in zip(state, start)))
+
+
+def _poly1305(key: bytes, message: bytes) -> bytes:
+    r = int.from_bytes(key[:16], "little") & 0x0FFFFFFC0FFFFFFC0FFFFFFC0FFFFFFF
+    total = 0
+    for place in range(0, len(message), 16):
+        block = message[place : place + 16]
+        total = (total + int.from_bytes(block + b"\x01", "little")) * r % (2**130 - 5)
+    return ((total + int.from_bytes(key[16:], "little")) % 2**128).to_bytes(16, "little")
+
+
+def _padded(data: bytes) -> bytes:
+    return data + bytes(-len(data) % 16)
+
+
+def open_chacha20_poly1305(key: bytes, nonce: bytes, ciphertext: bytes, associated: bytes) -> bytes | None:
+    """The text, or None where the tag does not fit."""
+    encrypted, tag = ciphertext[:-16], ciphertext[-16:]
+    lengths = struct.pack("<QQ", len(associated), len(encrypted))
+    expected = _poly1305(_chacha20_block(key, 0, nonce)[:32], _padded(associated) + _padded(encrypted) + lengths)
+    if expected != tag:
+        return None
+    blocks = (_chacha20_block(key, 1 + index, nonce) for index in range((len(encrypted) + 63) // 64))
+    return bytes(byte ^ mask for byte, mask in zip(encrypted, b"".join(blocks)))
+
+
+def opening_context(secret_key: bytes, encapsulated: bytes, information: bytes) -> tuple[bytes, bytes]:
+    """Key and base nonce of the context that the recipient comes to."""
+    shared = x25519(secret_key, encapsulated)
+    if shared == bytes(32):
+        raise Refusal("Secret", "an encapsulated key of small order")
+    both = encapsulated + x25519_public(secret_key)
+    shared = _expand(_extract(b"", KEM_SUITE, b"eae_prk", shared), KEM_SUITE, b"shared_secret", both, 32)
+    hashes = (
+        _extract(b"", SUITE, label, content) for label, content in ((b"psk_id_hash", b""), (b"info_hash", information))
+    )
+    context = b"\x00" + b"".join(hashes)
+    secret = _extract(shared, SUITE, b"secret", b"")
+    return _expand(secret, SUITE, b"key", context, 32), _expand(secret, SUITE, b"base_nonce", context, 12)
+
+
+def open_secrets(sealed: dict, judged: Judged, node: Node, secret_key: bytes) -> dict[int, bytes]:
+    """All secrets of a delivery by the index of their parameter; every one that the plan names must be there."""
+    fleet_and_order = judged.order["fleet"] + judged.order["id"]
+    information = b"flotilla/secret" + bytes([node.version, 0]) + fleet_and_order + node_text(node.identity_key).encode()
+    key, base_nonce = opening_context(secret_key, sealed["encapsulated"], information)
+    opened = {}
+    for number, secret in enumerate(sealed["secrets"]):
+        index = secret["parameter"]
+        if index >= len(judged.command["parameters"]):
+            raise Refusal("Secret", f"there is no parameter {index}")
+        parameter = judged.command["parameters"][index]
+        nonce = bytes(left ^ right for left, right in zip(base_nonce, number.to_bytes(12, "big")))
+        text = open_chacha20_poly1305(key, nonce, secret["ciphertext"], parameter["name"].encode())
+        if text is None or parameter["value"]["text"]:
+            raise Refusal("Secret", f"parameter {index} does not open, or has a value besides")
+        opened[index] = text
+    if not judged.secrets <= opened.keys():
+        raise Refusal("Secret", "one that the plan names is missing")
+    return opened
