@@ -3,6 +3,7 @@
 use super::{CommandHistory, Fact, History, Invariant, InvocationRow, NodeHistory, OutputRows, Violation};
 use flotilla_broker_bridge::capability::run_command::ingest::MAXIMUM_OUTPUT_BYTES;
 use flotilla_broker_bridge::capability::run_command::model::{Counts, InvocationState};
+use flotilla_protocol::report::Stream;
 use std::collections::BTreeMap;
 
 /// Adds what is broken.
@@ -25,17 +26,19 @@ pub fn check(history: &History, found: &mut Vec<Violation>) {
             found.push(Violation { invariant: Invariant::T1, node: node.clone(), order: String::new(), why });
         }
     }
-    let mut gaps: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut missing: BTreeMap<(&str, Stream), u64> = BTreeMap::new();
     for note in &history.notes {
-        if note.kind == "gap" {
-            let so_far = gaps.entry(&note.node).or_default();
-            *so_far += 1;
-            // An older copy of the database lies behind what it had given receipts for, once.
-            if *so_far <= history.nodes.get(&note.node).map_or(0, |of_node| of_node.set_back) {
+        if let Some((stream, count)) = note.missing {
+            let so_far = missing.entry((&note.node, stream)).or_default();
+            *so_far = so_far.saturating_add(count);
+            // An older copy of the database lies behind what it had given receipts for.
+            let explained = history.nodes.get(&note.node).and_then(|of_node| of_node.set_back.get(&stream));
+            if *so_far <= explained.copied().unwrap_or(0) {
                 continue;
             }
         }
-        let why = format!("the bridge noted a {} for which there is no cause", note.kind);
+        let of = note.missing.map_or_else(String::new, |(stream, count)| format!(" of {count} reports of {}", stream.as_str()));
+        let why = format!("the bridge noted a {}{of} for which there is no cause", note.kind);
         found.push(Violation { invariant: Invariant::T3, node: note.node.clone(), order: String::new(), why });
     }
     if history.poison_sent > 0 && history.dead_letters == 0 {

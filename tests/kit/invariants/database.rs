@@ -3,6 +3,7 @@
 use super::{CommandHistory, History, InvocationRow, Note, OutputRows, Seen};
 use flotilla_broker_bridge::capability::run_command::model::{Counts, InvocationState};
 use flotilla_protocol::capability::command::CommandResult;
+use flotilla_protocol::report::Stream;
 use flotilla_protocol::wire::decode;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
@@ -43,14 +44,18 @@ pub async fn read(connection: &mut SqliteConnection, history: &mut History) -> R
     }
     output(connection, history).await?;
     audited(connection, history).await?;
-    let heads: Vec<(String, i64)> =
-        sqlx::query_as("SELECT node_id, sequence FROM node_stream WHERE stream = 0").fetch_all(&mut *connection).await?;
-    for (node, sequence) in heads {
-        history.node(&node).bridge_head = u64::try_from(sequence).unwrap_or(0);
+    let heads: Vec<(String, u8, i64)> =
+        sqlx::query_as("SELECT node_id, stream, sequence FROM node_stream").fetch_all(&mut *connection).await?;
+    for (node, stream, sequence) in heads {
+        let (of_node, head) = (history.node(&node), u64::try_from(sequence).unwrap_or(0));
+        match Stream::from(stream) {
+            Stream::Control => of_node.bridge_head = head,
+            stream => drop(of_node.droppable_heads.insert(stream, head)),
+        }
     }
-    let notes: Vec<(String, String)> =
-        sqlx::query_as("SELECT node_id, kind FROM node_event ORDER BY event_id").fetch_all(&mut *connection).await?;
-    history.notes = notes.into_iter().map(|(node, kind)| Note { node, kind }).collect();
+    let notes: Vec<(String, String, String)> =
+        sqlx::query_as("SELECT node_id, kind, detail FROM node_event ORDER BY event_id").fetch_all(&mut *connection).await?;
+    history.notes = notes.into_iter().map(|(node, kind, detail)| Note { missing: missing(&kind, &detail), node, kind }).collect();
     let letters: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM dead_letter").fetch_one(connection).await?;
     history.dead_letters = u64::try_from(letters).unwrap_or(0);
     Ok(())
@@ -110,6 +115,13 @@ fn rows_of<'a>(command: &'a mut CommandHistory, node: &str, step: i64, stream: i
         command.output.len() - 1
     });
     &mut command.output[place]
+}
+
+/// The chain of which a note tells that reports are missing, and how many.
+fn missing(kind: &str, detail: &str) -> Option<(Stream, u64)> {
+    let (count, rest) = detail.split_once(" reports of ").filter(|_| kind == "gap")?;
+    let name = rest.split(' ').next()?;
+    Some((Stream::ALL.into_iter().find(|stream| stream.as_str() == name)?, count.parse().ok()?))
 }
 
 async fn output(connection: &mut SqliteConnection, history: &mut History) -> Result<(), sqlx::Error> {

@@ -3,6 +3,7 @@
 use super::journal::KeptJournal;
 use crate::effects::Effect;
 use flotilla_broker_bridge::capability::run_command::model::{Counts, InvocationState};
+use flotilla_protocol::report::Stream;
 use flotilla_protocol::status::Outcome;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -57,8 +58,10 @@ pub struct NodeHistory {
     /// Orders whose end the bridge had before its database was replaced by an older copy. The node lets go of it, and says it again only
     /// when it is asked.
     pub handed_in: BTreeSet<String>,
-    /// How often an older copy of the database has taken the bridge back behind reports of this node for which it had given receipts.
-    pub set_back: usize,
+    /// How many reports of this node the bridge had at most forgotten when its database was replaced by an older copy, by chain.
+    pub set_back: BTreeMap<Stream, u64>,
+    /// Up to which sequence the bridge has the chains whose reports may be dropped.
+    pub droppable_heads: BTreeMap<Stream, u64>,
     /// How many of its runs were hit by whoever tests, at most, where that is known: so many may be interrupted.
     pub hits: Option<usize>,
     /// What its journal holds at the end, where that was read.
@@ -250,6 +253,8 @@ pub struct Note {
     pub node: String,
     /// What: `gap`, `fork`, `dropped`.
     pub kind: String,
+    /// Of which chain it tells that reports are missing, and how many.
+    pub missing: Option<(Stream, u64)>,
 }
 
 impl History {
@@ -267,14 +272,18 @@ impl History {
     /// - the bridge does not know commands and ends of before any more: those ends that nodes had let go of ([`NodeHistory::handed_in`]) stay
     ///   unknown, and what was decided on the older copy about orders that it believed unsent stands. Ends that nodes have signed do not
     ///   change: what is signed now is what was signed before;
-    /// - a node's chain of reports is ahead of the bridge's once: one gap for each restore, of each node that had a receipt;
+    /// - a node's chains of reports are ahead of the bridge's: reports are missing, not more than the bridge had. There may be several gaps:
+    ///   one of the forgotten reports comes again late, and what lies before it is said to be missing, and afterwards what lies behind it;
     /// - output that was whole before, and so let go of by its node, is not whole any more.
     ///
     /// Everything else holds as ever.
     pub fn restore(&mut self) {
         self.restored = true;
-        for of_node in self.nodes.values_mut().filter(|of_node| of_node.bridge_head > 0) {
-            of_node.set_back += 1;
+        for of_node in self.nodes.values_mut() {
+            let heads = of_node.droppable_heads.iter().map(|(stream, head)| (*stream, *head));
+            for (stream, head) in heads.chain([(Stream::Control, of_node.bridge_head)]).filter(|(_, head)| *head > 0) {
+                *of_node.set_back.entry(stream).or_default() += head;
+            }
         }
         for command in self.commands.values_mut() {
             for row in command.invocations.values_mut() {

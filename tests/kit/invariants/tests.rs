@@ -6,6 +6,7 @@ use super::{
 };
 use crate::effects::Effect;
 use flotilla_broker_bridge::capability::run_command::model::{Counts, InvocationState};
+use flotilla_protocol::report::Stream;
 use flotilla_protocol::status::Outcome;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -291,7 +292,13 @@ fn broken() -> Vec<(Invariant, &'static str, History)> {
         (I::A2, "it went on, and the audit log does not know it", audited(&rebooting(), 1)),
         (I::T1, "a receipt for what is not there", changed(|history| history.node(NODE).bridge_head = 2)),
         (I::T2, "a chunk twice", output(&[(0, 10), (5, 15)], None, None)),
-        (I::T3, "a gap without a cause", changed(|history| history.notes.push(Note { node: NODE.to_owned(), kind: "gap".to_owned() }))),
+        (
+            I::T3,
+            "a gap without a cause",
+            changed(|history| {
+                history.notes.push(Note { node: NODE.to_owned(), kind: "gap".to_owned(), missing: Some((Stream::Control, 1)) })
+            }),
+        ),
         (I::T4, "the outcome was lost", shown(S::DeliveryTimedOut, false)),
         (
             I::T5,

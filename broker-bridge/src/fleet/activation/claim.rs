@@ -6,7 +6,7 @@ use crate::fleet::{Fleet, audit};
 use crate::platform::allowance::Allowance;
 use crate::platform::pki::{Authorities, PkiError};
 use crate::platform::store::{StoreError, Write};
-use ed25519_dalek::{Signature, VerifyingKey};
+use ed25519_dalek::Signature;
 use flotilla_protocol::enrolment::{ClaimBody, ClaimRefusal, ClaimRequest, Enrolled, claim_mac_matches, tls_proof_bytes};
 use flotilla_protocol::envelope::{Domain, Envelope};
 use flotilla_protocol::id::NodeId;

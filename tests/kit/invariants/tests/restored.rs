@@ -3,6 +3,7 @@
 use super::{NODE, ORDER, OTHER, changed, life, output, shown, with};
 use crate::invariants::{History, Invariant, Note, Seen, assert_holds, check};
 use flotilla_broker_bridge::capability::run_command::model::InvocationState;
+use flotilla_protocol::report::Stream;
 
 #[test]
 fn after_a_restore_what_was_forgotten_is_no_mistake_and_a_lie_still_is() {
@@ -51,16 +52,26 @@ fn a_restore_takes_back_a_signed_end_and_never_changes_it() {
 }
 
 #[test]
-fn a_restore_explains_one_gap_of_each_node_that_had_a_receipt() {
-    let gap = |node: &str| Note { node: node.to_owned(), kind: "gap".to_owned() };
-    let mut one = restored(InvocationState::Succeeded, true);
-    one.notes.push(gap(NODE));
-    assert_holds(&one);
-    one.notes.push(gap(NODE));
-    assert_eq!(check(&one)[0].invariant, Invariant::T3, "a second one");
-    let mut of_other = restored(InvocationState::Succeeded, true);
-    of_other.notes.push(gap(OTHER));
-    assert_eq!(check(&of_other)[0].invariant, Invariant::T3, "that node had reported nothing");
+fn a_restore_explains_gaps_of_as_many_reports_as_the_bridge_had() {
+    let gap = |node: &str, stream, count| Note { node: node.to_owned(), kind: "gap".to_owned(), missing: Some((stream, count)) };
+    // Three of control were there.
+    let with_gaps = |notes: &[Note]| {
+        let mut history = restored(InvocationState::Succeeded, true);
+        history.notes = notes.to_vec();
+        history
+    };
+    assert_holds(&with_gaps(&[gap(NODE, Stream::Control, 3)]));
+    assert_holds(&with_gaps(&[gap(NODE, Stream::Control, 1), gap(NODE, Stream::Control, 2)]));
+    for (notes, why) in [
+        ([gap(NODE, Stream::Control, 3), gap(NODE, Stream::Control, 1)].as_slice(), "more than there were"),
+        (&[gap(OTHER, Stream::Control, 1)], "that node had reported nothing"),
+        (&[gap(NODE, Stream::Telemetry, 1)], "that chain had no receipt"),
+    ] {
+        assert_eq!(check(&with_gaps(notes))[0].invariant, Invariant::T3, "{why}");
+    }
+    let mut of_telemetry = with_gaps(&[gap(NODE, Stream::Telemetry, 1)]);
+    of_telemetry.node(NODE).set_back.insert(Stream::Telemetry, 1);
+    assert_holds(&of_telemetry);
 }
 
 #[test]
