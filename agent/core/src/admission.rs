@@ -198,7 +198,7 @@ fn check(facts: &Facts<'_>, orders: &Orders, retained: bool, payload: &[u8]) -> 
     }
     if let Some(refusal) = elsewhere {
         // Whoever may sign for other nodes must not take the places of this node's orders.
-        if orders.is_full_of_tombstones() {
+        if orders.is_full_of_orders_for_others() {
             return Err(refusal);
         }
         return Ok(Verdict::Answer { order: order.id, not_after_ms: order.not_after_ms, refusal });

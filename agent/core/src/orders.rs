@@ -12,9 +12,11 @@ use std::collections::BTreeMap;
 /// Most ids in the replay window; then orders are refused as `Busy`, and never is an id evicted early.
 pub const MAXIMUM_ORDERS: usize = 8192;
 
-/// Most of these that are cancelled orders which never ran, or orders for other nodes: whoever can only cancel, or only sign for others, must
-/// not take the places of orders.
+/// Most of these that are cancelled orders which never ran: whoever can only cancel must not take the places of orders.
 const MAXIMUM_TOMBSTONES: usize = 1024;
+
+/// Most of these that are orders for other nodes: whoever can only sign for those must not take the places of orders.
+const MAXIMUM_FOR_OTHERS: usize = 1024;
 
 /// Most bytes of orders that wait or run; beyond it orders are refused as `Busy`: a node of 64 MB of memory bears it.
 const MAXIMUM_BODY_BYTES: usize = 8 * 1024 * 1024;
@@ -151,17 +153,20 @@ impl Orders {
         self.known.len() >= MAXIMUM_ORDERS || held + body_bytes > MAXIMUM_BODY_BYTES
     }
 
-    /// Whether no further order may be cancelled that has not come, or be answered that is for other nodes.
+    /// Whether no further order may be cancelled that has not come.
     pub(crate) fn is_full_of_tombstones(&self) -> bool {
         // An order that waited when it was cancelled, or may have run before a loss of memory, looks the same here: it takes a place as well.
-        let is_tombstone = |order: &&Order| {
-            let said = |end: &End| match end {
-                End::Outcome(outcome) => matches!(outcome, Outcome::Cancelled | Outcome::Interrupted),
-                End::Rejected(reason) => *reason == RejectReason::Scope,
-            };
-            matches!(&order.phase, Phase::Ended { has_folder: false, end: Some(end) } if said(end))
-        };
-        self.known.values().filter(is_tombstone).count() >= MAXIMUM_TOMBSTONES
+        self.count_ended(|end| matches!(end, End::Outcome(Outcome::Cancelled | Outcome::Interrupted))) >= MAXIMUM_TOMBSTONES
+    }
+
+    /// Whether no further order may be refused for good that is for other nodes. They leave cancels their places.
+    pub(crate) fn is_full_of_orders_for_others(&self) -> bool {
+        self.count_ended(|end| *end == End::Rejected(RejectReason::Scope)) >= MAXIMUM_FOR_OTHERS
+    }
+
+    fn count_ended(&self, is_counted: impl Fn(&End) -> bool) -> usize {
+        let counts = |order: &&Order| matches!(&order.phase, Phase::Ended { has_folder: false, end: Some(end) } if is_counted(end));
+        self.known.values().filter(counts).count()
     }
 
     /// Adds an accepted order.
