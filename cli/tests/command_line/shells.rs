@@ -106,7 +106,10 @@ fn every_command_explains_itself_with_an_example() {
     for entry in std::fs::read_dir(folder.path()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         // A page joins the words of its command with dashes, and these words have one themselves.
-        let page = name.strip_suffix(".1").unwrap().replace("add-key", "add_key").replace("set-threshold", "set_threshold");
+        let page = name.strip_suffix(".1").unwrap().to_owned();
+        let page = ["add-key", "set-threshold", "set-rule", "remove-rule"]
+            .iter()
+            .fold(page, |page, word| page.replace(word, &word.replace('-', "_")));
         let words: Vec<String> = page.split('-').skip(1).map(|word| word.replace('_', "-")).collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let help = printed(&[&words[..], &["--help"]].concat());
