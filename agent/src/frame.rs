@@ -81,7 +81,7 @@ pub enum FromExec {
     },
     /// What exec knows of the time.
     Time {
-        /// Unix time in milliseconds: certainly past.
+        /// Unix time in milliseconds: certainly past. Earlier than what was said before where a new epoch has begun.
         unix_ms: u64,
         /// Whether it is the trusted time of this moment; otherwise it is the durable floor.
         is_now: bool,

@@ -16,33 +16,41 @@ const MAXIMUM_BUNDLES: u32 = 1024;
 /// The second copy of the pinned hash, in the second folder.
 const ROOT: &str = "root.hash";
 
-/// Reads the pinned hash: the copy beside the second bundles where the first is damaged.
+/// Reads the pinned hash. Where its two copies differ, the one counts of which bundle 1 is; the other is written anew. Where bundle 1 proves
+/// neither of them, nothing is written over: the first counts, and the other may still be the right one.
 ///
 /// # Errors
 /// Neither can be read.
 pub(crate) fn root_hash(layout: &Layout) -> Result<[u8; 32], StateError> {
     let (first, second) = (layout.exec("root.hash"), layout.exec("trust.copy").join(ROOT));
+    let is_proven = |hash: &[u8; 32]| {
+        let mut bundles = copies(layout, 1).into_iter().filter_map(|path| read(&path).ok());
+        bundles.any(|bundle| Trust::from_pinned(hash, [bundle.as_slice()]).is_ok())
+    };
     match (read_32(&first), read_32(&second)) {
-        (Ok(hash), copy) => {
-            if copy.ok() != Some(hash) {
-                repair(&second, &hash);
-            }
+        (Ok(hash), Ok(copy)) if hash == copy => Ok(hash),
+        (Ok(hash), _) if is_proven(&hash) => {
+            tracing::warn!(path = %second.display(), "the copy of the pinned trust root is missing or damaged and is written anew");
+            repair(&second, &hash);
             Ok(hash)
         }
-        (Err(_), Ok(hash)) => {
+        (first_read, Ok(copy)) if first_read.is_err() || is_proven(&copy) => {
             tracing::warn!(path = %first.display(), "the pinned trust root was damaged and is written anew from its copy");
-            repair(&first, &hash);
+            repair(&first, &copy);
+            Ok(copy)
+        }
+        (Ok(hash), _) => {
+            tracing::error!(path = %first.display(), "bundle 1 is not of the pinned trust root, or its copies differ and none is proven");
             Ok(hash)
         }
-        (Err(error), Err(_)) => Err(error),
+        (Err(error), _) => Err(error),
     }
 }
 
 /// Follows the bundles from the pinned root, by whichever copy of each follows, and writes anew the other one.
 #[must_use]
 pub(crate) fn load(layout: &Layout, root_hash: [u8; 32]) -> HeldTrust {
-    let least_version = (1..=MAXIMUM_BUNDLES).take_while(|version| copies(layout, *version).iter().any(|path| path.exists())).count();
-    let least_version = u32::try_from(least_version).unwrap_or(MAXIMUM_BUNDLES);
+    let least_version = newest_name(layout);
     let mut newest: Option<Trust> = None;
     for version in 1..=least_version {
         let paths = copies(layout, version);
@@ -65,6 +73,14 @@ pub(crate) fn load(layout: &Layout, root_hash: [u8; 32]) -> HeldTrust {
         newest = Some(next);
     }
     HeldTrust::new(root_hash, newest, least_version)
+}
+
+/// The highest version of which any file bears the name, whatever is in it, and whatever is missing before it.
+fn newest_name(layout: &Layout) -> u32 {
+    let names = [layout.exec("trust"), layout.exec("trust.copy")].into_iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten();
+    let version = |name: &std::ffi::OsStr| name.to_str()?.strip_suffix(".bundle")?.parse::<u32>().ok();
+    let versions = names.filter_map(|entry| version(&entry.ok()?.file_name()));
+    versions.filter(|version| *version <= MAXIMUM_BUNDLES).max().unwrap_or(0)
 }
 
 /// Keeps both copies of a bundle that was verified to follow the one before. They are on disk when this returns.
@@ -189,12 +205,44 @@ mod tests {
     }
 
     #[test]
+    fn a_version_that_is_wholly_missing_hides_no_later_one() {
+        let place = place(3);
+        for path in copies(&place.layout, 2) {
+            std::fs::remove_file(path).unwrap();
+        }
+        assert_eq!(version(&load(&place.layout, place.root)), (1, 3), "quarantine, and not the trust of before");
+        for path in copies(&place.layout, 1) {
+            std::fs::remove_file(path).unwrap();
+        }
+        assert_eq!(version(&load(&place.layout, place.root)), (0, 3));
+    }
+
+    #[test]
     fn a_cut_between_the_copies_leaves_the_new_bundle() {
         let place = place(2);
         let (envelopes, _) = chain(3);
         write_atomically(&place.layout.bundle(3), &envelopes[2]).unwrap();
         assert_eq!(version(&load(&place.layout, place.root)), (3, 3));
         assert_eq!(read(&copies(&place.layout, 3)[1]).unwrap(), envelopes[2]);
+    }
+
+    #[test]
+    fn a_pinned_hash_that_has_rotted_is_not_copied_over_the_other() {
+        for rotten in ["root.hash", "trust.copy/root.hash"] {
+            let place = place(2);
+            let mut hash = place.root;
+            hash[7] ^= 1;
+            replace_file(&place.layout.exec(rotten), &hash).unwrap();
+            assert_eq!(root_hash(&place.layout).unwrap(), place.root, "{rotten}");
+            assert_eq!(read(&place.layout.exec(rotten)).unwrap(), place.root, "{rotten} is whole again");
+            // Without a bundle 1 nobody can say which of the two it is.
+            replace_file(&place.layout.exec(rotten), &hash).unwrap();
+            for path in copies(&place.layout, 1) {
+                replace_file(&path, b"rot").unwrap();
+            }
+            root_hash(&place.layout).unwrap();
+            assert_eq!(read(&place.layout.exec(rotten)).unwrap(), hash, "nothing is written over");
+        }
     }
 
     #[test]

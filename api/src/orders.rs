@@ -29,7 +29,7 @@ pub const CANCELLED: &str = "Cancelled";
 pub const EXPIRED: &str = "Expired";
 /// Somebody has rejected it.
 pub const REJECTED: &str = "Rejected";
-/// Enough have signed it, and it goes out as any command.
+/// Enough have signed it for some node, and it goes out as any command. It takes further signatures until every node has taken or refused it.
 pub const RELEASED: &str = "Released";
 
 /// There is no prepared order of this id.
@@ -38,7 +38,7 @@ pub const NOT_FOUND: &str = "PreparedOrderNotFoundException";
 pub const ORDER_EXPIRED: &str = "OrderExpiredException";
 /// The order was cancelled or rejected.
 pub const ORDER_CANCELLED: &str = "OrderCancelledException";
-/// The order has enough signatures already.
+/// The order has enough signatures already, and no node of it waits for another.
 pub const ORDER_RELEASED: &str = "OrderReleasedException";
 /// The key may not sign orders of this class under the newest trust bundle.
 pub const KEY_NOT_AUTHORISED: &str = "KeyNotAuthorisedException";
@@ -211,9 +211,12 @@ pub struct OrderTarget {
     pub node_id: String,
     /// Its ed25519 key.
     pub identity_key: Hex<32>,
-    /// What differs for this node; empty for all that there is today.
+    /// What differs for this node: secrets that are sealed to it. Empty where nothing does, and when the node has signed the end.
     #[serde(default)]
     pub node_data: Blob,
+    /// SHA-256 of what differed for this node, where that is gone because the node has signed the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_data_sha256: Option<Hex<32>>,
 }
 
 /// Hands in a signature over a prepared order. It is verified against the newest trust bundle; with it the order may be released.

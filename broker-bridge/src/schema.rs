@@ -71,6 +71,11 @@ pub const MIGRATIONS: &[Migration] = &[
         sql: include_str!("fleet/node/schema/202611220640_node_authorities.sql"),
     },
     Migration { version: 202_611_220_700, name: "dispatch", sql: include_str!("capability/run_command/schema/202611220700_dispatch.sql") },
+    Migration {
+        version: 202_611_220_710,
+        name: "node_data_hash",
+        sql: include_str!("capability/run_command/schema/202611220710_node_data_hash.sql"),
+    },
 ];
 
 #[cfg(test)]

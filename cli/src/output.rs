@@ -133,6 +133,20 @@ pub(crate) fn clean(text: &str) -> String {
     text.chars().filter(|character| *character == '\t' || !is_harmful(*character)).collect()
 }
 
+/// One line in which everything that could harm a terminal, or begin another line, is seen as what it is; tabs stay.
+pub(crate) fn visible(line: &str) -> String {
+    let mut text = String::with_capacity(line.len());
+    for character in line.chars() {
+        if character == '\n' || (character != '\t' && is_harmful(character)) {
+            // Writing to a String does not fail.
+            _ = write!(text, "<U+{:04X}>", u32::from(character));
+        } else {
+            text.push(character);
+        }
+    }
+    text
+}
+
 /// Control characters act on the terminal; bidirectional overrides make a line read as what it does not say.
 fn is_harmful(character: char) -> bool {
     let reorders = matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');

@@ -100,7 +100,7 @@ fn identified(
     Ok(Arc::new(config))
 }
 
-/// A time that is certainly past, in seconds since 1970, shared by whoever learns of it and the configurations that go by it. It never falls.
+/// A time that is certainly past, in seconds since 1970, shared by whoever learns of it and the configurations that go by it.
 #[derive(Debug, Clone, Default)]
 pub struct KnownTime(Arc<AtomicU64>);
 
@@ -111,9 +111,14 @@ impl KnownTime {
         Self(Arc::new(AtomicU64::new(certainly_past_s)))
     }
 
-    /// Raises it, where this is later.
+    /// Raises it, where this is later: what a certificate says of its own beginning, until somebody knows better.
     pub fn raise(&self, certainly_past_s: u64) {
         self.0.fetch_max(certainly_past_s, Ordering::Relaxed);
+    }
+
+    /// From now on it is this, be it later or earlier: whoever says so answers for it. Returns what it was.
+    pub fn set(&self, certainly_past_s: u64) -> u64 {
+        self.0.swap(certainly_past_s, Ordering::Relaxed)
     }
 
     /// What it is now.
@@ -268,12 +273,13 @@ mod tests {
     }
 
     #[test]
-    fn the_time_of_a_node_rises_and_knows_no_clock() {
+    fn the_time_of_a_node_is_what_it_is_told_and_knows_no_clock() {
         let time = KnownTime::new(5);
         let shared = time.clone();
         assert_eq!(time.current_time().unwrap().as_secs(), 5);
-        shared.raise(9);
-        shared.raise(7);
-        assert_eq!((time.get(), time.current_time().unwrap().as_secs()), (9, 9));
+        shared.raise(6);
+        shared.raise(4);
+        assert_eq!((shared.set(9), time.get(), time.current_time().unwrap().as_secs()), (6, 9, 9));
+        assert_eq!((shared.set(7), time.get()), (9, 7), "a pushed time can be taken back");
     }
 }

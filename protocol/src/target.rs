@@ -16,7 +16,13 @@ pub const MAXIMUM_PROOF: usize = 20;
 /// The leaf of one target: its identity key, and the data that differs per node.
 #[must_use]
 pub fn leaf(identity_key: &[u8; 32], node_data: &[u8]) -> [u8; 32] {
-    sha256(&[&[0], &sha256(&[identity_key]), &sha256(&[node_data])])
+    leaf_of_hash(identity_key, &sha256(&[node_data]))
+}
+
+/// The same, for those who do not have the node data any more and have kept its SHA-256.
+#[must_use]
+pub fn leaf_of_hash(identity_key: &[u8; 32], node_data_sha256: &[u8; 32]) -> [u8; 32] {
+    sha256(&[&[0], &sha256(&[identity_key]), node_data_sha256])
 }
 
 fn inner(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {

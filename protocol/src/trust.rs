@@ -42,7 +42,8 @@ pub const MAXIMUM_PERSON_BYTES: usize = 128;
 pub struct TrustKey {
     /// The key, and the algorithm by which it signs. No two entries hold the same key, by whatever algorithm.
     pub public_key: PublicKey,
-    /// The person, or the machine, that holds it; not empty. Thresholds count persons.
+    /// The person, or the machine, that holds it. Thresholds count persons. Not empty, without control characters and without white space
+    /// around it; no two persons of a bundle differ only in letters that are large or small.
     pub person: String,
     /// From this Unix time in milliseconds on it counts for no order. Only keys of rules may have an end: what other roles sign is judged
     /// also where the time is not known.
@@ -144,6 +145,8 @@ pub enum TrustError {
     WeakKey,
     /// A key stands twice in the bundle, so that one signature could count for two persons.
     DuplicateKey,
+    /// Two persons differ only in letters that are large or small, so that one person could count for two.
+    SimilarPersons,
     /// An operator rule cannot be used.
     Rule {
         /// Which, by its index from 0.
@@ -174,6 +177,7 @@ impl fmt::Display for TrustError {
             Self::Epoch { least, found } => write!(f, "the trust bundle lowers the epoch from {least} to {found}"),
             Self::WeakKey => f.write_str("the trust bundle names a weak key"),
             Self::DuplicateKey => f.write_str("the trust bundle names a key twice"),
+            Self::SimilarPersons => f.write_str("the trust bundle names a person in two ways, who would count for two"),
             Self::Unusable => f.write_str("the trust bundle's roles cannot be used"),
             Self::Empty => f.write_str("there is no trust bundle"),
         }
@@ -190,12 +194,17 @@ impl core::error::Error for TrustError {
     }
 }
 
+/// Whether this can be the name of a person: people read it beside those of others before they sign.
+fn is_person(name: &str) -> bool {
+    (1..=MAXIMUM_PERSON_BYTES).contains(&name.len()) && name.trim() == name && !name.chars().any(char::is_control)
+}
+
 impl Check for TrustBundle {
     fn check(&self) -> Result<(), DecodeError> {
         limit(self.version > 0, "the version of a trust bundle")?;
         limit((1..=MAXIMUM_KEYS).contains(&self.keys.len()), "the number of keys of a trust bundle")?;
         limit((1..=MAXIMUM_ROLES).contains(&self.roles.len()), "the number of roles of a trust bundle")?;
-        limit(self.keys.iter().all(|key| (1..=MAXIMUM_PERSON_BYTES).contains(&key.person.len())), "the name of a person")?;
+        limit(self.keys.iter().all(|key| is_person(&key.person)), "the name of a person")?;
         limit(self.roles.iter().all(|role| role.keys.len() <= MAXIMUM_KEYS), "the number of keys of a role")?;
         limit(self.rules.len() <= MAXIMUM_RULES, "the number of rules of a trust bundle")?;
         limit(self.extensions.len() <= MAXIMUM_EXTENSIONS, "the number of extensions of a trust bundle")?;
@@ -308,6 +317,12 @@ impl Trust {
         let mut seen_keys = BTreeSet::new();
         if !bundle.keys.iter().all(|key| seen_keys.insert(key.public_key.raw())) {
             return Err(TrustError::DuplicateKey);
+        }
+        let persons: BTreeSet<&str> = bundle.keys.iter().map(|key| key.person.as_str()).collect();
+        // As it is judged who is the requester: whoever is the same person there is not two persons here.
+        let folded: BTreeSet<String> = persons.iter().map(|person| authorise::folded(person)).collect();
+        if folded.len() != persons.len() {
+            return Err(TrustError::SimilarPersons);
         }
         let trust = Self { bundle, keys, fleet, hash: crate::sha256(&[body]) };
         trust.check_roles()?;

@@ -4,7 +4,8 @@
 //!
 //! Until the target is proven a refusal has no effect but a counter: whoever sent the message may be anybody. After it, the bridge gets
 //! an answer, unless another set of signatures, another policy or more room would let the same order in: a broker that takes a signature out
-//! of an envelope must not make an order refused for ever.
+//! of an envelope must not make an order refused for ever. An order that is allowed on other nodes, of a class whose rules are all for other
+//! nodes, gets one: no further signature helps it here.
 
 use crate::memory::Memory;
 use crate::orders::{MAXIMUM_LANES, Orders, Signed};
@@ -21,7 +22,7 @@ use flotilla_protocol::order::OrderBody;
 use flotilla_protocol::secret::{Binding, SealingKey};
 use flotilla_protocol::status::RejectReason;
 use flotilla_protocol::target;
-use flotilla_protocol::trust::{Asked, Class, NotAuthorised, Trust};
+use flotilla_protocol::trust::{Asked, Class, Labels, NotAuthorised, Trust};
 use flotilla_protocol::wire::{DecodeError, MAXIMUM_MESSAGE_BYTES, decode};
 
 /// What came of the checks.
@@ -146,11 +147,18 @@ fn check(facts: &Facts<'_>, orders: &Orders, retained: bool, payload: &[u8]) -> 
         return Err(RejectReason::Fleet.into());
     }
     let payload = order.payload().map_err(body_reason)?;
-    let labels = facts.policy.policy.labels.signed_over(facts.trust.bundle(), facts.node);
-    let asked = |class, time_ms| Asked { class, requester: &order.requester, labels: Some(&labels), time_ms };
+    // What the node is, is not known while its policy has a fault; the policy refuses the order below, for as long as that lasts.
+    let labels = labels_of(facts.policy, facts.trust, facts.node);
+    let asked = |class, time_ms| Asked { class, requester: &order.requester, labels: labels.as_ref(), time_ms };
+    let mut elsewhere = None;
     // A payload that this build does not know has no class: that some operator signed it has to do for the answer that it is unknown.
     if let Some(class) = payload.class() {
-        facts.trust.authorise(&signers, &asked(class, None)).map_err(|error| not_authorised(&error))?;
+        match facts.trust.authorise(&signers, &asked(class, None)) {
+            Ok(_) => {}
+            // It is answered, because no further signature could let it in: else the bridge would send it until its time is over.
+            Err(error) if error.is_for_other_nodes_alone() => elsewhere = Some(not_authorised(&error)),
+            Err(error) => return Err(not_authorised(&error)),
+        }
     }
     let leaf = target::leaf(facts.identity_key, &delivery.node_data);
     if !target::is_proven(leaf, delivery.index, order.targets.count, &delivery.proof, &order.targets.root) {
@@ -187,6 +195,13 @@ fn check(facts: &Facts<'_>, orders: &Orders, retained: bool, payload: &[u8]) -> 
     }
     if order.epoch != bundle.epoch {
         return answer(RejectReason::Epoch);
+    }
+    if let Some(refusal) = elsewhere {
+        // Whoever may sign for other nodes must not take the places of this node's orders.
+        if orders.is_full_of_orders_for_others() {
+            return Err(refusal);
+        }
+        return Ok(Verdict::Answer { order: order.id, not_after_ms: order.not_after_ms, refusal });
     }
     if let Some(class) = payload.class() {
         let persons = match facts.trust.authorise(&signers, &asked(class, Some(time_ms))) {
@@ -229,6 +244,11 @@ fn check(facts: &Facts<'_>, orders: &Orders, retained: bool, payload: &[u8]) -> 
         }
     }
     Ok(Verdict::Accept(Box::new(Admitted { envelope: delivery.envelope, node_data: delivery.node_data, order, command })))
+}
+
+/// The labels by which scopes are judged; nothing while the policy, which names some, cannot be gone by.
+fn labels_of(policy: &PolicyState, trust: &Trust, node: NodeId) -> Option<Labels> {
+    policy.fault.is_none().then(|| policy.policy.labels.signed_over(trust.bundle(), node))
 }
 
 fn not_authorised(error: &NotAuthorised) -> Refusal {
@@ -276,8 +296,8 @@ pub(crate) fn judge_again(facts: &Again<'_>, signed: &Signed) -> Result<Allowed,
     let order: OrderBody = decode(envelope.body()).map_err(|error| ever(body_reason(error)))?;
     let payload = order.payload().map_err(|error| ever(body_reason(error)))?;
     let class = payload.class().ok_or_else(|| ever(RejectReason::Unsupported))?;
-    // What the node is, is not known while its policy has a fault: nothing starts then, and nothing is refused for it.
-    let labels = facts.policy.fault.is_none().then(|| facts.policy.policy.labels.signed_over(facts.trust.bundle(), facts.node));
+    // While the policy has a fault nothing starts, and nothing is refused for it.
+    let labels = labels_of(facts.policy, facts.trust, facts.node);
     let asked = Asked { class, requester: &order.requester, labels: labels.as_ref(), time_ms: facts.time_ms };
     let (persons, opens_at_ms) = match facts.trust.authorise(&signers, &asked) {
         Ok(authorised) => (authorised.persons, None),

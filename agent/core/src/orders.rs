@@ -6,7 +6,7 @@
 use crate::record::{Attempt, End, Reboot, RebootTries, Record};
 use flotilla_protocol::capability::command::CommandOrder;
 use flotilla_protocol::id::{BootId, OrderId};
-use flotilla_protocol::status::Outcome;
+use flotilla_protocol::status::{Outcome, RejectReason};
 use std::collections::BTreeMap;
 
 /// Most ids in the replay window; then orders are refused as `Busy`, and never is an id evicted early.
@@ -14,6 +14,9 @@ pub const MAXIMUM_ORDERS: usize = 8192;
 
 /// Most of these that are cancelled orders which never ran: whoever can only cancel must not take the places of orders.
 const MAXIMUM_TOMBSTONES: usize = 1024;
+
+/// Most of these that are orders for other nodes: whoever can only sign for those must not take the places of orders.
+const MAXIMUM_FOR_OTHERS: usize = 1024;
 
 /// Most bytes of orders that wait or run; beyond it orders are refused as `Busy`: a node of 64 MB of memory bears it.
 const MAXIMUM_BODY_BYTES: usize = 8 * 1024 * 1024;
@@ -153,11 +156,17 @@ impl Orders {
     /// Whether no further order may be cancelled that has not come.
     pub(crate) fn is_full_of_tombstones(&self) -> bool {
         // An order that waited when it was cancelled, or may have run before a loss of memory, looks the same here: it takes a place as well.
-        let is_tombstone = |order: &&Order| {
-            let said = |end: &End| matches!(end, End::Outcome(Outcome::Cancelled | Outcome::Interrupted));
-            matches!(&order.phase, Phase::Ended { has_folder: false, end: Some(end) } if said(end))
-        };
-        self.known.values().filter(is_tombstone).count() >= MAXIMUM_TOMBSTONES
+        self.count_ended(|end| matches!(end, End::Outcome(Outcome::Cancelled | Outcome::Interrupted))) >= MAXIMUM_TOMBSTONES
+    }
+
+    /// Whether no further order may be refused for good that is for other nodes. They leave cancels their places.
+    pub(crate) fn is_full_of_orders_for_others(&self) -> bool {
+        self.count_ended(|end| *end == End::Rejected(RejectReason::Scope)) >= MAXIMUM_FOR_OTHERS
+    }
+
+    fn count_ended(&self, is_counted: impl Fn(&End) -> bool) -> usize {
+        let counts = |order: &&Order| matches!(&order.phase, Phase::Ended { has_folder: false, end: Some(end) } if is_counted(end));
+        self.known.values().filter(counts).count()
     }
 
     /// Adds an accepted order.

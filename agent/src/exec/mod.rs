@@ -266,7 +266,10 @@ impl Shell {
             self.jobs.remove_unneeded(|order| self.core.needs_folder(order));
         }
         for output in std::mem::take(&mut self.withheld) {
-            self.act(output);
+            match with_the_disk_back(output) {
+                Ok(output) => self.act(output),
+                Err(order) => self.handle(Input::NeverStarted { order }, clock::boottime_ms()),
+            }
         }
         if std::mem::take(&mut self.is_reboot_withheld) {
             self.handle(Input::RebootWithheld, clock::boottime_ms());
@@ -334,14 +337,11 @@ impl Shell {
         Ok(())
     }
 
-    /// Tells the link the trusted time, where that is new to it.
     fn tell_time(&mut self) {
         let now = clock::boottime_ms();
-        let Some(unix_ms) = self.core.trusted_time_ms(now) else { return };
-        let is_known = |(told_ms, at): (u64, u64)| told_ms.saturating_add(now.saturating_sub(at)).abs_diff(unix_ms) <= TIME_TOLD_WITHIN_MS;
-        if !self.told_time.is_some_and(is_known) {
-            self.told_time = Some((unix_ms, now));
-            self.say(&FromExec::Time { unix_ms, is_now: true });
+        let frame = time_to_tell(&mut self.told_time, self.core.trusted_time_ms(now), self.core.floor_ms(), now);
+        if let Some(frame) = frame {
+            self.say(&frame);
         }
     }
 
@@ -460,6 +460,18 @@ impl Shell {
     }
 }
 
+/// What to tell the link of the time, where that is new to it: the trusted time; or, where a new epoch has begun and there is none any more, the
+/// floor. `told`: what it was told last, and the uptime of that.
+fn time_to_tell(told: &mut Option<(u64, u64)>, trusted_ms: Option<u64>, floor_ms: u64, now: u64) -> Option<FromExec> {
+    let Some(unix_ms) = trusted_ms else { return told.take().map(|_| FromExec::Time { unix_ms: floor_ms, is_now: false }) };
+    let is_known = |(told_ms, at): (u64, u64)| told_ms.saturating_add(now.saturating_sub(at)).abs_diff(unix_ms) <= TIME_TOLD_WITHIN_MS;
+    if told.is_some_and(is_known) {
+        return None;
+    }
+    *told = Some((unix_ms, now));
+    Some(FromExec::Time { unix_ms, is_now: true })
+}
+
 /// What becomes of an output while the records before it are not on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum WithoutDisk {
@@ -469,6 +481,15 @@ enum WithoutDisk {
     Wait,
     /// The core is told then, and decides again.
     DecideAnew,
+}
+
+/// What becomes of an output that waited for the disk: it is acted on, or the start of this order was none. The order waits again then, and is
+/// judged before it starts: nobody knows for how long the disk was away, and trust, policy, hours and its own time may be others by now.
+fn with_the_disk_back(output: Output) -> Result<Output, OrderId> {
+    match output {
+        Output::RunJob { order, .. } => Err(order),
+        output => Ok(output),
+    }
 }
 
 /// What may be done although the records before it are not on disk: nothing that starts, forgets or promises. `withheld` is what waits.
@@ -505,6 +526,17 @@ mod tests {
     use flotilla_protocol::document::Plan;
 
     #[test]
+    fn the_link_is_told_a_time_that_is_new_to_it_and_that_there_is_none_any_more() {
+        let mut told = None;
+        assert_eq!(time_to_tell(&mut told, None, 7, 100), None, "the floor was told when it came");
+        assert_eq!(time_to_tell(&mut told, Some(900_000), 7, 100), Some(FromExec::Time { unix_ms: 900_000, is_now: true }));
+        assert_eq!(time_to_tell(&mut told, Some(904_000), 7, 3_000), None, "near enough");
+        assert_eq!(time_to_tell(&mut told, None, 0, 3_100), Some(FromExec::Time { unix_ms: 0, is_now: false }), "a new epoch");
+        assert_eq!(time_to_tell(&mut told, None, 0, 3_200), None, "once");
+        assert_eq!(time_to_tell(&mut told, Some(5_000), 0, 3_300), Some(FromExec::Time { unix_ms: 5_000, is_now: true }));
+    }
+
+    #[test]
     fn without_the_disk_nothing_starts_or_is_promised_and_no_reboot_waits() {
         let order = OrderId([1; 16]);
         let command = CommandOrder {
@@ -524,5 +556,17 @@ mod tests {
         assert_eq!(without_disk(&Output::KeepTrust { version: 2, envelope: Vec::new() }, &waiting), WithoutDisk::Act);
         assert_eq!(without_disk(&Output::CancelJob { order }, &waiting), WithoutDisk::Wait, "it must find what it is to stop");
         assert_eq!(without_disk(&Output::Reboot, &nothing), WithoutDisk::DecideAnew);
+        assert_eq!(with_the_disk_back(start), Err(order), "a start that waited is judged anew, however long it was");
+        assert_eq!(with_the_disk_back(Output::CancelJob { order }), Ok(Output::CancelJob { order }));
+        let command = || {
+            Box::new(CommandOrder {
+                document: String::new(),
+                document_version: String::new(),
+                parameters: Vec::new(),
+                plan: Plan { steps: Vec::new() },
+            })
+        };
+        let recover = || Output::RecoverJob { order, command: command(), same_boot: true, attempt: Attempt::default() };
+        assert_eq!(with_the_disk_back(recover()), Ok(recover()), "one that may run already is picked up");
     }
 }

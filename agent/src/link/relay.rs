@@ -255,10 +255,7 @@ impl Relay<'_> {
                 self.spread = Duration::from_secs(reconnect_spread_s.into()).min(LONGEST_SPREAD);
             }
             Ok(Some(FromExec::Time { unix_ms, is_now })) => {
-                self.time.raise(unix_ms / 1000);
-                if is_now {
-                    self.renewal.told_time(unix_ms);
-                }
+                take_time(self.time, self.renewal, unix_ms, is_now);
             }
             Ok(Some(FromExec::RenewCertificate { authorities })) => self.renewal.told_authorities(&authorities),
             Ok(Some(frame)) => match self.renewal.take(frame) {
@@ -296,7 +293,38 @@ impl Relay<'_> {
     }
 }
 
+/// Takes what exec says of the time, which it alone judges. It falls where the trust root has begun a new epoch, or a new exec does not know it
+/// yet: then what was believed of it is void.
+fn take_time(time: &KnownTime, renewal: &mut Renewal, unix_ms: u64, is_now: bool) {
+    let has_fallen = time.set(unix_ms / 1000) > unix_ms / 1000;
+    if is_now {
+        renewal.told_time(unix_ms);
+    } else if has_fallen {
+        renewal.forget_time();
+    }
+}
+
 /// Evenly from 0 to 1. Without randomness there is no spread, which is better than no connection.
 fn fraction() -> f64 {
     f64::from(getrandom::u32().unwrap_or(0)) / f64::from(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flotilla_protocol::id::FleetId;
+
+    #[test]
+    fn a_time_that_was_pushed_too_far_is_taken_back_when_exec_says_so() {
+        let (time, mut renewal) = (KnownTime::new(100), Renewal::new(None, FleetId([0; 8]), 60));
+        take_time(&time, &mut renewal, 50_000_000, true);
+        assert_eq!((time.get(), renewal.time.is_some()), (50_000, true));
+        // A new epoch: the floor falls, and no certificate is judged by the time of before.
+        take_time(&time, &mut renewal, 20_000, false);
+        assert_eq!((time.get(), renewal.time), (20, None));
+        take_time(&time, &mut renewal, 700_000, true);
+        assert_eq!((time.get(), renewal.time.is_some()), (700, true));
+        take_time(&time, &mut renewal, 800_000, false);
+        assert!(time.get() == 800 && renewal.time.is_some(), "a floor that is later takes nothing back");
+    }
 }

@@ -43,7 +43,7 @@ pub(super) struct Renewal {
     /// Longest pause between two attempts to connect, in milliseconds.
     reconnect_maximum_ms: u64,
     /// Trusted Unix time in milliseconds, and the uptime at which it was that.
-    time: Option<(u64, u64)>,
+    pub(super) time: Option<(u64, u64)>,
     /// Trusted time at which a third of the life remains, in seconds.
     due_s: Option<u64>,
     life_s: u64,
@@ -108,6 +108,11 @@ impl Renewal {
 
     pub(super) fn told_time(&mut self, unix_ms: u64) {
         self.time = Some((unix_ms, boottime_ms()));
+    }
+
+    /// What was told of the time is void.
+    pub(super) fn forget_time(&mut self) {
+        self.time = None;
     }
 
     pub(super) fn told_authorities(&mut self, authorities: &[u8; 32]) {

@@ -165,6 +165,8 @@ pub(crate) fn run(connection: &Connection, output: Output, arguments: &RunArgume
             sign::Signed::Awaiting => return Ok(SUCCESS),
             sign::Signed::ByTheBridge => note("the bridge signs commands of this fleet by itself: your key was not needed"),
         }
+    } else if let Some(words) = sign::awaits(connection, &command_id) {
+        note(&words);
     }
     let Some(interrupt) = interrupt else {
         match output.format {

@@ -79,7 +79,7 @@ fn serve(mut stream: &TcpStream, answer: &impl Fn(&str, Value) -> (u16, Value)) 
         }
         let (name, value) = line.split_once(": ").unwrap_or((line, ""));
         match name.to_ascii_lowercase().as_str() {
-            "x-amz-target" => operation = value.strip_prefix("AmazonSSM.").unwrap().to_owned(),
+            "x-amz-target" => operation = value.split_once('.').unwrap().1.to_owned(),
             "content-length" => length = value.parse().unwrap(),
             "authorization" => {
                 let credential = value.strip_prefix("AWS4-HMAC-SHA256 Credential=").unwrap();

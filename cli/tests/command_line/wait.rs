@@ -119,3 +119,33 @@ fn a_node_that_the_command_did_not_go_to_is_told() {
     assert_eq!(code, Some(2));
     assert!(errors.contains("did not go to the node mi-9"), "{errors}");
 }
+
+#[test]
+fn a_command_that_awaits_signatures_says_so_and_names_the_commands() {
+    let state = |state: &'static str| {
+        Bridge::start(move |operation, _| match operation {
+            "SendCommand" => (200, json!({ "Command": { "CommandId": COMMAND_ID, "Status": "Pending" } })),
+            "GetPreparedOrder" if state.is_empty() => bridge::refuse("PreparedOrderNotFoundException", ""),
+            "GetPreparedOrder" => (
+                200,
+                json!({ "Order": {
+                    "OrderId": COMMAND_ID, "State": state, "Requester": "Ann", "Class": "command", "DocumentName": "D", "TargetCount": 1,
+                    "PreparedMs": 0, "NotAfterMs": 1, "BodySha256": "00".repeat(32), "Signatures": [], "Threshold": 2, "Missing": 2,
+                    "MaySign": ["Ann", "Bob\u{1b}[2K"],
+                }, "Envelope": "" }),
+            ),
+            other => panic!("{other}"),
+        })
+    };
+    let run = |bridge: &Bridge| {
+        let output = flotilla_at(bridge, &["run", "--all", "--no-wait", "--", "uptime"]).output().unwrap();
+        (output.status.code(), texts(&output))
+    };
+    let (code, (out, errors)) = run(&state("AwaitingSignature"));
+    assert_eq!((code, out.trim()), (Some(0), COMMAND_ID), "{errors}");
+    assert!(errors.contains("no node takes it before 2 of Ann, Bob[2K have signed it"), "{errors}");
+    assert!(errors.contains(&format!("flotilla orders sign {COMMAND_ID} --key NAME")), "{errors}");
+    for other in ["Released", ""] {
+        assert_eq!(run(&state(other)), (Some(0), (format!("{COMMAND_ID}\n"), String::new())), "{other}");
+    }
+}

@@ -15,8 +15,8 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::fmt;
 
-/// Which keys of one bundle have signed an envelope, see [`Trust::signers`]: what takes time is done once.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Which keys of one bundle have signed an envelope, see [`Trust::signers`]: what takes time is done once. The default is nobody.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Signers {
     /// SHA-256 of the body of the bundle whose keys these are.
     bundle: [u8; 32],
@@ -62,6 +62,8 @@ pub struct RuleState {
     pub approvals: usize,
     /// How many of those who have signed are not the requester.
     pub approved: usize,
+    /// It is for nodes with certain labels only.
+    pub is_scoped: bool,
     /// The first label of the scope that the node does not have.
     pub out_of_scope: Option<Label>,
     /// It is outside the hours, which begin again then: Unix time in milliseconds.
@@ -161,6 +163,14 @@ impl NotAuthorised {
     pub fn is_for_other_nodes(&self) -> bool {
         self.rules.iter().any(|rule| rule.missing() == 0 && rule.out_of_scope.is_some())
     }
+
+    /// Whether a rule for other nodes allows the order there, and no rule of its class is for this node: however many more sign, it is none
+    /// of this node's.
+    #[must_use]
+    pub fn is_for_other_nodes_alone(&self) -> bool {
+        let is_allowed_there = |rule: &RuleState| rule.missing() == 0 && rule.is_understood;
+        self.rules.iter().any(is_allowed_there) && self.rules.iter().all(|rule| rule.out_of_scope.is_some())
+    }
 }
 
 impl fmt::Display for NotAuthorised {
@@ -236,6 +246,7 @@ impl Trust {
             signed,
             run_out,
             others,
+            is_scoped: !rule.scope.is_empty(),
             out_of_scope: asked.labels.and_then(|labels| rule.scope.iter().find(|label| !labels.has(label)).cloned()),
             opens_at_ms: asked
                 .time_ms
@@ -249,5 +260,10 @@ impl Trust {
 /// Whether the person of a key is the requester. Generously: an account "ann" is Ann, because what is at stake is whether her own
 /// signature counts as that of another.
 fn is_same_person(person: &str, requester: &str) -> bool {
-    person == requester || person.trim().to_lowercase() == requester.trim().to_lowercase()
+    folded(person) == folded(requester)
+}
+
+/// What is left of a name where it does not matter how it is written.
+pub(super) fn folded(name: &str) -> String {
+    name.trim().to_lowercase()
 }

@@ -279,3 +279,22 @@ fn bundles_with_unusable_rules_are_refused() {
         assert_eq!(first(change), expected, "{what}");
     }
 }
+
+#[test]
+fn a_person_that_is_written_in_two_ways_is_no_second_one() {
+    let first = |names: [&str; 2]| {
+        let mut bundle = fleet().bundle().clone();
+        for (key, name) in bundle.keys.iter_mut().zip(names) {
+            key.person = name.into();
+        }
+        Trust::first(&encode(&bundle)).map(|_| ())
+    };
+    assert_eq!(first(["Ann", "Bob"]), Ok(()));
+    assert_eq!(first(["Ann", "Ann"]), Err(TrustError::Rule { index: 0, fault: RuleFault::Unreachable }), "two keys of one person");
+    for other in ["ann", "ANN", "aNn"] {
+        assert_eq!(first(["Ann", other]), Err(TrustError::SimilarPersons), "{other}");
+    }
+    for other in ["Ann ", " Ann", "Ann\n", "An\u{1b}[2Kn", "\u{a0}Ann", ""] {
+        assert_eq!(first(["Ann", other]), Err(TrustError::Body(DecodeError::BeyondLimit("the name of a person"))), "{other:?}");
+    }
+}

@@ -6,7 +6,8 @@
 //! that is decided or not at all: where the disk takes no records meanwhile it is decided anew afterwards. After the
 //! reboot the order goes on as soon as the node knows the time, before all that wait.
 
-use super::{Core, bound_explanation, bound_output};
+use super::Core;
+use super::jobs::{bound_explanation, bound_output};
 use crate::interface::{Output, RebootAsked};
 use crate::orders::{Order, Phase};
 use crate::record::{Reboot, RebootTries, Record, Resume};

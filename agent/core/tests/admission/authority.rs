@@ -302,3 +302,53 @@ fn a_fault_of_the_policy_refuses_nothing_that_waits_for_its_scope() {
     assert_eq!((heard.answers(), heard.started), (vec![], vec![]));
     assert_eq!(node.handle(policy(labels(&[label("site", "berlin")]))).started, [order_id(1)]);
 }
+
+/// A trust whose only rules for commands are for Berlin: Cleo's word there, or Ann's and Bob's.
+fn only_berlin() -> Trust {
+    let mut bundle = trust().bundle().clone();
+    let berlin = |rule: OperatorRule| OperatorRule { scope: vec![label("site", "berlin")], hours: Vec::new(), ..rule };
+    bundle.rules = bundle.rules.into_iter().take(2).map(berlin).collect();
+    let body = encode(&bundle);
+    Trust::from_pinned(&flotilla_protocol::sha256(&[&body]), [seal(Domain::Trust, &body, &[&key(1)]).as_slice()]).unwrap()
+}
+
+#[test]
+fn an_order_that_no_rule_allows_here_and_one_allows_elsewhere_is_answered_for_good() {
+    let body = |number| OrderBody { fleet: only_berlin().fleet(), ..body(number) };
+    let mut node = Node::trusting(only_berlin()).online();
+    let heard = node.say(DownKind::Order, &sealed(&body(1), &[CLEO]));
+    assert_eq!((heard.refused.clone(), heard.answers()), (vec![RejectReason::Scope], vec![(order_id(1), RejectReason::Scope)]));
+    assert_eq!(node.say(DownKind::Order, &sealed(&body(1), &[CLEO, ANN, BOB])).started, [], "its id is taken");
+    // Too few for any node: a broker may have taken signatures away.
+    let heard = node.say(DownKind::Order, &sealed(&body(2), &[BOB]));
+    assert_eq!((heard.refused.clone(), heard.records.len()), (vec![RejectReason::Signature], 0));
+    // For another target there is no answer.
+    let elsewhere = OrderBody { targets: Targets { count: 1, root: [7; 32] }, ..body(3) };
+    let heard = node.say(DownKind::Order, &sealed(&elsewhere, &[CLEO]));
+    assert_eq!((heard.refused.clone(), heard.records.len()), (vec![RejectReason::Target], 0));
+    // While nobody can say where the node is, nothing is refused for ever.
+    let mut node = Node::trusting(only_berlin()).online();
+    node.handle(Input::Policy(PolicyState { fault: Some("nobody can read it".into()), ..PolicyState::default() }));
+    let heard = node.say(DownKind::Order, &sealed(&body(1), &[CLEO]));
+    assert_eq!((heard.refused.clone(), heard.answers()), (vec![RejectReason::Policy], vec![]));
+    node.handle(policy(labels(&[label("site", "berlin")])));
+    assert_eq!(node.say(DownKind::Order, &sealed(&body(1), &[CLEO])).started, [order_id(1)]);
+}
+
+#[test]
+fn who_signs_for_other_nodes_cannot_take_the_places_of_orders() {
+    let mut node = Node::trusting(only_berlin()).online();
+    let id = |number: u16| {
+        let [high, low] = number.to_be_bytes();
+        flotilla_protocol::id::OrderId([0xee, high, low, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13])
+    };
+    let mut answered = 0;
+    for number in 0..1100 {
+        let order = OrderBody { fleet: only_berlin().fleet(), id: id(number), ..body(1) };
+        let mut heard = node.say(DownKind::Order, &sealed(&order, &[CLEO]));
+        answered += heard.answers().len();
+        // The bridge has them.
+        heard.records.clear();
+    }
+    assert_eq!(answered, 1024);
+}

@@ -35,12 +35,19 @@ fn good() -> Vec<u8> {
 
 /// An order whose script names its second parameter as a secret, signed over this node data.
 fn with(node_data: Vec<u8>) -> Vec<u8> {
+    with_open(node_data, "")
+}
+
+/// The same, with a value for the parameter that everybody can read.
+fn with_open(node_data: Vec<u8>, value: &str) -> Vec<u8> {
     let line = Template(vec![Segment::Text("login ".into()), Segment::Secret(1)]);
     let script = RunShellScript { run_command: vec![line], working_directory: None, environment: Default::default(), timeout_s: 60 };
     let command = CommandOrder {
         document: "d".into(),
         document_version: "1".into(),
-        parameters: ["host", "password"].map(|name| Parameter { name: name.into(), value: Value::string("") }).into(),
+        parameters: ["host", "password"]
+            .map(|name| Parameter { name: name.into(), value: Value::string(if name == "password" { value } else { "" }) })
+            .into(),
         plan: Plan { steps: vec![Step::new("run", &Action::RunShellScript(script))] },
     };
     let targets = Targets { count: 1, root: leaf(&node_data) };
@@ -139,4 +146,10 @@ fn node_data_counts_as_room_in_the_journal() {
     assert!(more >= u64::try_from(good().len()).unwrap(), "{more}");
     node.room_left(100);
     assert_eq!(node.say(DownKind::Order, &with_secrets).refused, [RejectReason::Storage]);
+}
+
+#[test]
+fn nothing_sealed_takes_the_place_of_a_value_that_people_have_read() {
+    let (_, heard) = take(&with_open(good(), "what was read"));
+    assert_eq!((heard.answers(), heard.started), (vec![(order_id(1), RejectReason::Secret)], vec![]));
 }

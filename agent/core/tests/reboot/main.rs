@@ -341,3 +341,47 @@ fn a_cancelled_order_runs_no_last_step() {
     [Action::Connect, Action::Deliver(0), Action::Ask(0), Action::Cancel(0)].iter().for_each(|action| world.act(*action));
     assert_eq!((world.without_reboot(), world.result(0).outcome), (0, Outcome::Cancelled));
 }
+
+/// What a bundle says that gives the rule for commands to another key than the one that has signed.
+fn forbids(bundle: &mut flotilla_protocol::trust::TrustBundle) {
+    bundle.rules[0].keys = vec![3];
+}
+
+#[test]
+fn what_a_new_bundle_forbids_does_not_go_on_after_its_reboot_and_says_so() {
+    // The bundle comes while it waits for the reboot, and after it.
+    for comes_before in [true, false] {
+        let mut world = asking();
+        if comes_before {
+            world.follow(forbids);
+            assert!(world.has_result(0), "it is said at once");
+        }
+        world.act(Action::Reboot);
+        world.act(Action::Connect);
+        if !comes_before {
+            // It went on before the bundle came: what runs is not stopped half-way.
+            assert_eq!(world.starts(0), 2);
+            continue;
+        }
+        assert_eq!(world.starts(0), 1, "it does not go on");
+        let result = world.result(0).clone();
+        assert_eq!(result.outcome, Outcome::Failed);
+        assert!(result.explanation.contains("does not go on after the reboot: the node's trust has changed (signature)"), "{result:?}");
+        assert_eq!(result.steps.len(), 3);
+        assert_eq!(result.steps[2].status, StepStatus::NotRun, "{:?}", result.steps);
+    }
+    // It comes in the first welcome after the reboot, before the order could go on.
+    let mut world = asking();
+    world.act(Action::Reboot);
+    world.connect_without_welcome();
+    world.follow(forbids);
+    world.act(Action::Connect);
+    assert_eq!((world.starts(0), world.result(0).outcome), (1, Outcome::Failed));
+    // One that changes nothing for it lets it go on.
+    let mut world = asking();
+    world.follow(|_| ());
+    world.act(Action::Reboot);
+    world.act(Action::Connect);
+    world.act(Action::Finish(0));
+    assert_eq!((world.starts(0), world.result(0).outcome), (2, Outcome::Succeeded));
+}

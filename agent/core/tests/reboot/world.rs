@@ -56,6 +56,8 @@ enum Job {
 
 pub(crate) struct World {
     core: Core,
+    /// What is on the disk.
+    trust: Trust,
     allows_reboots: bool,
     now: u64,
     real_ms: u64,
@@ -141,10 +143,10 @@ fn make_delivery(number: u8, with_final_step: bool) -> Vec<u8> {
     encode(&Delivery { envelope, index: 0, proof: Vec::new(), node_data: Vec::new() })
 }
 
-fn recovery(boot: u8, is_allowed: bool) -> Recovery {
+fn recovery(trust: &Trust, boot: u8, is_allowed: bool) -> Recovery {
     let settings = Settings {
         identity: key(100),
-        trust: trust().into(),
+        trust: trust.clone().into(),
         boot: BootId([boot; 16]),
         facts: Facts::default(),
         agent_version: [0, 1, 0],
@@ -157,7 +159,8 @@ fn recovery(boot: u8, is_allowed: bool) -> Recovery {
 impl World {
     pub(crate) fn new(allows_reboots: bool) -> Self {
         Self {
-            core: recovery(1, allows_reboots).finish(),
+            core: recovery(&trust(), 1, allows_reboots).finish(),
+            trust: trust(),
             allows_reboots,
             now: 100_000,
             real_ms: START_MS,
@@ -248,6 +251,15 @@ impl World {
             wants
         });
         assert!(!spins, "the core wants to be woken in the past, for ever");
+    }
+
+    /// The next bundle comes, as that of now is changed by `change`.
+    pub(crate) fn follow(&mut self, change: impl FnOnce(&mut TrustBundle)) {
+        let mut bundle = self.trust.bundle().clone();
+        (bundle.version, bundle.previous) = (bundle.version + 1, self.trust.hash());
+        change(&mut bundle);
+        let envelope = seal(Domain::Trust, &encode(&bundle), &[&key(1)]);
+        self.down(DownKind::Trust, &envelope);
     }
 
     pub(crate) fn connect_without_welcome(&mut self) {
@@ -390,11 +402,14 @@ impl World {
                     self.core.handle(Input::Storage { is_writable: false, room_bytes: 0 }, self.now);
                 }
                 Output::Reboot => self.tell_to_reboot(),
+                Output::KeepTrust { version, envelope } => {
+                    self.trust = self.trust.successor(&envelope).unwrap();
+                    self.core.handle(Input::TrustKept { version }, self.now);
+                }
                 Output::ForgetJob { .. }
                 | Output::ReadOutput { .. }
                 | Output::Refused { .. }
                 | Output::RenewCertificate { .. }
-                | Output::KeepTrust { .. }
                 | Output::SpreadReconnect { .. } => {}
             }
         }
@@ -451,7 +466,7 @@ impl World {
         }
         self.durable.append(&mut self.written);
         (self.is_writable, self.is_withheld, self.breaks_when_told) = (true, false, false);
-        let mut recovery = recovery(self.boot, self.allows_reboots);
+        let mut recovery = recovery(&self.trust, self.boot, self.allows_reboots);
         for record in &self.durable {
             recovery.replay(Record::from_bytes(&record.to_bytes()).unwrap()).unwrap();
         }

@@ -207,6 +207,11 @@ async fn end_pending(write: &mut Write<'_>, command_id: &str, state: InvocationS
     Ok(ended.bind(command_id).bind(state.as_str()).bind(to_column(now_ms)).fetch_all(write.connection()).await?)
 }
 
+/// What stays of node data when it is gone; nothing of none.
+fn hash_of(node_data: &[u8]) -> Vec<u8> {
+    if node_data.is_empty() { Vec::new() } else { flotilla_protocol::sha256(&[node_data]).to_vec() }
+}
+
 fn row_count(nodes: &[String]) -> i64 {
     i64::try_from(nodes.len()).unwrap_or(i64::MAX)
 }
@@ -624,8 +629,8 @@ pub(super) async fn insert(write: &mut Write<'_>, command: &NewCommand<'_>, invo
     query.execute(write.connection()).await?;
     for chunk in invocations.chunks(INSERT_ROWS) {
         let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(
-            "INSERT INTO invocation (command_id, node_id, leaf_index, proof, node_data, requested_ms, state, send_count, give_up_ms, \
-             next_send_ms) ",
+            "INSERT INTO invocation (command_id, node_id, leaf_index, proof, node_data, node_data_hash, requested_ms, state, send_count, \
+             give_up_ms, next_send_ms) ",
         );
         query.push_values(chunk, |mut row, invocation| {
             row.push_bind(command.command_id)
@@ -633,6 +638,7 @@ pub(super) async fn insert(write: &mut Write<'_>, command: &NewCommand<'_>, invo
                 .push_bind(i64::try_from(invocation.index).unwrap_or(i64::MAX))
                 .push_bind(invocation.proof.concat())
                 .push_bind(invocation.node_data.as_slice())
+                .push_bind(hash_of(&invocation.node_data))
                 .push_bind(command.requested_ms)
                 .push_bind(invocation.state.as_str())
                 .push_bind(i64::from(invocation.state == InvocationState::Sent))

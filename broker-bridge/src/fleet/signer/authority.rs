@@ -6,7 +6,7 @@
 //! rule, by whatever keys.
 
 use flotilla_protocol::envelope::Envelope;
-use flotilla_protocol::trust::{Asked, Class, OperatorRule, RuleState, Trust};
+use flotilla_protocol::trust::{Asked, Class, OperatorRule, RuleState, Signers, Trust};
 use std::collections::BTreeSet;
 
 /// Where an order stands.
@@ -26,17 +26,24 @@ pub struct Judgement {
     pub rules: Vec<RuleState>,
 }
 
-/// Judges an order of `class` that `requester` asked for by the signatures in `envelope`, at a Unix time in milliseconds.
+impl Judgement {
+    /// Whether a rule without a scope is met, now or in its hours: then no label of a node decides whether it takes the order.
+    #[must_use]
+    pub fn suffices_everywhere(&self) -> bool {
+        self.rules.iter().any(|rule| rule.missing() == 0 && !rule.is_scoped)
+    }
+}
+
+/// Judges an order of `class` that `requester` asked for and these have signed, at a Unix time in milliseconds.
 #[must_use]
-pub fn judge(trust: &Trust, class: Class, requester: &str, envelope: &Envelope<'_>, now_ms: u64) -> Judgement {
-    let signers = trust.signers(envelope);
+pub fn judge(trust: &Trust, class: Class, requester: &str, signers: &Signers, now_ms: u64) -> Judgement {
     let asked = Asked { class, requester, labels: None, time_ms: Some(now_ms) };
     // The node's own words have the last say.
-    let is_enough = match trust.authorise(&signers, &asked) {
+    let is_enough = match trust.authorise(signers, &asked) {
         Ok(_) => true,
         Err(refusal) => refusal.opens_at_ms().is_some(),
     };
-    let mut rules = trust.rule_states(&signers, &asked);
+    let mut rules = trust.rule_states(signers, &asked);
     rules.retain(|rule| rule.is_understood);
     let signed: BTreeSet<String> = rules.iter().flat_map(|rule| rule.signed.iter().cloned()).collect();
     let others = rules.iter().flat_map(|rule| rule.others.iter().cloned());
@@ -103,7 +110,7 @@ mod tests {
     fn judged(trust: &Trust, signers: &[u8]) -> Judgement {
         let keys: Vec<_> = signers.iter().map(|seed| key(*seed)).collect();
         let sealed = seal(Domain::Order, b"order", &keys.iter().collect::<Vec<_>>());
-        judge(trust, Class::Command, "Ann", &Envelope::parse(&sealed, Domain::Order).unwrap(), NOW_MS)
+        judge(trust, Class::Command, "Ann", &trust.signers(&Envelope::parse(&sealed, Domain::Order).unwrap()), NOW_MS)
     }
 
     #[test]
@@ -166,7 +173,7 @@ mod tests {
         let sealed = seal(Domain::Order, b"order", &[&key(2), &key(4)]);
         let envelope = Envelope::parse(&sealed, Domain::Order).unwrap();
         assert_eq!(keys_of(&trust(1), Class::Patch, NOW_MS), BTreeSet::new());
-        assert!(!judge(&trust(1), Class::Patch, "Ann", &envelope, NOW_MS).is_enough);
+        assert!(!judge(&trust(1), Class::Patch, "Ann", &trust(1).signers(&envelope), NOW_MS).is_enough);
         assert_eq!(key_of(&trust(1), Class::Command, &envelope, NOW_MS), Some(1));
         assert_eq!(key_of(&trust(1), Class::Patch, &envelope, NOW_MS), None);
     }

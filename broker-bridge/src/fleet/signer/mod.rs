@@ -137,6 +137,15 @@ struct Key {
     may_sign: bool,
 }
 
+/// An order that the bridge has signed by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedOrder {
+    /// Its envelope.
+    pub envelope: Vec<u8>,
+    /// No rule's scope decides which nodes take it. Otherwise people may have to sign, too, for those outside.
+    pub suffices_everywhere: bool,
+}
+
 /// What came of a bundle that was handed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Added {
@@ -246,13 +255,17 @@ impl Signer {
         HeadSigner::new(now.trust.fleet().0, now.bridge.key.clone(), now.bridge_keys())
     }
 
-    /// Signs an order to run a command and returns its envelope; nothing where people must sign it.
+    /// Signs an order to run a command at a Unix time in milliseconds; nothing where people must sign it.
     #[must_use]
-    pub fn order(&self, body: &OrderBody) -> Option<Vec<u8>> {
+    pub fn order(&self, body: &OrderBody, now_ms: u64) -> Option<SignedOrder> {
         let now = self.standing();
         let operator = now.operator.as_ref()?;
-        // A rule may want another than the requester, and the requester may have the name of the key.
-        may_order(operator, &now.trust, &body.requester).then(|| seal(Domain::Order, &encode(body), &[operator]))
+        let envelope = seal(Domain::Order, &encode(body), &[operator]);
+        // A rule may want another than the requester, and the requester may have the name of the key; and the key may have run out.
+        let signers = Envelope::parse(&envelope, Domain::Order).map(|envelope| now.trust.signers(&envelope)).ok()?;
+        let judgement = authority::judge(&now.trust, Class::Command, &body.requester, &signers, now_ms);
+        let suffices_everywhere = judgement.suffices_everywhere();
+        judgement.is_enough.then_some(SignedOrder { envelope, suffices_everywhere })
     }
 
     /// Signs a cancel; returns its envelope.

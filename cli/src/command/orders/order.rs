@@ -10,7 +10,7 @@ use flotilla_protocol::delivery::NodeData;
 use flotilla_protocol::envelope::{Domain, Envelope};
 use flotilla_protocol::id::NodeId;
 use flotilla_protocol::order::OrderBody;
-use flotilla_protocol::target::{MAXIMUM_TARGETS, TargetTree, leaf};
+use flotilla_protocol::target::{MAXIMUM_TARGETS, TargetTree, leaf, leaf_of_hash};
 use flotilla_protocol::trust::{Class, Trust};
 use flotilla_protocol::wire::decode;
 use std::collections::BTreeSet;
@@ -36,6 +36,8 @@ pub(crate) struct ReadOrder {
     pub(crate) secrets: BTreeSet<u16>,
     pub(crate) class: Class,
     pub(crate) nodes: Vec<NodeId>,
+    /// Of so many nodes what came with them alone is gone, because they have ended it: it makes up the root, and cannot be read.
+    pub(crate) gone: usize,
     /// What the bridge says of its state; it is not signed, and nothing here depends on it.
     pub(crate) state: String,
 }
@@ -71,12 +73,12 @@ impl ReadOrder {
             return Err(OrderError::Other("no node that goes by this trust would take it".to_owned()));
         }
         let mut secrets = command.plan.secrets().map_err(|error| unreadable(&error))?;
-        let nodes = nodes_of(&body, targets, &mut secrets)?;
+        let (nodes, gone) = nodes_of(&body, targets, &mut secrets)?;
         let is_named = |index: &u16| command.parameters.get(usize::from(*index)).is_some_and(|parameter| parameter.value.text.is_empty());
         if !secrets.iter().all(is_named) {
             return Err(OrderError::Unreadable("it has secrets that are none of its parameters".to_owned()));
         }
-        Ok(Self { class: Class::Command, envelope, body, command, secrets, nodes, state })
+        Ok(Self { class: Class::Command, envelope, body, command, secrets, nodes, gone, state })
     }
 
     /// The envelope with the signatures that were collected; it was taken apart when it was read.
@@ -93,6 +95,14 @@ impl ReadOrder {
     pub(crate) fn secret_names(&self) -> impl Iterator<Item = &str> {
         let parameters = self.secrets.iter().filter_map(|index| self.command.parameters.get(usize::from(*index)));
         parameters.map(|parameter| parameter.name.as_str())
+    }
+
+    /// Whether all of it is there to be read: what is signed may hold nothing that nobody here has seen.
+    pub(crate) fn must_be_whole(&self) -> Result<(), OrderError> {
+        match self.gone {
+            0 => Ok(()),
+            gone => Err(OrderError::Unreadable(format!("{gone} of its nodes have ended it, and what came with them alone is gone"))),
+        }
     }
 
     /// Whether no node would start it any more.
@@ -158,8 +168,9 @@ fn same_text(left: &str, right: &str) -> bool {
     left == right || json(left).is_some_and(|left| json(right) == Some(left))
 }
 
-/// The nodes, when their keys and their data make up exactly the root that is signed. Adds which parameters come to them sealed.
-fn nodes_of(body: &OrderBody, targets: &[OrderTarget], secrets: &mut BTreeSet<u16>) -> Result<Vec<NodeId>, OrderError> {
+/// The nodes, when their keys and their data make up exactly the root that is signed; and of how many only the hash of the data is left. Adds
+/// which parameters come to them sealed.
+fn nodes_of(body: &OrderBody, targets: &[OrderTarget], secrets: &mut BTreeSet<u16>) -> Result<(Vec<NodeId>, usize), OrderError> {
     let wrong = |what: String| Err(OrderError::Targets(what));
     if usize::try_from(body.targets.count) != Ok(targets.len()) {
         return wrong(format!("it names {} where the order is for {}", targets.len(), body.targets.count));
@@ -176,16 +187,18 @@ fn nodes_of(body: &OrderBody, targets: &[OrderTarget], secrets: &mut BTreeSet<u1
         };
         secrets.extend(sealed.iter().flat_map(|sealed| &sealed.secrets).map(|secret| secret.parameter));
     }
-    let tree = TargetTree::new(sorted.iter().map(|target| leaf(&target.identity_key.0, &target.node_data.0)).collect());
+    let leaf_of = |target: &OrderTarget| match &target.node_data_sha256 {
+        Some(hash) if target.node_data.0.is_empty() => leaf_of_hash(&target.identity_key.0, &hash.0),
+        _ => leaf(&target.identity_key.0, &target.node_data.0),
+    };
+    let tree = TargetTree::new(sorted.iter().map(|target| leaf_of(target)).collect());
     if tree.root() != body.targets.root {
-        // The bridge keeps them only until the nodes have signed the end.
-        let may_be_gone =
-            if secrets.is_empty() { "" } else { "; of an order that has ended the secrets are gone, and nothing can be checked" };
-        return wrong(format!("their keys do not make up the root that is signed{may_be_gone}"));
+        return wrong("their keys do not make up the root that is signed".to_owned());
     }
+    let gone = sorted.iter().filter(|target| target.node_data.0.is_empty() && target.node_data_sha256.is_some()).count();
     let mut nodes: Vec<NodeId> = sorted.iter().map(|target| NodeId::of_key(&target.identity_key.0)).collect();
     nodes.sort_unstable_by_key(ToString::to_string);
-    Ok(nodes)
+    Ok((nodes, gone))
 }
 
 #[cfg(test)]
@@ -222,7 +235,7 @@ pub(super) mod tests {
 
     pub(in super::super) fn target(seed: u8) -> OrderTarget {
         let identity_key = key(seed).verifying_key().to_bytes();
-        OrderTarget { node_id: NodeId::of_key(&identity_key).to_string(), identity_key: Hex(identity_key), node_data: Blob::default() }
+        OrderTarget { node_id: NodeId::of_key(&identity_key).to_string(), identity_key: Hex(identity_key), ..OrderTarget::default() }
     }
 
     pub(in super::super) fn asked(nodes: &[OrderTarget], script: &str) -> SendCommandRequest {
@@ -315,6 +328,13 @@ pub(super) mod tests {
         let refused = |body: &OrderBody, target: OrderTarget| read(body, &[target], &[]).unwrap_err().to_string();
         assert!(refused(&body, of(place(true), 1)).contains("root"), "another value");
         assert!(refused(&body, target(20)).contains("root"), "none");
+        // When the node has signed the end the bridge has only the hash: it can be shown, and not be signed.
+        let ended = |hash| OrderTarget { node_data: Blob::default(), node_data_sha256: Some(Hex(hash)), ..sealed.clone() };
+        let shown = read(&body, &[ended(flotilla_protocol::sha256(&[&sealed.node_data.0]))], &[]).unwrap();
+        assert_eq!((shown.nodes.len(), shown.gone), (1, 1));
+        assert!(shown.must_be_whole().unwrap_err().to_string().contains("1 of its nodes"));
+        assert!(refused(&body, ended([7; 32])).contains("root"), "another hash");
+        assert!(read(&body, std::slice::from_ref(&sealed), &[]).unwrap().must_be_whole().is_ok());
         let open = of(place(false), 0);
         assert!(refused(&signed_for(&open), open).contains("none of its parameters"), "a value beside the sealed one");
     }

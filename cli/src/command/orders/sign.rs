@@ -44,6 +44,7 @@ pub(super) fn run(connection: &Connection, output: Output, arguments: &SignArgum
     let known = KnownTrust::of(connection, &arguments.root)?;
     let order = ReadOrder::of_bridge(connection, &arguments.order_id, known.trust())?;
     order.must_be_in_time(now_ms())?;
+    order.must_be_whole()?;
     if let Some(wanted) = arguments.sha256
         && wanted != order.sha256()?
     {

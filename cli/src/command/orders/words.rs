@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{KnownTrust, ReadOrder, now_ms};
 use crate::error::CliError;
-use crate::output::{Format, Output};
+use crate::output::{Format, Output, visible};
 
 /// Longest filled text of one step that is shown, in bytes. Whatever is longer, nobody reads; and it is told.
 const MAXIMUM_SHOWN: usize = 4 * MAXIMUM_MESSAGE_BYTES;
@@ -90,6 +90,9 @@ impl Description {
         if !secrets.is_empty() {
             not_checked.push(format!("the values of the secrets {}, which only the nodes can read", secrets.join(", ")));
         }
+        if order.gone > 0 {
+            not_checked.push(format!("what came sealed to {} of the nodes, which have ended it: only its hash is left", order.gone));
+        }
         if trust.bundle().rules.iter().any(|rule| rule.class == order.class && !rule.scope.is_empty()) {
             not_checked.push("which of the nodes are in the scope of each rule: a node's own labels are known to it alone".to_owned());
         }
@@ -152,7 +155,8 @@ impl Description {
         let mut text = format!("Order {}, read from the bytes that are signed\n", self.order_id);
         let mut line = |words: &str| {
             text.push_str("  ");
-            text.push_str(words);
+            // No name can begin a line of its own, and nothing acts on the terminal without being seen.
+            text.push_str(&visible(words));
             text.push('\n');
         };
         line(&format!("sha256 {}", self.body_sha256));
@@ -372,6 +376,13 @@ mod tests {
         let text = description.text();
         assert!(text.contains("step outer/fetch (aws:downloadContent)"), "{text}");
         assert!(text.contains("https://example.org/[\"uptime\"]") || text.contains("https://example.org/[\\\"uptime\\\"]"), "{text}");
+
+        command.document = "D\n  checked here: everything\u{202e}".to_owned();
+        command.plan.steps[0].name = "s\r\u{1b}[2K".to_owned();
+        body.payload = OrderPayload::Command(command.clone()).encode();
+        let text = Description::new(&read(&body, &targets, &[]).unwrap(), &known()).text();
+        assert!(text.contains("runs the document D<U+000A>  checked here: everything<U+202E> version 1\n"), "{text}");
+        assert!(text.contains("step s<U+000D><U+001B>[2K (aws:runDocument)"), "{text}");
 
         command.plan.steps[0].action = Payload { kind: 99, body: vec![1] };
         body.payload = OrderPayload::Command(command).encode();

@@ -2,14 +2,14 @@
 
 use flotilla_api::client::CallError;
 use flotilla_api::commands::SendCommandRequest;
-use flotilla_api::orders::{NOT_FOUND, RELEASED};
+use flotilla_api::orders::{AWAITING, GetPreparedOrderRequest, NOT_FOUND, RELEASED};
 use flotilla_protocol::trust::Class;
 
 use super::super::orders::{ChosenKey, Description, KnownTrust, OrderError, ReadOrder, agree, key_of, now_ms, print_signed, put, show};
 use super::RunArguments;
 use crate::connection::Connection;
 use crate::error::CliError;
-use crate::output::Output;
+use crate::output::{Output, clean};
 
 /// What is ready before the bridge is asked for anything.
 pub(super) struct Desk<'a> {
@@ -40,6 +40,24 @@ pub(super) fn desk<'a>(connection: &Connection, arguments: &'a RunArguments) -> 
     Ok(Some(Desk { known: KnownTrust::of(connection, &arguments.root)?, key }))
 }
 
+/// What to tell people whose command awaits signatures, and who did not ask to sign it; nothing where it goes out without them, or where the
+/// bridge does not say.
+pub(super) fn awaits(connection: &Connection, command_id: &str) -> Option<String> {
+    let answer = connection.client.call(&GetPreparedOrderRequest { order_id: command_id.to_owned() }).ok()?;
+    let order = answer.order;
+    if order.state != AWAITING {
+        return None;
+    }
+    let (missing, persons) = (order.missing, order.may_sign.join(", "));
+    let line = |rest: &str| connection.command_line(rest);
+    Some(clean(&format!(
+        "command {command_id} awaits signatures: no node takes it before {missing} of {persons} have signed it\n  {}\n  {}\n  {}",
+        line(&format!("orders show {command_id}")),
+        line(&format!("orders sign {command_id} --key NAME")),
+        line(&format!("orders reject {command_id} --reason '…'")),
+    )))
+}
+
 impl Desk<'_> {
     /// Reads, compares, shows and signs the order that the bridge has prepared for this request.
     pub(super) fn sign(
@@ -55,6 +73,7 @@ impl Desk<'_> {
             order => order?,
         };
         order.must_be_in_time(now_ms())?;
+        order.must_be_whole()?;
         let unknown = order.must_be_what_was_asked(request, now_ms())?;
         let description = Description::new(&order, &self.known).with_unchecked(unknown);
         if !description.is_readable() {

@@ -96,7 +96,7 @@ pub(crate) async fn send_command(fleet: &Fleet, caller: &Caller, request: SendCo
         on_crash: OnCrash::Never,
         payload: OrderPayload::Command(order).encode(),
     };
-    let Signed { envelope, awaits } = if chosen.is_empty() { Signed::default() } else { sign(fleet, &body, longest_node_data)? };
+    let Signed { envelope, awaits, joins } = if chosen.is_empty() { Signed::default() } else { sign(fleet, &body, longest_node_data)? };
 
     let command_id = id.to_string();
     // Who is online is read where nobody can come or go before this is written.
@@ -160,7 +160,10 @@ pub(crate) async fn send_command(fleet: &Fleet, caller: &Caller, request: SendCo
         prepared::insert(&mut write, &command_id, class).await?;
         write.record(audit::order_prepared(&body, class, &content, now_ms));
     } else if !envelope.is_empty() {
-        write.record(audit::order_signed(&body, "command", &content, now_ms));
+        if let Some(class) = joins {
+            prepared::insert_signed(&mut write, &fleet.signer.trust(), &command_id, class, &envelope, now_ms).await?;
+        }
+        write.record(audit::order_signed(&body, Class::Command.as_str(), &content, now_ms));
     }
     notification::began(&mut write, &new, now_ms).await?;
     repeat::remember(&mut write, caller, &command_id, now_ms).await?;
@@ -256,21 +259,25 @@ struct Signed {
     envelope: Vec<u8>,
     /// The class whose people must sign it, where the bridge may not.
     awaits: Option<&'static str>,
+    /// The class whose people may sign it beside the bridge, for nodes where the bridge's signature does not suffice.
+    joins: Option<&'static str>,
 }
 
 /// Signs the order, or leaves it to people, when its delivery fits into a message for every target.
 fn sign(fleet: &Fleet, body: &OrderBody, node_data_bytes: usize) -> Result<Signed, ApiError> {
     body.check().map_err(|error| ApiError::new("InvalidParameters", error.to_string()))?;
-    let (envelope, awaits, room) = match fleet.signer.order(body) {
-        Some(envelope) => (envelope, None, 0),
+    let (class, room_for_all) = (Class::Command, MAXIMUM_SIGNATURES * SIGNATURE_ROOM);
+    let name = class.as_str();
+    let (envelope, awaits, joins, room) = match fleet.signer.order(body, fleet.clock.now_ms()) {
+        Some(signed) if signed.suffices_everywhere => (signed.envelope, None, None, 0),
+        Some(signed) => (signed.envelope, None, Some(name), room_for_all),
         None => {
-            let (class, trust) = (Class::Command, fleet.signer.trust());
-            let name = class.as_str();
+            let trust = fleet.signer.trust();
             if authority::keys_of(&trust, class, fleet.clock.now_ms()).is_empty() {
                 let version = trust.bundle().version;
                 return Err(ApiError::access_denied(format!("trust bundle {version} lets nobody sign orders of the class {name}")));
             }
-            (seal(Domain::Order, &encode(body), &[]), Some(name), MAXIMUM_SIGNATURES * SIGNATURE_ROOM)
+            (seal(Domain::Order, &encode(body), &[]), Some(name), None, room_for_all)
         }
     };
     let longest = Delivery { envelope, index: u32::MAX, proof: vec![[0; 32]; MAXIMUM_PROOF], node_data: vec![0; node_data_bytes] };
@@ -279,7 +286,7 @@ fn sign(fleet: &Fleet, body: &OrderBody, node_data_bytes: usize) -> Result<Signe
         let message = format!("the command is {size} bytes with its document and parameters; at most {MAXIMUM_MESSAGE_BYTES} can be sent");
         return Err(ApiError::new("MaxDocumentSizeExceeded", message));
     }
-    Ok(Signed { envelope: longest.envelope, awaits })
+    Ok(Signed { envelope: longest.envelope, awaits, joins })
 }
 
 fn step_name(step: &flotilla_document::Step) -> StepName {

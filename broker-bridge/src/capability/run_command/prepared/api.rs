@@ -125,7 +125,9 @@ pub(super) async fn list_prepared_order_targets(
     for target in targets {
         let damaged = |_| StoreError::Unusable(format!("the row of node {} is damaged", target.node_id));
         let identity_key = Hex(<[u8; 32]>::try_from(target.identity_key.as_slice()).map_err(damaged)?);
-        answered.push(OrderTarget { node_id: target.node_id, identity_key, node_data: Blob(target.node_data) });
+        let hash = <[u8; 32]>::try_from(target.node_data_hash.as_slice()).ok();
+        let node_data_sha256 = hash.filter(|_| target.node_data.is_empty()).map(Hex);
+        answered.push(OrderTarget { node_id: target.node_id, identity_key, node_data: Blob(target.node_data), node_data_sha256 });
     }
     Ok(ListPreparedOrderTargetsResult { targets: Some(answered), next_token })
 }
@@ -138,7 +140,9 @@ fn still_awaits(order: &Order, trust: &Trust, now_ms: u64) -> Result<(), ApiErro
             Err(ApiError::new(ORDER_EXPIRED, format!("{id} was prepared before the fleet began a new epoch; send the command anew")))
         }
         State::AwaitingSignature => Ok(()),
-        State::Released => Err(ApiError::new(ORDER_RELEASED, format!("enough persons have signed {id}, and it was released"))),
+        State::Released => {
+            Err(ApiError::new(ORDER_RELEASED, format!("enough persons have signed {id}, and no node waits for another signature")))
+        }
         State::Rejected => Err(ApiError::new(ORDER_CANCELLED, format!("{} has rejected {id}", order.prepared.closed_by))),
         State::Cancelled => Err(ApiError::new(ORDER_CANCELLED, format!("{id} was cancelled"))),
         State::Expired => Err(ApiError::new(ORDER_EXPIRED, format!("the time of {id} was over before enough had signed it"))),
@@ -190,7 +194,13 @@ pub(super) async fn put_order_signature(
         return Err(ApiError::unavailable("another bridge of this fleet has taken over from this one; call that one"));
     }
     let mut order = Order::find(write.connection(), &id).await?.ok_or_else(|| not_found(&id))?;
-    still_awaits(&order, &trust, now_ms)?;
+    // A node that has not taken it may need more signatures than others did.
+    let is_current = order.body.not_after_ms > now_ms && order.body.epoch == trust.bundle().epoch;
+    let is_released = order.state == State::Released && is_current;
+    let joins = is_released && store::is_open(write.connection(), &id).await?;
+    if !joins {
+        still_awaits(&order, &trust, now_ms)?;
+    }
     let mut signature = Signature {
         algorithm: i64::from(request.algorithm),
         key_id: request.key_id.0.to_vec(),
@@ -216,7 +226,9 @@ pub(super) async fn put_order_signature(
     write.record(audit::order_approved(&caller.user, &id, &signature.person, request.key_id.0, &signature.signature, now_ms));
     order.signatures = store::signatures(write.connection(), &id).await?;
     let (envelope, judgement) = order.judged(&trust, now_ms);
-    if judgement.is_enough {
+    if joins {
+        store::replace_envelope(&mut write, &id, &envelope, now_ms).await?;
+    } else if judgement.is_enough {
         release(&mut write, &order, &envelope, &judgement, now_ms).await?;
         order.state = State::Released;
     }

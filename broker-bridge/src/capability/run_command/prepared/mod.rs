@@ -2,7 +2,8 @@
 //!
 //! A *prepared order* is a command whose bytes and nodes are fixed and whose envelope has too few signatures for any node to take it. It
 //! awaits signatures until enough persons have signed (*released*), somebody rejects or cancels it, or its time is over. Released, it is a
-//! command like any other. Who may sign and how many must is the trust's to say ([`crate::fleet::signer::authority`]), and judged anew with
+//! command like any other, and takes further signatures while a node has not taken it: a rule for certain nodes may be met before that of others
+//! is, and a node's own policy may ask for more persons. Who may sign and how many must is the trust's to say ([`crate::fleet::signer::authority`]), and judged anew with
 //! every signature and under every new bundle; what the bridge collects here proves nothing to a node, which counts for itself.
 
 pub(super) mod api;
@@ -14,6 +15,7 @@ use crate::fleet::Fleet;
 use crate::fleet::audit;
 use crate::fleet::signer::authority::{self, Judgement};
 use crate::platform::store::{StoreError, Write};
+use crate::platform::time::to_column;
 use flotilla_api::orders::{AWAITING, CANCELLED, EXPIRED, REJECTED, RELEASED};
 use flotilla_protocol::envelope::{Domain, Envelope, SignatureEntry, seal};
 use flotilla_protocol::id::KeyId;
@@ -24,6 +26,8 @@ use sqlx::SqliteConnection;
 use store::{Prepared, Signature};
 pub(super) use store::{close, insert};
 
+/// Who has handed in the bridge's own signatures, in the place of a user.
+const BRIDGE: &str = "(the bridge)";
 /// Most prepared orders that one look at a new trust bundle takes up at a time.
 const BATCH: i64 = 256;
 
@@ -114,10 +118,9 @@ impl Order {
                 bytes = signed;
             }
         }
-        // What this build wrote itself can be taken apart.
-        let judgement = Envelope::parse(&bytes, Domain::Order)
-            .map(|envelope| authority::judge(trust, self.class, &self.body.requester, &envelope, now_ms))
-            .unwrap_or_else(|_| authority::judge(trust, self.class, "", &empty(), now_ms));
+        // What this build wrote itself can be taken apart; else nobody has signed.
+        let signers = Envelope::parse(&bytes, Domain::Order).map(|envelope| trust.signers(&envelope)).unwrap_or_default();
+        let judgement = authority::judge(trust, self.class, &self.body.requester, &signers, now_ms);
         (bytes, judgement)
     }
 
@@ -127,18 +130,40 @@ impl Order {
     }
 }
 
-/// An envelope that nobody has signed.
-fn empty() -> Envelope<'static> {
-    const EMPTY: &[u8] = &[b'F', b'L', flotilla_protocol::version::VERSION, Domain::Order as u8, 0];
-    // Five bytes that are right for every version of this build.
-    Envelope::parse(EMPTY, Domain::Order).expect("an empty envelope is one")
-}
-
 impl Signature {
     fn entry(&self) -> Option<SignatureEntry<'_>> {
         let key = KeyId(<[u8; 8]>::try_from(self.key_id.as_slice()).ok()?);
         Some(SignatureEntry { algorithm: u8::try_from(self.algorithm).ok()?, key, bytes: &self.signature })
     }
+}
+
+/// Writes that a command, which is written in the same transaction, was signed by the bridge alone and goes out, and that people may sign it as
+/// well, for nodes where that does not suffice.
+pub(super) async fn insert_signed(
+    write: &mut Write<'_>,
+    trust: &Trust,
+    command_id: &str,
+    class: &str,
+    envelope: &[u8],
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    let parsed = Envelope::parse(envelope, Domain::Order).map_err(|error| StoreError::Unusable(error.to_string()))?;
+    insert(write, command_id, class).await?;
+    let keys = &trust.bundle().keys;
+    let signer = (0..).zip(keys).find(|(index, _)| trust.has_signed(*index, &parsed));
+    let person = signer.map(|(_, key)| key.person.clone()).unwrap_or_default();
+    for SignatureEntry { algorithm, key, bytes } in parsed.signatures() {
+        let signature = Signature {
+            algorithm: i64::from(*algorithm),
+            key_id: key.0.to_vec(),
+            signature: bytes.to_vec(),
+            person: person.clone(),
+            user_name: BRIDGE.to_owned(),
+            signed_ms: to_column(now_ms),
+        };
+        store::add_signature(write, command_id, &signature).await?;
+    }
+    store::release(write, command_id, envelope).await
 }
 
 /// Releases an order that has enough signatures, in the transaction that brought the last of them.
@@ -189,6 +214,10 @@ async fn judge_one(fleet: &Fleet, trust: &Trust, command_id: &str) -> Result<(),
             store::hold(&mut write, command_id).await?;
             write.record(audit::order_held(command_id, judgement.missing, now_ms));
             tracing::warn!(command = command_id, "an order is held back: under the newest trust too few have signed it");
+        }
+        // Other signatures count than before.
+        (State::Released, true) if envelope != order.prepared.envelope => {
+            store::replace_envelope(&mut write, command_id, &envelope, now_ms).await?
         }
         _ => return Ok(()),
     }

@@ -35,6 +35,8 @@ pub(super) struct Target {
     pub(super) node_id: String,
     pub(super) identity_key: Vec<u8>,
     pub(super) node_data: Vec<u8>,
+    /// Empty where there never was any.
+    pub(super) node_data_hash: Vec<u8>,
 }
 
 /// Writes that a command, which is written in the same transaction, awaits signatures.
@@ -80,6 +82,31 @@ pub(super) async fn release(write: &mut Write<'_>, command_id: &str, envelope: &
         .execute(write.connection())
         .await?;
     set_state(write, command_id, State::Released).await
+}
+
+/// Gives a command that is released an envelope with other signatures: what was sent and not answered is sent with it, soon.
+pub(super) async fn replace_envelope(write: &mut Write<'_>, command_id: &str, envelope: &[u8], now_ms: u64) -> Result<(), StoreError> {
+    sqlx::query("UPDATE command SET envelope = $2 WHERE command_id = $1")
+        .bind(command_id)
+        .bind(envelope)
+        .execute(write.connection())
+        .await?;
+    sqlx::query(
+        "UPDATE invocation SET send_count = 1, next_send_ms = $2 \
+         WHERE command_id = $1 AND state = 'sent' AND next_send_ms IS NOT NULL AND next_send_ms > $2",
+    )
+    .bind(command_id)
+    .bind(to_column(now_ms))
+    .execute(write.connection())
+    .await?;
+    Ok(())
+}
+
+/// Whether a node of a command may still take it and has not.
+pub(super) async fn is_open(connection: &mut SqliteConnection, command_id: &str) -> Result<bool, StoreError> {
+    let sql = "SELECT COUNT(*) FROM (SELECT 1 FROM invocation WHERE command_id = $1 AND state IN ('pending', 'sent') LIMIT 1) AS open";
+    let open: i64 = sqlx::query_scalar(sql).bind(command_id).fetch_one(connection).await?;
+    Ok(open > 0)
 }
 
 /// Holds a command back.
@@ -168,7 +195,7 @@ pub(super) async fn targets(
     after: &str,
     size: i64,
 ) -> Result<Vec<Target>, StoreError> {
-    let sql = "SELECT invocation.node_id, identity_key, node_data FROM invocation JOIN node ON node.node_id = invocation.node_id \
+    let sql = "SELECT invocation.node_id, identity_key, node_data, node_data_hash FROM invocation JOIN node ON node.node_id = invocation.node_id \
                WHERE command_id = $1 AND invocation.node_id > $2 ORDER BY invocation.node_id LIMIT $3";
     Ok(sqlx::query_as(sql).bind(command_id).bind(after).bind(size).fetch_all(connection).await?)
 }

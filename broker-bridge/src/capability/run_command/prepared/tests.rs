@@ -18,13 +18,15 @@ use flotilla_api::orders::{
     ListPreparedOrderTargetsRequest, ListPreparedOrdersRequest, NOT_FOUND, ORDER_CANCELLED, ORDER_EXPIRED, ORDER_RELEASED, OTHER_BYTES,
     PreparedOrder, PutOrderSignatureRequest, REJECTED, RELEASED, RejectPreparedOrderRequest,
 };
+use flotilla_protocol::capability::ReportPayload;
 use flotilla_protocol::delivery::Delivery;
 use flotilla_protocol::envelope::{Domain, Envelope, seal};
 use flotilla_protocol::id::{KeyId, NodeId, OrderId};
 use flotilla_protocol::order::OrderBody;
+use flotilla_protocol::status::Admission;
 use flotilla_protocol::target::{TargetTree, is_proven, leaf};
 use flotilla_protocol::topic::DownKind;
-use flotilla_protocol::trust::{Asked, Class};
+use flotilla_protocol::trust::{Asked, Class, Label, OperatorRule, TrustBundle, TrustKey};
 use flotilla_protocol::wire::{decode, encode};
 use std::time::Duration;
 
@@ -125,10 +127,72 @@ async fn a_command_awaits_two_persons_and_goes_out_with_the_second() {
     let body: OrderBody = decode(parsed.body()).unwrap();
     let leaf = leaf(&online.key.verifying_key().to_bytes(), &delivery.node_data);
     assert!(is_proven(leaf, delivery.index, body.targets.count, &delivery.proof, &body.targets.root));
-    assert_eq!(refused(&kit, signature(&kit, order, 13).await).await, ORDER_RELEASED);
     // It is a command like any other: the other node gets it when it comes.
     kit.take([offline.hello(&[])]).await;
     assert_eq!(delivered(&mut kit, &offline).await.len(), 1);
+    // Once every node has taken it nobody waits for another signature.
+    let (mut online, mut offline) = (online, offline);
+    let accepted = ReportPayload::Admission(Admission::Accepted { order });
+    kit.take([online.report(&accepted), offline.report(&accepted)]).await;
+    assert_eq!(refused(&kit, signature(&kit, order, 13).await).await, ORDER_RELEASED);
+}
+
+/// How many signatures each delivery to a node carries.
+async fn signatures(kit: &mut Kit, node: &SimulatedNode) -> Vec<usize> {
+    let count = |delivery: &Delivery| Envelope::parse(&delivery.envelope, Domain::Order).unwrap().signatures().len();
+    delivered(kit, node).await.iter().map(count).collect()
+}
+
+/// Two of three everywhere; in Berlin, Cleo alone, and with `bridge` the key that the bridge holds.
+fn with_berlin(bridge: Option<TrustKey>) -> TrustBundle {
+    let mut bundle = bundle(&OPERATORS, 2);
+    bundle.rules[0].keys = vec![3, 4, 5];
+    let scope = vec![Label { key: "site".into(), value: "berlin".into() }];
+    let keys = [6].into_iter().chain(bridge.as_ref().map(|_| 7)).collect();
+    bundle.keys.extend(bridge);
+    bundle.rules.push(OperatorRule { name: "Berlin".into(), scope, ..OperatorRule::any_of(Class::Command, keys) });
+    bundle
+}
+
+#[tokio::test]
+async fn nodes_outside_the_scope_of_who_has_signed_get_the_signatures_that_come_later() {
+    let mut kit = Kit::at(|home| write_home_of(home, &with_berlin(None))).await;
+    let (mut berlin, paris) = (kit.online_node(20).await, kit.online_node(21).await);
+    let order = send(&kit, request(&[&berlin, &paris])).await.unwrap();
+    assert_eq!(sign(&kit, order, 13).await.unwrap().state, RELEASED, "enough for Berlin");
+    assert_eq!((signatures(&mut kit, &berlin).await, signatures(&mut kit, &paris).await), (vec![1], vec![]), "the round has sent both");
+    kit.take([berlin.report(&ReportPayload::Admission(Admission::Accepted { order }))]).await;
+    kit.published();
+
+    let one_more = sign(&kit, order, 10).await.unwrap();
+    assert_eq!((one_more.state.as_str(), one_more.signatures.len()), (RELEASED, 2));
+    assert_eq!(sign(&kit, order, 12).await.unwrap().state, RELEASED);
+    assert_eq!(refused(&kit, signature(&kit, order, 11).await).await, ALREADY_SIGNED, "it is judged as before");
+    assert_eq!(signatures(&mut kit, &paris).await.last(), Some(&3), "at once, and not when the pause is over");
+    kit.published();
+    kit.clock.advance(Duration::from_secs(900));
+    assert_eq!(signatures(&mut kit, &berlin).await.len(), 0, "who has it is not asked again");
+    assert_eq!(audited(&kit, "order-signed").await, 1);
+}
+
+#[tokio::test]
+async fn where_the_bridge_may_sign_for_some_nodes_alone_people_sign_for_the_others() {
+    let held = |end| TrustKey { not_after_ms: end, ..TrustKey::new(key(2).verifying_key().to_bytes().into(), "the bridge") };
+    let mut kit = Kit::at(|home| write_home_of(home, &with_berlin(Some(held(None))))).await;
+    let node = kit.online_node(20).await;
+    let order = send(&kit, request(&[&node])).await.unwrap();
+    assert_eq!(signatures(&mut kit, &node).await, [1], "it goes out at once");
+    let order_shown = shown(&kit, order).await;
+    assert_eq!((order_shown.state.as_str(), order_shown.signatures[0].person.as_str()), (RELEASED, "the bridge"));
+    for seed in [10, 12] {
+        sign(&kit, order, seed).await.unwrap();
+    }
+    assert_eq!(signatures(&mut kit, &node).await.last(), Some(&3));
+    // With a key that has run out the bridge signs nothing.
+    let mut kit = Kit::at(|home| write_home_of(home, &with_berlin(Some(held(Some(NOW_MS)))))).await;
+    let node = kit.online_node(20).await;
+    let order = send(&kit, request(&[&node])).await.unwrap();
+    assert_eq!((signatures(&mut kit, &node).await.len(), shown(&kit, order).await.state.as_str()), (0, AWAITING));
 }
 
 #[tokio::test]
