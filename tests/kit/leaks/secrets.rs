@@ -55,21 +55,23 @@ const KINDS: &[Kind] = &[
 pub fn make(count: usize, random: &mut Random) -> Vec<Secret> {
     let mut secrets: Vec<Secret> = Vec::with_capacity(count);
     while secrets.len() < count {
-        let before = secrets.last().map(|secret| secret.value.clone()).unwrap_or_default();
+        let before = secrets.last().filter(|before| before.value.len() < MAXIMUM_SECRET_BYTES).map(|before| before.value.clone());
+        let before = before.unwrap_or_default();
         let value = match secrets.len() {
             // The limits.
             0 => text(Kind::Wide, 4, random),
             1 => text(Kind::Printable, MAXIMUM_SECRET_BYTES, random),
             2 => text(Kind::Wide, 5, random),
             _ if random.percent(10) && before.len() >= 2 * LEAST_OF_LETTERS => beginning(&before, random),
-            _ if random.percent(5) && before.len() <= MAXIMUM_SECRET_BYTES / 2 => format!("{before}{}", text(Kind::Letters, 12, random)),
+            _ if random.percent(5) && (6..=MAXIMUM_SECRET_BYTES / 2).contains(&before.len()) => format!("{before}{}", text(Kind::Letters, 12, random)),
             number => {
                 let kind = KINDS[number % KINDS.len()];
                 let length = length(random);
                 surrounded(text(kind, length, random), random)
             }
         };
-        let is_variable = random.below(VARIABLES) == 0;
+        // The limits are given as files; one of them is what tests hide on purpose.
+        let is_variable = secrets.len() > 2 && random.below(VARIABLES) == 0;
         if secrets.iter().all(|secret| secret.value.trim_ascii() != value.trim_ascii()) {
             secrets.push(Secret { value, is_variable });
         }
@@ -80,8 +82,8 @@ pub fn make(count: usize, random: &mut Random) -> Vec<Secret> {
 /// From 6 to 8,192, as many of one length as of its double; most are short, as most secrets are.
 fn length(random: &mut Random) -> usize {
     let doublings = if random.percent(85) { random.below(7) } else { random.between(7, 11) };
-    let least = 6_u64 << doublings;
-    usize::try_from(random.between(least, 2 * least)).unwrap_or(MAXIMUM_SECRET_BYTES).min(MAXIMUM_SECRET_BYTES)
+    let least = 6_usize << doublings;
+    least + random.index((MAXIMUM_SECRET_BYTES - least).min(least))
 }
 
 /// A text of so many bytes, or of more where it could stand anywhere by chance; but that the last character may not fit: then it is filled up with letters.
@@ -98,7 +100,8 @@ fn text(kind: Kind, bytes: usize, random: &mut Random) -> String {
         let next = match kind {
             Kind::Printable => printable(random),
             Kind::Letters => letter(random),
-            Kind::Base64 => *random.one_of(&[letter(random), letter(random), '+', '/', '-', '_']),
+            Kind::Base64 if random.percent(40) => *random.one_of(&['+', '/', '-', '_']),
+            Kind::Base64 => letter(random),
             Kind::Hex => char::from_digit(u32::try_from(random.below(16)).unwrap_or(0), 16).unwrap_or('0'),
             Kind::Wide => *random.one_of(WIDE),
             Kind::Quoted if random.percent(50) => *random.one_of(QUOTED),
