@@ -9,14 +9,14 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::SigningKey;
+use flotilla_api::commands::SendCommandRequest;
 use flotilla_api::trust::{GetTrustStatusRequest, NodesOfVersion, PutTrustBundleRequest};
+use flotilla_broker_bridge::capability::run_command::model::InvocationState;
 use flotilla_protocol::envelope::{Domain, Envelope, seal};
 use flotilla_protocol::trust::TrustBundle;
 use flotilla_protocol::wire::{decode, encode};
-use flotilla_api::commands::SendCommandRequest;
-use flotilla_broker_bridge::capability::run_command::model::InvocationState;
-use flotilla_tests::campaign::NODE_NAME;
 use flotilla_tests::calls::{is_terminal, shell};
+use flotilla_tests::campaign::NODE_NAME;
 use flotilla_tests::effects::Effects;
 use flotilla_tests::invariants::{self, Fact};
 use flotilla_tests::node::Half;

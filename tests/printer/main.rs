@@ -63,7 +63,8 @@ fn write_cut(stream: &mut impl Write, text: &[u8], random: &mut Random, long_pau
         2 | 3 if text.len() <= MOST_BYTEWISE => text.len(),
         _ => 1 + random.index(5),
     };
-    let mut places: Vec<usize> = if cuts == text.len() { (0..cuts).collect() } else { (0..cuts).map(|_| random.index(text.len())).collect() };
+    let mut places: Vec<usize> =
+        if cuts == text.len() { (0..cuts).collect() } else { (0..cuts).map(|_| random.index(text.len())).collect() };
     places.push(text.len());
     places.sort_unstable();
     let mut from = 0;

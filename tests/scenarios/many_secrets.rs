@@ -206,7 +206,11 @@ fn assert_finds(finder: &Finder, fleet: &Fleet, secrets: &[Secret]) {
     for as_argument in [true, false] {
         let mut sleep = command(Path::new("/bin/sh"));
         sleep.args(["-c", "sleep 60; :", &mark]);
-        if as_argument { sleep.arg(value) } else { sleep.env("PLANTED", value) };
+        if as_argument {
+            sleep.arg(value)
+        } else {
+            sleep.env("PLANTED", value)
+        };
         let child = Child::start("planted", sleep, &fleet.folder().join("logs/planted.log"));
         let what = if as_argument { "cmdline" } else { "environ" };
         wait::until_true(LIMIT, "a planted secret is found", || {
@@ -250,8 +254,7 @@ fn a_thousand_secrets_are_nowhere() {
         let looking = scope.spawn(look);
         let over = Over(&is_over);
         let sent = batches.iter().zip(nodes.iter().cycle());
-        let sent: Vec<(String, &String)> =
-            sent.map(|(batch, node)| (send(&fleet, batch, &secrets, node, random.number()), node)).collect();
+        let sent: Vec<(String, &String)> = sent.map(|(batch, node)| (send(&fleet, batch, &secrets, node, random.number()), node)).collect();
         let mut account = Account::default();
         let mut ended = Vec::new();
         for (number, (id, node)) in sent.iter().enumerate() {

@@ -24,12 +24,16 @@ pub const ENCODINGS: &[Encoding] = &[
     Encoding { name: "base64url", encode: |secret| base64url(secret, 0), inner: |secret| inner_base64(base64url(secret, 0), secret, 0) },
     Encoding { name: "base64url+1", encode: |secret| base64url(secret, 1), inner: |secret| inner_base64(base64url(secret, 1), secret, 1) },
     Encoding { name: "base64url+2", encode: |secret| base64url(secret, 2), inner: |secret| inner_base64(base64url(secret, 2), secret, 2) },
-    Encoding { name: "base64 in lines of 76", encode: |secret| lines(&base64(secret, 0), 76, b"\n"), inner: |secret| {
-        lines(&inner_base64(base64(secret, 0), secret, 0), 76, b"\n")
-    } },
-    Encoding { name: "base64 in lines of 64", encode: |secret| lines(&base64(secret, 0), 64, b"\r\n"), inner: |secret| {
-        lines(&inner_base64(base64(secret, 0), secret, 0), 64, b"\r\n")
-    } },
+    Encoding {
+        name: "base64 in lines of 76",
+        encode: |secret| lines(&base64(secret, 0), 76, b"\n"),
+        inner: |secret| lines(&inner_base64(base64(secret, 0), secret, 0), 76, b"\n"),
+    },
+    Encoding {
+        name: "base64 in lines of 64",
+        encode: |secret| lines(&base64(secret, 0), 64, b"\r\n"),
+        inner: |secret| lines(&inner_base64(base64(secret, 0), secret, 0), 64, b"\r\n"),
+    },
     Encoding { name: "hex", encode: |secret| hex(secret, "").into_bytes(), inner: |secret| hex(secret, "").into_bytes() },
     Encoding { name: "HEX", encode: upper_hex, inner: upper_hex },
     Encoding { name: "hex:", encode: |secret| hex(secret, ":").into_bytes(), inner: |secret| hex(secret, ":").into_bytes() },
@@ -37,10 +41,16 @@ pub const ENCODINGS: &[Encoding] = &[
     Encoding { name: "od", encode: od, inner: od },
     Encoding { name: "hex in lines of 60", encode: plain_dump, inner: plain_dump },
     Encoding { name: "URL, all", encode: |secret| url(secret, |_| false, false), inner: |secret| url(secret, |_| false, false) },
-    Encoding { name: "url, all", encode: |secret| url(secret, |_| false, false).to_ascii_lowercase(), inner: |secret| {
-        url(secret, |_| false, false).to_ascii_lowercase()
-    } },
-    Encoding { name: "URL component", encode: |secret| url(secret, is_unreserved, false), inner: |secret| url(secret, is_unreserved, false) },
+    Encoding {
+        name: "url, all",
+        encode: |secret| url(secret, |_| false, false).to_ascii_lowercase(),
+        inner: |secret| url(secret, |_| false, false).to_ascii_lowercase(),
+    },
+    Encoding {
+        name: "URL component",
+        encode: |secret| url(secret, is_unreserved, false),
+        inner: |secret| url(secret, is_unreserved, false),
+    },
     Encoding { name: "URL form", encode: |secret| url(secret, is_unreserved, true), inner: |secret| url(secret, is_unreserved, true) },
     Encoding { name: "URL path", encode: |secret| url(secret, is_of_path, false), inner: |secret| url(secret, is_of_path, false) },
 ];

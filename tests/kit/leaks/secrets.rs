@@ -63,7 +63,9 @@ pub fn make(count: usize, random: &mut Random) -> Vec<Secret> {
             1 => text(Kind::Printable, MAXIMUM_SECRET_BYTES, random),
             2 => text(Kind::Wide, 5, random),
             _ if random.percent(10) && before.len() >= 2 * LEAST_OF_LETTERS => beginning(&before, random),
-            _ if random.percent(5) && (6..=MAXIMUM_SECRET_BYTES / 2).contains(&before.len()) => format!("{before}{}", text(Kind::Letters, 12, random)),
+            _ if random.percent(5) && (6..=MAXIMUM_SECRET_BYTES / 2).contains(&before.len()) => {
+                format!("{before}{}", text(Kind::Letters, 12, random))
+            }
             number => {
                 let kind = KINDS[number % KINDS.len()];
                 let length = length(random);
@@ -159,7 +161,9 @@ fn printable(random: &mut Random) -> char {
 }
 
 fn letter(random: &mut Random) -> char {
-    *random.one_of(&['a', 'b', 'c', 'd', 'e', 'g', 'h', 'K', 'L', 'M', 'N', 'p', 'Q', 'R', 's', 'T', 'U', 'v', 'W', 'x', 'Y', 'z', '1', '2', '8', '9'])
+    *random.one_of(&[
+        'a', 'b', 'c', 'd', 'e', 'g', 'h', 'K', 'L', 'M', 'N', 'p', 'Q', 'R', 's', 'T', 'U', 'v', 'W', 'x', 'Y', 'z', '1', '2', '8', '9',
+    ])
 }
 
 #[cfg(test)]
