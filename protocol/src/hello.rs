@@ -119,7 +119,7 @@ pub struct WelcomeBody {
     pub resend_minimum_ms: u32,
     /// Longest pause before a report is sent again, in milliseconds.
     pub resend_maximum_ms: u32,
-    /// Over how many seconds the node spreads its next reconnection.
+    /// Over how many seconds the node spreads what all nodes of a fleet do at once: its next reconnection, the hello that says a new trust version.
     pub reconnect_spread_s: u32,
     /// The streams that the bridge takes, and the last sequence of each of the node's chains that it has committed; 0 where it has none. A
     /// node that has lost its memory begins anew above it, and of streams that are not named here it sends nothing.

@@ -20,7 +20,7 @@ const LIST_PAUSE: Duration = Duration::from_millis(250);
 /// Pause between two looks at one.
 const PAUSE: Duration = Duration::from_millis(25);
 /// The shell finds its node's name in its working folder, so that each node of a command leaves a mark of its own.
-const NODE_NAME: &str = "node=${PWD#*/nodes/}; node=${node%%/*}";
+pub const NODE_NAME: &str = "node=${PWD#*/nodes/}; node=${node%%/*}";
 
 /// A command as it was sent.
 #[derive(Debug, Clone)]

@@ -6,6 +6,8 @@
 //!
 //! The binaries are those that cargo built beside the test: run `cargo build --workspace` first (`tests/run` does).
 //!
+//! [`leaks`] looks for secrets where none may be.
+//!
 //! For the fault suites: [`lone`] is a node without a broker, [`disk`] a disk whose power can be cut, [`strace`] lets one call of a program
 //! kill it or fail, [`killer`] kills what runs; [`proxy`] does to MQTT messages what networks and brokers do, and [`namespace`] is a wire that can be broken; [`campaign`], [`verdict`] and [`invariants`] say what must be true afterwards, and [`tally`] counts.
 //!
@@ -21,6 +23,7 @@ pub mod fleet;
 pub mod hostile;
 pub mod invariants;
 pub mod killer;
+pub mod leaks;
 pub mod lone;
 pub mod namespace;
 pub mod node;

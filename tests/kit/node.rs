@@ -85,6 +85,15 @@ impl Node {
         self.folder.join("state")
     }
 
+    /// The name of its folder.
+    ///
+    /// # Panics
+    /// Never: [`crate::Fleet::new_node`] has named it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.folder.file_name().expect("it has a name").to_string_lossy().into_owned()
+    }
+
     fn settings(&self) -> PathBuf {
         self.folder.join("agent.toml")
     }

@@ -251,8 +251,10 @@ impl Redactor {
             if may_grow && !is_end {
                 break;
             }
+            // A secret that is whole may be the beginning of a longer one, whose rest is none the less a part of it.
             let is_beginning = may_grow && rest.len() >= MINIMUM_BYTES;
-            match longest.or_else(|| is_beginning.then_some(rest.len())) {
+            let hidden = if is_beginning { Some(rest.len()) } else { longest };
+            match hidden {
                 Some(length) => {
                     place += length;
                     if place > self.shown {

@@ -131,6 +131,8 @@ impl Core {
         self.time.learn(welcome.time_ms, hello_at);
         self.spool.set_pace(welcome.resend_minimum_ms, welcome.resend_maximum_ms);
         self.streams_welcomed(&welcome, now);
+        self.trust.spread(welcome.reconnect_spread_s);
+        self.say_version_later(now);
         self.outputs.push_back(Output::SpreadReconnect { seconds: welcome.reconnect_spread_s });
         self.regain_memory(now);
         for payload in std::mem::take(&mut self.awaiting_time) {

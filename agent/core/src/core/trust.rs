@@ -27,8 +27,9 @@ const MAXIMUM_PENDING: usize = 2 * MAXIMUM_BUNDLES;
 const MAXIMUM_SEEN: usize = 256;
 /// Pause before the shell is asked once more to keep a bundle, in milliseconds.
 const KEEP_AGAIN_MS: u64 = 30_000;
-/// Over how long the nodes of a fleet spread the hello that says their new version, in milliseconds.
-const HELLO_SPREAD_MS: u64 = 15_000;
+/// Longest time over which the nodes of a fleet spread the hello that says their new version, in milliseconds. Over how much of it they do
+/// is said by the welcome, as for reconnections: only the bridge knows how many they are.
+const LONGEST_HELLO_SPREAD_MS: u64 = 900_000;
 /// Orders are taken for so long after the last welcome, in milliseconds: a day. Whoever holds back a revocation must hold back every
 /// welcome too, and a connected node asks for one each hour.
 pub(super) const FRESH_TO_TAKE_MS: u64 = 24 * 3_600_000;
@@ -92,6 +93,8 @@ pub(super) struct TrustState {
     pub(super) must_judge: bool,
     /// When the hello with the new version is said: uptime.
     hello_at: Option<u64>,
+    /// Over how long it is spread: what the last welcome has said.
+    hello_spread_ms: u64,
 }
 
 impl TrustState {
@@ -108,6 +111,7 @@ impl TrustState {
             seen: BTreeSet::new(),
             must_judge: false,
             hello_at: None,
+            hello_spread_ms: 0,
         }
     }
 
@@ -138,6 +142,11 @@ impl TrustState {
     /// Whether a bundle that counts is not on disk yet.
     pub(super) fn is_behind(&self) -> bool {
         !self.pending.is_empty()
+    }
+
+    /// A welcome says over how many seconds the fleet spreads what all of its nodes do.
+    pub(super) fn spread(&mut self, seconds: u32) {
+        self.hello_spread_ms = (u64::from(seconds) * 1000).min(LONGEST_HELLO_SPREAD_MS);
     }
 
     /// The hello that was due was said.
@@ -298,11 +307,6 @@ impl Core {
             return;
         }
         self.judge_what_waits(now);
-        if let Some(connection) = &self.connection {
-            let [_, _, first, second, ..] = connection.nonce;
-            let pause_ms = HELLO_SPREAD_MS * u64::from(u16::from_le_bytes([first, second])) / u64::from(u16::MAX);
-            self.trust.hello_at = Some(now.saturating_add(pause_ms));
-        }
         if let Some(payload) = self.trust.welcome.take()
             && let Err(reason) = self.welcome(false, &payload, now)
         {
@@ -311,6 +315,19 @@ impl Core {
         } else if self.time.at(now).is_none() && self.connection.as_ref().is_some_and(|connection| connection.is_welcomed) {
             // A new epoch has begun, which has no time yet.
             self.say_hello_anew(now);
+        }
+        self.say_version_later(now);
+    }
+
+    /// Unless the last hello has said the version, a further one does, in a moment of the node's own: of what all nodes do at once each does it
+    /// at another time. Before its welcome the hello is said again anyway, or the welcome comes here.
+    pub(super) fn say_version_later(&mut self, now: u64) {
+        let version = self.trust.version();
+        let is_to_say = |connection: &&Connection| connection.is_welcomed && connection.trust_version < version;
+        if let Some(connection) = self.connection.as_ref().filter(is_to_say) {
+            let [_, _, first, second, ..] = connection.nonce;
+            let pause_ms = self.trust.hello_spread_ms * u64::from(u16::from_le_bytes([first, second])) / u64::from(u16::MAX);
+            self.trust.hello_at = Some(now.saturating_add(pause_ms));
         }
     }
 

@@ -210,7 +210,8 @@ fn welcome(nonce: [u8; 32], time_ms: u64, bundles: &[Vec<u8>], signer: u8) -> Ve
         bundles: bundles.iter().cloned().map(ByteVec).collect(),
         resend_minimum_ms: 5_000,
         resend_maximum_ms: 10_000,
-        reconnect_spread_s: 0,
+        // A hello that only says a new version does not come between.
+        reconnect_spread_s: 60,
         chains: Vec::new(),
     };
     seal(Domain::Welcome, &encode(&welcome), &[&key(signer)])
@@ -256,6 +257,30 @@ fn a_node_that_is_far_behind_asks_until_it_has_everything() {
         }
     }
     assert_eq!((rounds, version_of(&mut node)), (3, 21));
+}
+
+#[test]
+fn a_new_version_is_said_within_the_time_that_the_welcome_has_asked_for() {
+    let envelopes = chain(&[plan(), plan()]);
+    let mut node = Node::new();
+    let hello = node.connect();
+    assert_eq!(say(&mut node, DownKind::Welcome, &welcome(hello.nonce, START_MS, &[], CLOCK)).refused, []);
+    assert!(for_all(&mut node, &envelopes[0]).hello.is_none(), "not all nodes at once");
+    let hello = node.pass(60_000).hello.expect("its hello");
+    assert_eq!(hello.trust_version, 2);
+    assert_eq!(node.welcome(hello.nonce, START_MS + 60_000).refused, [], "which spreads nothing");
+    assert_eq!(for_all(&mut node, &envelopes[1]).hello.map(|hello| hello.trust_version), Some(3), "so few say it at once");
+}
+
+#[test]
+fn a_version_that_came_between_a_hello_and_its_welcome_is_said() {
+    let envelopes = chain(&[plan()]);
+    let mut node = Node::new();
+    let hello = node.connect();
+    assert!(for_all(&mut node, &envelopes[0]).hello.is_none());
+    // The bridge has answered what the hello has said: version 1.
+    let heard = node.welcome(hello.nonce, START_MS);
+    assert_eq!((heard.refused, heard.hello.map(|hello| hello.trust_version)), (vec![], Some(2)));
 }
 
 #[test]

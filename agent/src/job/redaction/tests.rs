@@ -71,6 +71,7 @@ fn lines_within_base64_and_white_space_around_a_secret_do_not_hide_it() {
 #[test]
 fn the_longest_of_several_secrets_is_found() {
     assert_eq!(text(&["abcd", "abcdefgh"], "abcdefgh abcd abcdefgx"), "**** **** ****efgx");
+    assert_eq!(text(&["abcd", "abcdefgh"], "abcdefgh abcdefg"), "**** ****", "the end of the stream cuts the longer one");
     assert_eq!(text(&["aaab"], "aaaaaaab"), "aaaa****");
     assert!(Needles::new([b"abc".as_slice(), b" ab ", b""]).is_none(), "short ones would be found everywhere");
 }
