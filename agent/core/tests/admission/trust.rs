@@ -212,6 +212,7 @@ fn welcome(nonce: [u8; 32], time_ms: u64, bundles: &[Vec<u8>], signer: u8) -> Ve
         resend_maximum_ms: 10_000,
         reconnect_spread_s: 0,
         chains: Vec::new(),
+        offers: Vec::new(),
     };
     seal(Domain::Welcome, &encode(&welcome), &[&key(signer)])
 }
