@@ -159,7 +159,8 @@ impl Check for WelcomeBody {
         limit(self.chains.len() <= MAXIMUM_STREAMS, "the number of streams in a welcome")?;
         limit(self.chains.iter().all(|(_, sequence)| *sequence < END_OF_CHAINS), "the sequences of a welcome")?;
         limit(self.offers.len() <= MAXIMUM_OFFERS, "the number of offers in a welcome")?;
-        let is_once = self.offers.iter().enumerate().all(|(index, offer)| self.offers.iter().take(index).all(|other| other.kind != offer.kind));
+        let is_once =
+            self.offers.iter().enumerate().all(|(index, offer)| self.offers.iter().take(index).all(|other| other.kind != offer.kind));
         limit(is_once, "a kind of offer twice")
     }
 }

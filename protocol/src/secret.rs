@@ -77,9 +77,9 @@ impl Binding {
 }
 
 #[cfg(feature = "seal")]
-pub(crate) use self::hpke_box::{receiver, sender};
-#[cfg(feature = "seal")]
 pub use self::hpke_box::{OpenError, OpenedSecret, PlainSecret, SealError, SealingKey, open, seal};
+#[cfg(feature = "seal")]
+pub(crate) use self::hpke_box::{receiver, sender};
 
 #[cfg(feature = "seal")]
 mod hpke_box {

@@ -127,7 +127,10 @@ fn read_delivery_with_secrets(bytes: &[u8]) {
 /// The golden report of a node's health, as it goes out in the session of the golden welcome.
 fn health_with_mac() -> Vec<u8> {
     let payloads = messages::payloads();
-    let (sequence, payload) = (1..).zip(&payloads).find_map(|(sequence, (name, payload))| (*name == "health/node-health").then_some((sequence, payload))).unwrap();
+    let (sequence, payload) = (1..)
+        .zip(&payloads)
+        .find_map(|(sequence, (name, payload))| (*name == "health/node-health").then_some((sequence, payload)))
+        .unwrap();
     let signed = seal(Domain::Report, &encode(&messages::report(sequence, payload)), &[&messages::identity()]);
     Envelope::parse(&signed, Domain::Report).unwrap().under_session(&messages::session()).unwrap()
 }

@@ -96,7 +96,10 @@ fn control_output_and_hellos_are_always_signed() {
 fn a_session_ends_with_its_connection_and_a_welcome_without_one_ends_it_too() {
     let mut node = offered(7);
     assert_eq!(sent(&greet(&mut node), Stream::Telemetry), [(1, Some(7))]);
+    let holds_one = |node: &Node| format!("{:?}", node.core).contains("SessionKey");
+    assert!(holds_one(&node));
     node.handle(Input::Disconnected);
+    assert!(!holds_one(&node), "it is wiped at once, and not with the next welcome");
     node.session = None;
     assert_eq!(sent(&greet(&mut node), Stream::Telemetry), [(1, None)], "another connection, and no offer on it");
     node.session = Some(session(8));
