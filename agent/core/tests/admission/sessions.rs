@@ -166,20 +166,22 @@ fn a_session_that_is_offered_while_a_receipt_is_late_lasts() {
 
 #[test]
 fn an_offer_that_does_not_open_stops_nothing() {
-    let binding = |nonce| SessionBinding { fleet: order(1).fleet, node: node(), nonce };
-    let sealed = |key: [u8; 32], nonce| session::seal(&binding(nonce), &key, &session(7), &[9; 32]).unwrap();
-    let session_offer = |key, nonce| WelcomeBody::offer_of_session(&sealed(key, nonce));
     let own = sealing_key().public();
-    let cases: [(&str, fn([u8; 32], [u8; 32], &dyn Fn([u8; 32], [u8; 32]) -> Payload) -> Payload, Option<u8>); 5] = [
-        ("to another key", |_, nonce, offer| offer(SealingKey::new([1; 32]).public(), nonce), None),
-        ("for another hello", |own, _, offer| offer(own, [99; 32]), None),
-        ("cut", |own, nonce, offer| Payload { kind: 1, body: offer(own, nonce).body[..87].to_vec() }, None),
-        ("of a kind of the future", |own, nonce, offer| Payload { kind: 2, ..offer(own, nonce) }, None),
-        ("as it should be", |own, nonce, offer| offer(own, nonce), Some(7)),
-    ];
-    for (what, make, expected) in cases {
+    let offer = |to: &[u8; 32], nonce| {
+        let binding = SessionBinding { fleet: order(1).fleet, node: node(), nonce };
+        WelcomeBody::offer_of_session(&session::seal(&binding, to, &session(7), &[9; 32]).unwrap())
+    };
+    for what in ["to another key", "for another hello", "cut", "of a kind of the future", "as it should be"] {
         let mut node = Node::telling(&BOTH);
         let hello = node.connect();
+        let good = offer(&own, hello.nonce);
+        let (offered, expected) = match what {
+            "to another key" => (offer(&SealingKey::new([1; 32]).public(), hello.nonce), None),
+            "for another hello" => (offer(&own, [99; 32]), None),
+            "cut" => (Payload { body: good.body[..87].to_vec(), ..good }, None),
+            "of a kind of the future" => (Payload { kind: 2, ..good }, None),
+            _ => (good, Some(7)),
+        };
         let body = WelcomeBody {
             node: hello.node,
             nonce: hello.nonce,
@@ -189,7 +191,7 @@ fn an_offer_that_does_not_open_stops_nothing() {
             resend_maximum_ms: 10_000,
             reconnect_spread_s: 0,
             chains: BOTH.to_vec(),
-            offers: vec![make(own, hello.nonce, &session_offer)],
+            offers: vec![offered],
         };
         let heard = node.say(DownKind::Welcome, &seal(Domain::Welcome, &encode(&body), &[&key(CLOCK)]));
         assert_eq!(heard.refused, [], "{what}");
