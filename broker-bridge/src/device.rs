@@ -11,6 +11,9 @@ mod audit_tests;
 #[cfg(feature = "embedded-broker")]
 mod live_tests;
 pub mod router;
+mod session;
+#[cfg(test)]
+mod session_tests;
 #[cfg(test)]
 mod stream_tests;
 #[cfg(test)]

@@ -7,7 +7,7 @@
 //! in another. Verification reads the bytes that were received; nothing is serialised again.
 
 use crate::id::KeyId;
-use crate::signature::{ALGORITHM_ED25519, KeyVerifier};
+use crate::signature::{ALGORITHM_ED25519, ALGORITHM_SESSION_MAC, KeyVerifier};
 use crate::version;
 use alloc::vec::Vec;
 use core::fmt;
@@ -218,6 +218,39 @@ fn covered_bytes(domain: Domain, body: &[u8]) -> Vec<u8> {
     covered.extend_from_slice(&[version::VERSION, domain as u8, 0]);
     covered.extend_from_slice(body);
     covered
+}
+
+/// See [`crate::session`].
+impl Envelope<'_> {
+    /// The session whose MAC this report carries, believed or not. Nothing unless the MAC stands alone: beside a signature it counts for
+    /// nothing, so that there is never a choice by what an envelope is judged.
+    #[must_use]
+    pub fn session_id(&self) -> Option<[u8; 8]> {
+        match (self.domain, self.signatures.as_slice()) {
+            (Domain::Report, [entry]) if entry.algorithm == ALGORITHM_SESSION_MAC => Some(entry.key.0),
+            _ => None,
+        }
+    }
+
+    /// Whether this is a report under the MAC of `session`.
+    #[cfg(feature = "seal")]
+    #[must_use]
+    pub fn is_of_session(&self, session: &crate::session::SessionKey) -> bool {
+        let is_named = self.session_id() == Some(session.id());
+        is_named && self.signatures.iter().all(|entry| session.verifies([&covered_bytes(self.domain, b""), self.body], entry.bytes))
+    }
+
+    /// The same report under the MAC of `session` in the place of its signatures; nothing where this is no report.
+    #[cfg(feature = "seal")]
+    #[must_use]
+    pub fn under_session(&self, session: &crate::session::SessionKey) -> Option<Vec<u8>> {
+        if self.domain != Domain::Report {
+            return None;
+        }
+        let mac = session.mac([&covered_bytes(self.domain, b""), self.body]);
+        let entry = SignatureEntry { algorithm: ALGORITHM_SESSION_MAC, key: KeyId(session.id()), bytes: &mac };
+        Some(assemble(self.domain, self.body, &[entry]))
+    }
 }
 
 /// Writes an envelope. Every entry is within its limits: callers see to it.

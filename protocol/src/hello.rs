@@ -2,8 +2,9 @@
 
 use crate::id::{BootId, NodeId, OrderId};
 use crate::report::Stream;
+use crate::session::SealedSession;
 use crate::status::RejectReason;
-use crate::wire::{ByteVec, Check, DecodeError, limit};
+use crate::wire::{ByteVec, Check, DecodeError, Payload, decode, encode, limit};
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,10 @@ pub const MAXIMUM_FACT_BYTES: usize = 255;
 pub const MAXIMUM_BUNDLES: usize = 8;
 /// Most streams in a hello or a welcome.
 pub const MAXIMUM_STREAMS: usize = 16;
+/// Most offers of a welcome.
+pub const MAXIMUM_OFFERS: usize = 8;
+/// The kind of an offer that is a [`SealedSession`].
+const SESSION: u16 = 1;
 /// No chain that a welcome names has come so far: beyond it there would be no room to begin anew above it.
 const END_OF_CHAINS: u64 = 1 << 60;
 
@@ -124,6 +129,25 @@ pub struct WelcomeBody {
     /// The streams that the bridge takes, and the last sequence of each of the node's chains that it has committed; 0 where it has none. A
     /// node that has lost its memory begins anew above it, and of streams that are not named here it sends nothing.
     pub chains: Vec<(Stream, u64)>,
+    /// What the node may make use of, each kind at most once, at most [`MAXIMUM_OFFERS`]. A kind that the node does not know is skipped, so
+    /// none may ask anything of it.
+    pub offers: Vec<Payload>,
+}
+
+impl WelcomeBody {
+    /// A session as an offer.
+    #[must_use]
+    pub fn offer_of_session(session: &SealedSession) -> Payload {
+        Payload { kind: SESSION, body: encode(session) }
+    }
+
+    /// The session that is offered, if any.
+    ///
+    /// # Errors
+    /// It is malformed.
+    pub fn session(&self) -> Result<Option<SealedSession>, DecodeError> {
+        self.offers.iter().find(|offer| offer.kind == SESSION).map(|offer| decode(&offer.body)).transpose()
+    }
 }
 
 impl Check for WelcomeBody {
@@ -133,6 +157,10 @@ impl Check for WelcomeBody {
         limit(self.time_ms < END_OF_TIME_MS, "the time of a welcome")?;
         limit(self.reconnect_spread_s <= 3600, "the spread of a welcome")?;
         limit(self.chains.len() <= MAXIMUM_STREAMS, "the number of streams in a welcome")?;
-        limit(self.chains.iter().all(|(_, sequence)| *sequence < END_OF_CHAINS), "the sequences of a welcome")
+        limit(self.chains.iter().all(|(_, sequence)| *sequence < END_OF_CHAINS), "the sequences of a welcome")?;
+        limit(self.offers.len() <= MAXIMUM_OFFERS, "the number of offers in a welcome")?;
+        let is_once =
+            self.offers.iter().enumerate().all(|(index, offer)| self.offers.iter().take(index).all(|other| other.kind != offer.kind));
+        limit(is_once, "a kind of offer twice")
     }
 }

@@ -25,6 +25,7 @@ pub mod id;
 pub mod order;
 pub mod report;
 pub mod secret;
+pub mod session;
 pub mod signature;
 pub mod status;
 pub mod target;

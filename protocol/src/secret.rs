@@ -78,6 +78,8 @@ impl Binding {
 
 #[cfg(feature = "seal")]
 pub use self::hpke_box::{OpenError, OpenedSecret, PlainSecret, SealError, SealingKey, open, seal};
+#[cfg(feature = "seal")]
+pub(crate) use self::hpke_box::{receiver, sender};
 
 #[cfg(feature = "seal")]
 mod hpke_box {
@@ -85,7 +87,7 @@ mod hpke_box {
     use alloc::vec::Vec;
     use core::convert::Infallible;
     use core::fmt;
-    use hpke::aead::ChaCha20Poly1305;
+    use hpke::aead::{AeadCtxR, AeadCtxS, ChaCha20Poly1305};
     use hpke::kdf::HkdfSha256;
     use hpke::kem::X25519HkdfSha256;
     use hpke::rand_core::{TryCryptoRng, TryRng};
@@ -212,16 +214,12 @@ mod hpke_box {
         if !is_within {
             return Err(SealError::BeyondLimit);
         }
-        let key = <Suite as Kem>::PublicKey::from_bytes(sealing_key).map_err(|_| SealError::Key)?;
-        let mut source = Given(randomness);
-        let (encapsulated, mut context) =
-            setup_sender_with_rng::<ChaCha20Poly1305, HkdfSha256, Suite>(&OpModeS::Base, &key, &binding.info(), &mut source)
-                .map_err(|_| SealError::Key)?;
+        let (encapsulated, mut context) = sender(sealing_key, &binding.info(), randomness).ok_or(SealError::Key)?;
         let sealed = secrets.iter().map(|secret| {
             let ciphertext = context.seal(secret.value, secret.name.as_bytes()).map_err(|_| SealError::BeyondLimit)?;
             Ok(SealedSecret { parameter: secret.parameter, ciphertext })
         });
-        Ok(SealedSecrets { secrets: sealed.collect::<Result<_, _>>()?, encapsulated: encapsulated.to_bytes().into() })
+        Ok(SealedSecrets { secrets: sealed.collect::<Result<_, _>>()?, encapsulated })
     }
 
     /// Opens the secrets of one delivery. `name_of` says the name of a parameter of the order.
@@ -234,16 +232,34 @@ mod hpke_box {
         sealed: &SealedSecrets,
         name_of: impl Fn(u16) -> Option<&'a str>,
     ) -> Result<Vec<OpenedSecret>, OpenError> {
-        let key = private(key).ok_or(OpenError::Sealed)?;
-        let encapsulated = <Suite as Kem>::EncappedKey::from_bytes(&sealed.encapsulated).map_err(|_| OpenError::Sealed)?;
-        let context = setup_receiver::<ChaCha20Poly1305, HkdfSha256, Suite>(&OpModeR::Base, &key, &encapsulated, &binding.info());
-        let mut context = context.map_err(|_| OpenError::Sealed)?;
+        let mut context = receiver(key, &sealed.encapsulated, &binding.info()).ok_or(OpenError::Sealed)?;
         let opened = sealed.secrets.iter().map(|secret| {
             let name = name_of(secret.parameter).ok_or(OpenError::UnknownParameter(secret.parameter))?;
             let value = context.open(&secret.ciphertext, name.as_bytes()).map_err(|_| OpenError::Sealed)?;
             Ok(OpenedSecret { parameter: secret.parameter, value: Zeroizing::new(value) })
         });
         opened.collect()
+    }
+
+    /// The encapsulated key for a node, and what seals under it; nothing where nothing can be sealed to the node's key.
+    pub(crate) fn sender(
+        sealing_key: &[u8; 32],
+        info: &[u8],
+        randomness: &[u8; 32],
+    ) -> Option<([u8; 32], AeadCtxS<ChaCha20Poly1305, HkdfSha256, Suite>)> {
+        let key = <Suite as Kem>::PublicKey::from_bytes(sealing_key).ok()?;
+        let (encapsulated, context) = setup_sender_with_rng::<_, _, Suite>(&OpModeS::Base, &key, info, &mut Given(randomness)).ok()?;
+        Some((encapsulated.to_bytes().into(), context))
+    }
+
+    /// What opens under an encapsulated key; nothing where it is none.
+    pub(crate) fn receiver(
+        key: &SealingKey,
+        encapsulated: &[u8; 32],
+        info: &[u8],
+    ) -> Option<AeadCtxR<ChaCha20Poly1305, HkdfSha256, Suite>> {
+        let encapsulated = <Suite as Kem>::EncappedKey::from_bytes(encapsulated).ok()?;
+        setup_receiver(&OpModeR::Base, &private(key)?, &encapsulated, info).ok()
     }
 
     fn private(key: &SealingKey) -> Option<<Suite as Kem>::PrivateKey> {

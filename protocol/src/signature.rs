@@ -5,7 +5,7 @@
 //! | 1 | ed25519 | 64 bytes | the covered bytes |
 //! | 2 | SSHSIG-ed25519 | hash u8, 64 bytes | the `SSHSIG` frame around the hash of the covered bytes |
 //! | 3 | sk-ed25519 (FIDO) | hash u8, flags u8, counter u32 BE, 64 bytes | SHA-256(application) ‖ flags ‖ counter ‖ SHA-256(frame) |
-//! | 4 | session MAC | kept free; no key of a bundle has it | |
+//! | 4 | session MAC | 32 bytes | the covered bytes, under the key of a [`crate::session`]; no key of a bundle has it |
 //!
 //! The frame is `"SSHSIG" ‖ string "flotilla" ‖ string "" ‖ string hash ‖ string H(covered)` (OpenSSH `PROTOCOL.sshsig`, a string with its
 //! u32 BE length before it), so `ssh-keygen -Y sign -n flotilla` and any `ssh-agent` make it. Only what varies is carried: the namespace, the
@@ -31,8 +31,8 @@ pub const ALGORITHM_SSH_ED25519: u8 = 2;
 /// ed25519 by a FIDO security key over OpenSSH's `SSHSIG` frame.
 pub const ALGORITHM_SK_ED25519: u8 = 3;
 
-/// A message authentication code under a key that node and bridge agree on in a signed hello, for what comes at a high rate. Kept free for
-/// that: no key of a trust bundle may have this number, and a signature by it is skipped like one by any number that is not known.
+/// HMAC-SHA256 under the key of a [`crate::session`], for reports at a high rate and nothing else: in other domains it is skipped like any
+/// number that is not known, and no key of a trust bundle may have it.
 pub const ALGORITHM_SESSION_MAC: u8 = 4;
 
 /// The namespace of every SSH signature: `ssh-keygen -Y sign -n flotilla`.

@@ -282,6 +282,11 @@ impl Spool {
         !self.held.is_empty() && self.resends >= UNANSWERED
     }
 
+    /// How often what is held was sent again since the last receipt.
+    pub(crate) fn resends(&self) -> u32 {
+        self.resends
+    }
+
     /// What a hello says of the chain.
     pub(crate) fn state(&self) -> hello::Held {
         let (before_sequence, before) = self.beginning();

@@ -364,6 +364,7 @@ impl Node {
                     resend_maximum_ms: 1000,
                     reconnect_spread_s: 0,
                     chains: Vec::new(),
+                    offers: Vec::new(),
                 };
                 self.down(DownKind::Welcome, seal(Domain::Welcome, &encode(&welcome), &[&key(4)])).await;
             }

@@ -1,10 +1,12 @@
 //! Every message from below, and who takes it up: verify, decode, put into the chain's order, hand to its owner.
 //!
 //! Nothing is decoded before the node's signature over it was verified, except a claim, which names the key that signed it. The
-//! order of checks: the node is known and not removed → envelope → signature → decode → the body names the topic's node.
+//! order of checks: the node is known and not removed → envelope → signature → decode → the body names the topic's node. A report that may be
+//! dropped can have the MAC of a session ([`super::session`]) in the place of the signature.
 
 mod chains;
 
+use super::session::Sessions;
 use crate::capability::run_command::ingest as run_command;
 use crate::fleet::activation::claim::{self, Enrolment};
 use crate::fleet::node::chain::Head;
@@ -66,6 +68,18 @@ pub struct Router {
     letters: Allowance<NodeId>,
     events: Allowance<NodeId>,
     unmoved: Allowance<NodeId>,
+    /// Nothing where the system gave no randomness: then nodes sign everything.
+    sessions: Option<Sessions>,
+}
+
+/// How a message proves that it is the node's.
+enum Proof {
+    /// By the node's signature, or, for a report that may be dropped, by the MAC of its session.
+    Given,
+    /// Not at all: why.
+    Missing(&'static str),
+    /// By the MAC of a session that is not known here any more.
+    Forgotten,
 }
 
 impl Router {
@@ -74,6 +88,10 @@ impl Router {
     pub fn new(fleet: Arc<Fleet>, enrolment: Enrolment) -> Self {
         let allowance = || Allowance::new(KEPT_OF_A_NODE, NODES_WRITTEN_DOWN);
         let hellos = |per_minute| Allowance::new(per_minute, NODES_WELCOMED);
+        let sessions = Sessions::new(fleet.settings.fleet);
+        if let Err(error) = &sessions {
+            tracing::warn!(%error, "the system gives no randomness: nodes are offered no sessions and sign everything");
+        }
         Self {
             fleet,
             enrolment,
@@ -83,6 +101,34 @@ impl Router {
             letters: allowance(),
             events: allowance(),
             unmoved: Allowance::new(UNMOVED_REPORTS_OF_A_NODE, NODES_WRITTEN_DOWN),
+            sessions: sessions.ok(),
+        }
+    }
+
+    /// How many reports came under sessions that are not known.
+    #[cfg(test)]
+    pub(crate) fn forgotten_sessions(&self) -> u64 {
+        self.sessions.as_ref().map_or(0, Sessions::forgotten)
+    }
+
+    /// Judges by whom a message is. A MAC counts only where it stands alone, for a report of a stream that may be dropped.
+    fn proof(&self, known: &KnownNode, node: NodeId, envelope: &Envelope<'_>) -> Proof {
+        let Some(id) = envelope.session_id() else {
+            let is_signed = known.key.as_ref().is_some_and(|key| envelope.is_signed_by(key));
+            return if is_signed { Proof::Given } else { Proof::Missing("the node's signature does not fit") };
+        };
+        let Some(sessions) = &self.sessions else { return Proof::Forgotten };
+        let Some(session) = sessions.find(id, node, self.fleet.clock.now_ms()) else {
+            sessions.forget(node);
+            return Proof::Forgotten;
+        };
+        if !envelope.is_of_session(&session) {
+            return Proof::Missing("the MAC of the node's session does not fit");
+        }
+        // What is under a MAC is decoded here and once more: that costs a hundredth of a signature.
+        match decode::<ReportBody>(envelope.body()) {
+            Ok(report) if report.stream.is_droppable() => Proof::Given,
+            Ok(_) | Err(_) => Proof::Missing("only a report that may be dropped needs no signature"),
         }
     }
 
@@ -316,8 +362,10 @@ impl Router {
             self.fleet.revocations.revoke(node);
             return Ok(Ok(()));
         }
-        if !known.key.as_ref().is_some_and(|key| envelope.is_signed_by(key)) {
-            return Ok(Err("the node's signature does not fit".to_owned()));
+        match self.proof(known, node, &envelope) {
+            Proof::Given => {}
+            Proof::Missing(why) => return Ok(Err(why.to_owned())),
+            Proof::Forgotten => return Ok(Ok(())),
         }
         // Neither of two devices is believed, and neither is answered: both keep what they have to report.
         if known.quarantined {
@@ -377,6 +425,7 @@ impl Router {
         }
         let bundles = self.fleet.signer.bundles_after(hello.trust_version);
         let pace = self.fleet.settings.pace;
+        let chains = self.chains(write, notes, node).await?;
         let welcome = WelcomeBody {
             node,
             nonce: hello.nonce,
@@ -385,7 +434,8 @@ impl Router {
             resend_minimum_ms: pace.minimum_ms,
             resend_maximum_ms: pace.maximum_ms,
             reconnect_spread_s: self.reconnect_spread_s(write, now_ms).await?,
-            chains: self.chains(write, notes, node).await?,
+            offers: self.offers(write, node, hello.nonce, &chains, now_ms).await?,
+            chains,
         };
         let fleet = self.fleet.settings.fleet;
         // They prove themselves; the welcome's key may be one that the node learns of only by them.

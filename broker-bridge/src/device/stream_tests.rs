@@ -11,7 +11,7 @@ use flotilla_protocol::status::{Admission, RejectReason};
 use flotilla_protocol::topic::DownKind;
 use flotilla_protocol::wire::decode;
 
-fn health(uptime_s: u64) -> ReportPayload {
+pub(super) fn health(uptime_s: u64) -> ReportPayload {
     ReportPayload::NodeHealth(NodeHealth {
         uptime_s,
         agent_uptime_s: 5,
@@ -26,12 +26,12 @@ fn health(uptime_s: u64) -> ReportPayload {
     })
 }
 
-fn control() -> ReportPayload {
+pub(super) fn control() -> ReportPayload {
     ReportPayload::Admission(Admission::Accepted { order: OrderId([1; 16]) })
 }
 
 /// The two chains of one node.
-async fn node(kit: &Kit) -> (SimulatedNode, SimulatedNode) {
+pub(super) async fn node(kit: &Kit) -> (SimulatedNode, SimulatedNode) {
     let node = kit.online_node(20).await;
     (node.clone(), SimulatedNode { stream: Stream::Telemetry, ..node })
 }

@@ -14,6 +14,7 @@ use flotilla_protocol::hello::{HelloBody, WelcomeBody};
 use flotilla_protocol::order::{CancelBody, OrderBody};
 use flotilla_protocol::report::{OutputBody, OutputReceiptBody, ReceiptBody, ReportBody};
 use flotilla_protocol::secret;
+use flotilla_protocol::session;
 use flotilla_protocol::signature::SshHash;
 use flotilla_protocol::target::{is_proven, leaf};
 use flotilla_protocol::tenure::TenureBody;
@@ -71,6 +72,7 @@ fn messages() -> Vec<Message> {
             bytes: encode(&messages::delivery_with_secrets()),
             read: Box::new(read_delivery_with_secrets),
         },
+        Message { name: "health/node-health-with-mac", bytes: health_with_mac(), read: Box::new(read_health_with_mac) },
         bundle_after("trust/by-ssh-and-security-key", SshHash::Sha512),
         bundle_after("trust/by-ssh-key-with-sha256", SshHash::Sha256),
         Message { name: "enrolment/activation", bytes: messages::activation().to_text().into_bytes(), read: Box::new(read_activation) },
@@ -120,6 +122,28 @@ fn read_delivery_with_secrets(bytes: &[u8]) {
     let opened = secret::open(&messages::binding(), &messages::sealing_key(), &sealed, name_of).unwrap();
     let opened: Vec<(u16, &[u8])> = opened.iter().map(|secret| (secret.parameter, secret.value.as_slice())).collect();
     assert_eq!(opened, messages::SECRETS.map(|(parameter, _, value)| (parameter, value)));
+}
+
+/// The golden report of a node's health, as it goes out in the session of the golden welcome.
+fn health_with_mac() -> Vec<u8> {
+    let payloads = messages::payloads();
+    let (sequence, payload) = (1..)
+        .zip(&payloads)
+        .find_map(|(sequence, (name, payload))| (*name == "health/node-health").then_some((sequence, payload)))
+        .unwrap();
+    let signed = seal(Domain::Report, &encode(&messages::report(sequence, payload)), &[&messages::identity()]);
+    Envelope::parse(&signed, Domain::Report).unwrap().under_session(&messages::session()).unwrap()
+}
+
+fn read_health_with_mac(bytes: &[u8]) {
+    let offered = messages::welcome().session().unwrap().unwrap();
+    let session = session::open(&messages::session_binding(), &messages::sealing_key(), &offered).unwrap();
+    let envelope = Envelope::parse(bytes, Domain::Report).unwrap();
+    assert!(envelope.is_of_session(&session) && !envelope.is_signed_by(&messages::identity().verifying_key()));
+    let report: ReportBody = decode(envelope.body()).unwrap();
+    assert!(report.stream.is_droppable());
+    assert_eq!(envelope.signatures()[0].bytes, messages::hmac(&[0x4b; 32], &envelope.covered()));
+    assert!(matches!(ReportPayload::decode(&report.payload), Ok(ReportPayload::NodeHealth(_))));
 }
 
 fn read_activation(bytes: &[u8]) {

@@ -13,11 +13,12 @@ use flotilla_protocol::delivery::Delivery;
 use flotilla_protocol::document::download::{DownloadContent, MAXIMUM_TEXT_CONTENT_BYTES, S3Source, Source, TextSource};
 use flotilla_protocol::document::{Action, Plan, Segment, Step, Template};
 use flotilla_protocol::enrolment::{Activation, ClaimBody};
-use flotilla_protocol::envelope::{Domain, Envelope, seal};
+use flotilla_protocol::envelope::{Domain, Envelope, SignatureEntry, seal};
 use flotilla_protocol::hello::{HelloBody, WelcomeBody};
-use flotilla_protocol::id::FleetId;
+use flotilla_protocol::id::{FleetId, NodeId};
 use flotilla_protocol::order::{CancelBody, OrderBody};
 use flotilla_protocol::report::ReportBody;
+use flotilla_protocol::session::SessionKey;
 use flotilla_protocol::sha256;
 use flotilla_protocol::signature::{SshHash, security_key_message, security_key_signature, ssh_frame, ssh_signature};
 use flotilla_protocol::target::{is_proven, leaf};
@@ -66,6 +67,77 @@ fn order(bytes: &[u8]) -> Result<(), Verdict> {
     let leaf = leaf(&messages::identity().verifying_key().to_bytes(), &delivery.node_data);
     let proven = is_proven(leaf, delivery.index, order.targets.count, &delivery.proof, &order.targets.root);
     if proven { Ok(()) } else { Err("Target".into()) }
+}
+
+/// What a bridge judges of a report of the golden node, which it has offered the session of the golden welcome.
+fn report_in_session(bytes: &[u8]) -> Result<(), Verdict> {
+    let envelope = Envelope::parse(bytes, Domain::Report).map_err(reason)?;
+    let is_under_mac = envelope.session_id().is_some();
+    let is_proven = match envelope.session_id() {
+        Some(id) if id != messages::session().id() => return Err("Session".into()),
+        Some(_) => envelope.is_of_session(&messages::session()),
+        None => envelope.is_signed_by(&messages::identity().verifying_key()),
+    };
+    if !is_proven {
+        return Err("Signature".into());
+    }
+    let report: ReportBody = decode(envelope.body()).map_err(reason)?;
+    if is_under_mac && !report.stream.is_droppable() {
+        return Err("Signature".into());
+    }
+    if report.node == messages::node() { Ok(()) } else { Err("Target".into()) }
+}
+
+/// The golden report of a stream that may be dropped, or another, under the MAC of this session.
+fn in_session(name: &str, session: &SessionKey, change: impl FnOnce(&mut ReportBody)) -> Vec<u8> {
+    let payloads = messages::payloads();
+    let (_, payload) = payloads.iter().find(|(of, _)| *of == name).expect("a payload of that name");
+    let mut report = messages::report(8, payload);
+    change(&mut report);
+    let signed = seal(Domain::Report, &encode(&report), &[&messages::identity()]);
+    Envelope::parse(&signed, Domain::Report).expect("sealed above").under_session(session).expect("a report")
+}
+
+/// MACs that must not count: name, reason and envelope.
+fn wrong_macs() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let health = "health/node-health";
+    let good = || in_session(health, &messages::session(), |_| ());
+    let entry = |bytes: &[u8]| {
+        let envelope = Envelope::parse(bytes, Domain::Report).expect("made above");
+        let [entry] = envelope.signatures() else { panic!("one entry") };
+        (entry.algorithm, entry.key, entry.bytes.to_vec(), envelope.body().to_vec())
+    };
+    // The same body with this signature, or with none.
+    let beside = |keys: &[&SigningKey], algorithm: u8, length: usize| {
+        let (_, key, mac, body) = entry(&good());
+        let mac = [mac.as_slice(), &[0]].concat().get(..length).expect("33 bytes").to_vec();
+        let sealed = seal(Domain::Report, &body, keys);
+        let sealed = Envelope::parse(&sealed, Domain::Report).expect("sealed above");
+        sealed.with_signature(SignatureEntry { algorithm, key, bytes: &mac }).expect("within limits")
+    };
+    let of_domain = |domain| {
+        let (_, key, _, body) = entry(&good());
+        let mac = messages::hmac(&[0x4b; 32], &Envelope::parse(&seal(domain, &body, &[]), domain).expect("sealed above").covered());
+        let sealed = seal(Domain::Report, &body, &[]);
+        let sealed = Envelope::parse(&sealed, Domain::Report).expect("sealed above");
+        sealed.with_signature(SignatureEntry { algorithm: 4, key, bytes: &mac }).expect("within limits")
+    };
+    vec![
+        ("session/control-under-a-mac", "Signature", in_session("command/accepted", &messages::session(), |_| ())),
+        ("session/another-key", "Signature", in_session(health, &SessionKey::new(messages::session().id(), [1; 32]), |_| ())),
+        ("session/another-session", "Session", in_session(health, &SessionKey::new([2; 8], [0x4b; 32]), |_| ())),
+        ("session/one-bit-of-the-body-flipped", "Signature", changed(good(), |bytes| *bytes.last_mut().expect("not empty") ^= 1)),
+        ("session/mac-of-another-domain", "Signature", of_domain(Domain::Output)),
+        ("session/mac-cut", "Signature", beside(&[], 4, 31)),
+        ("session/mac-empty", "Signature", beside(&[], 4, 0)),
+        ("session/mac-with-a-byte-more", "Signature", beside(&[], 4, 33)),
+        ("session/mac-as-plain", "Signature", beside(&[], 1, 32)),
+        ("session/mac-beside-a-strangers-signature", "Signature", beside(&[&messages::key(99)], 4, 32)),
+        ("session/another-node-in-the-body", "Target", {
+            let other = NodeId::of_key(&messages::key(9).verifying_key().to_bytes());
+            in_session(health, &messages::session(), |report| report.node = other)
+        }),
+    ]
 }
 
 /// A bundle 2 after the fleet's first.
@@ -152,6 +224,7 @@ fn read(reader: &str, bytes: &[u8]) -> Verdict {
         "hello" => body::<HelloBody>(bytes, Domain::Hello),
         "welcome" => body::<WelcomeBody>(bytes, Domain::Welcome),
         "report" => body::<ReportBody>(bytes, Domain::Report),
+        "report in a session" => report_in_session(bytes).err().unwrap_or_else(|| "accepted".into()),
         "claim" => body::<ClaimBody>(bytes, Domain::Claim),
         "trust" => Trust::from_pinned(&messages::root_hash(), [bytes]).map_or_else(reason, |_| "accepted".into()),
         "successor" => successor(bytes).map_or_else(reason, |_| "accepted".into()),
@@ -190,6 +263,12 @@ fn hello_with(change: impl FnOnce(&mut HelloBody)) -> Vec<u8> {
     let mut hello = messages::hello();
     change(&mut hello);
     seal(Domain::Hello, &encode(&hello), &[&messages::identity()])
+}
+
+fn welcome_with(change: impl FnOnce(&mut WelcomeBody)) -> Vec<u8> {
+    let mut welcome = messages::welcome();
+    change(&mut welcome);
+    seal(Domain::Welcome, &encode(&welcome), &[&messages::freshness()])
 }
 
 /// What is wrong (folder and file), who reads it, what it must say, and the bytes.
@@ -272,9 +351,13 @@ fn cases() -> Vec<(&'static str, &'static str, &'static str, Vec<u8>)> {
             hello_with(|hello| hello.facts.computer_name = "x".repeat(256))
         }),
         ("oversized/pace-too-fast", "welcome", "BeyondLimit(\"the pace of a welcome\")", {
-            let mut welcome = messages::welcome();
-            welcome.resend_minimum_ms = 1;
-            seal(Domain::Welcome, &encode(&welcome), &[&messages::freshness()])
+            welcome_with(|welcome| welcome.resend_minimum_ms = 1)
+        }),
+        ("oversized/a-kind-of-offer-twice", "welcome", "BeyondLimit(\"a kind of offer twice\")", {
+            welcome_with(|welcome| welcome.offers.extend_from_within(..))
+        }),
+        ("oversized/too-many-offers", "welcome", "BeyondLimit(\"the number of offers in a welcome\")", {
+            welcome_with(|welcome| welcome.offers = (1..=9).map(|kind| Payload { kind, body: Vec::new() }).collect())
         }),
         ("mis-signed/by-nobody", "order", "Signature", order_signed(&[], |_| ())),
         ("mis-signed/by-a-stranger", "order", "Signature", order_signed(&[&messages::key(99)], |_| ())),
@@ -354,10 +437,11 @@ fn cases() -> Vec<(&'static str, &'static str, &'static str, Vec<u8>)> {
     ]
 }
 
-/// All cases: those above, and the signatures that do not count.
+/// All cases: those above, and the signatures and MACs that do not count.
 fn all_cases() -> Vec<(&'static str, &'static str, &'static str, Vec<u8>)> {
     let signatures = wrong_signatures().into_iter().map(|(name, bytes)| (name, "successor", "Threshold(Root)", bytes));
-    cases().into_iter().chain(signatures).collect()
+    let macs = wrong_macs().into_iter().map(|(name, reason, bytes)| (name, "report in a session", reason, bytes));
+    cases().into_iter().chain(signatures).chain(macs).collect()
 }
 
 fn file(reader: &str, expected: &str, bytes: &[u8]) -> String {
@@ -396,4 +480,8 @@ fn the_message_without_a_fault_passes() {
     assert!(successor(&ssh).is_ok());
     let sealed = seal(Domain::Trust, &encode(&messages::next_bundle()), &[&messages::root()]);
     assert!(successor(&messages::with_security_key(&sealed, Domain::Trust, &messages::key(12), 5)).is_ok());
+    let with_mac = in_session("health/node-health", &messages::session(), |_| ());
+    assert_eq!(report_in_session(&with_mac), Ok(()));
+    let signed = Envelope::parse(&with_mac, Domain::Report).unwrap();
+    assert_eq!(report_in_session(&seal(Domain::Report, signed.body(), &[&messages::identity()])), Ok(()));
 }

@@ -23,6 +23,7 @@ use flotilla_protocol::id::{ActivationId, BootId, FleetId, KeyId, NodeId, OrderI
 use flotilla_protocol::order::{CancelBody, OnCrash, OrderBody, Targets};
 use flotilla_protocol::report::{Gap, LossCause, MemoryLost, OutputBody, OutputReceiptBody, OutputStream, ReceiptBody, ReportBody, Stream};
 use flotilla_protocol::secret::{self, Binding, PlainSecret, SealingKey};
+use flotilla_protocol::session::{self, SealedSession, SessionBinding, SessionKey};
 use flotilla_protocol::signature::{
     ALGORITHM_SK_ED25519, ALGORITHM_SSH_ED25519, PublicKey, SshHash, security_key_message, security_key_signature, ssh_frame, ssh_signature,
 };
@@ -386,7 +387,21 @@ pub(crate) fn welcome() -> WelcomeBody {
         resend_maximum_ms: 600_000,
         reconnect_spread_s: 60,
         chains: vec![(Stream::Control, 4), (Stream::Telemetry, 1)],
+        offers: vec![WelcomeBody::offer_of_session(&sealed_session())],
     }
+}
+
+/// The session that the welcome offers.
+pub(crate) fn session() -> SessionKey {
+    SessionKey::new([0x1d; 8], [0x4b; 32])
+}
+
+pub(crate) fn session_binding() -> SessionBinding {
+    SessionBinding { fleet: fleet(), node: node(), nonce: [7; 32] }
+}
+
+pub(crate) fn sealed_session() -> SealedSession {
+    session::seal(&session_binding(), &sealing_key().public(), &session(), &[0xe8; 32]).unwrap()
 }
 
 pub(crate) fn claim() -> ClaimBody {
@@ -474,4 +489,14 @@ pub(crate) fn payloads() -> [(&'static str, ReportPayload); 8] {
         ("command/rebooting", ReportPayload::CommandRebooting(CommandRebooting { order: order_id(), step: 1, count: 2 })),
         ("health/node-health", ReportPayload::NodeHealth(health())),
     ]
+}
+
+/// HMAC-SHA256, from its definition: so MACs are compared with something that this project has not written twice.
+pub(crate) fn hmac(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
+    let padded = |with: u8| {
+        let mut block = [with; 64];
+        block.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key);
+        block
+    };
+    sha256(&[&padded(0x5c), &sha256(&[&padded(0x36), message])])
 }

@@ -100,6 +100,7 @@ fn give_order(bytes: &[u8]) -> usize {
         resend_maximum_ms: 600_000,
         reconnect_spread_s: 60,
         chains: vec![(Stream::Control, 0), (Stream::Telemetry, 0)],
+        offers: Vec::new(),
     };
     node.down(DownKind::Welcome, &seal(Domain::Welcome, &encode(&welcome), &[&fleet::signer(Domain::Welcome)]));
     order.fleet = fleet::trust().fleet();

@@ -158,6 +158,7 @@ impl PlayedBridge {
             resend_maximum_ms: RESEND_MS.1,
             reconnect_spread_s: 0,
             chains: Vec::new(),
+            offers: Vec::new(),
         };
         self.hello = Some(hello);
         let mut down = vec![self.down(DownKind::Welcome, self.identity.signed_by_bridge(Domain::Welcome, &encode(&body)))];

@@ -2,6 +2,10 @@
 //!
 //! See docs/decisions/0013. A report and the gap that stands for dropped ones are records like any other; the chain of a stream is whole on
 //! the disk before anybody else sees a part of it, so no crash can make the node sign two reports for one place.
+//!
+//! What is recorded is signed. Where the last welcome on this connection has offered a session, a report goes out under its MAC instead
+//! (docs/decisions/0022): the same body, and so the same place in the chain. The session is in memory alone. A bridge may have forgotten it
+//! without a word: when a report was sent twice in vain the node forgets it too, and signs until a welcome offers another.
 
 use super::Core;
 use crate::interface::Output;
@@ -14,6 +18,7 @@ use flotilla_protocol::capability::health::{MAXIMUM_STANDSTILL_BYTES, NodeHealth
 use flotilla_protocol::envelope::{Domain, Envelope};
 use flotilla_protocol::hello::WelcomeBody;
 use flotilla_protocol::report::{LossCause, MemoryLost, ReceiptBody, ReportBody, Stream};
+use flotilla_protocol::session::{self, SessionBinding, SessionKey};
 use flotilla_protocol::status::RejectReason;
 use flotilla_protocol::topic::UpKind;
 use flotilla_protocol::wire::decode;
@@ -47,12 +52,22 @@ pub(super) struct Tellings {
     pub(super) settings: Option<Telemetry>,
     /// The streams that the bridge takes, and how far it has each chain, as the last welcome says.
     pub(super) chains: BTreeMap<Stream, u64>,
+    /// What the last welcome on this connection has offered, until it is in doubt.
+    session: Option<SessionKey>,
     /// When the next report of the node's health is due; nothing before the first welcome.
     health_at: Option<u64>,
     /// When the core was first given anything.
     started_at: Option<u64>,
     /// How often the disk has stopped taking records.
     pub(super) storage_failures: u32,
+}
+
+impl Tellings {
+    /// A signed report as it goes out: under the MAC of the session, where there is one.
+    fn in_session(&self, signed: Vec<u8>) -> Vec<u8> {
+        let with_mac = self.session.as_ref().and_then(|session| Envelope::parse(&signed, Domain::Report).ok()?.under_session(session));
+        with_mac.unwrap_or(signed)
+    }
 }
 
 impl Core {
@@ -63,11 +78,13 @@ impl Core {
 
     pub(super) fn streams_of_connection(&mut self) {
         self.streams.iter_mut().for_each(|(_, spool)| spool.disconnected());
+        self.tellings.session = None;
     }
 
     /// A welcome says which streams are taken.
     pub(super) fn streams_welcomed(&mut self, welcome: &WelcomeBody, now: u64) {
         self.tellings.chains = welcome.chains.iter().copied().collect();
+        self.tellings.session = self.session_of(welcome);
         for (stream, spool) in self.streams.iter_mut() {
             spool.set_pace(welcome.resend_minimum_ms, welcome.resend_maximum_ms);
             match (self.tellings.chains.contains_key(&stream), spool.is_connected()) {
@@ -79,6 +96,13 @@ impl Core {
         if self.tellings.settings.is_some() && self.tellings.chains.contains_key(&Stream::Telemetry) {
             self.tellings.health_at.get_or_insert(now);
         }
+    }
+
+    /// The session that a welcome offers; nothing where the node cannot open it, which stops nothing: what is signed is always taken.
+    fn session_of(&self, welcome: &WelcomeBody) -> Option<SessionKey> {
+        let sealed = welcome.session().ok().flatten()?;
+        let binding = SessionBinding { fleet: self.trust.fleet(), node: self.node, nonce: welcome.nonce };
+        session::open(&binding, self.sealing_key.as_ref()?, &sealed)
     }
 
     /// The spool of a signed report.
@@ -110,12 +134,17 @@ impl Core {
         let mut has_sent_all = self.spool.has_sent_all();
         for (_, spool) in self.streams.iter_mut() {
             if has_sent_all {
+                let resends = spool.resends();
                 due.extend(spool.due(now));
+                // Only what is sent again: another session may just have been offered, and the receipt be on its way.
+                if spool.is_unanswered() && spool.resends() > resends {
+                    self.tellings.session = None;
+                }
                 has_sent_all = spool.has_sent_all() || !spool.is_connected();
             }
         }
         for payload in due {
-            self.publish(UpKind::Report, payload);
+            self.publish(UpKind::Report, self.tellings.in_session(payload));
         }
     }
 

@@ -11,6 +11,7 @@ use flotilla_protocol::hello::{Facts, HelloBody, WelcomeBody};
 use flotilla_protocol::id::{BootId, NodeId, OrderId};
 use flotilla_protocol::order::{OnCrash, OrderBody, Targets};
 use flotilla_protocol::report::{LossCause, ReceiptBody, ReportBody, Stream};
+use flotilla_protocol::session::{self, SessionBinding, SessionKey};
 use flotilla_protocol::status::{Admission, Outcome, RejectReason};
 use flotilla_protocol::target;
 use flotilla_protocol::topic::{DownKind, Topic, UpKind};
@@ -32,7 +33,7 @@ pub(crate) fn key(number: u8) -> SigningKey {
     SigningKey::from_bytes(&[number; 32])
 }
 
-fn node_key() -> SigningKey {
+pub(crate) fn node_key() -> SigningKey {
     key(100)
 }
 
@@ -100,6 +101,8 @@ pub(crate) struct Heard {
     pub(crate) cancelled: Vec<OrderId>,
     pub(crate) records: Vec<Record>,
     pub(crate) reports: Vec<(ReportBody, [u8; 32])>,
+    /// Every envelope that went up.
+    pub(crate) sent: Vec<(Domain, Vec<u8>)>,
     pub(crate) hello: Option<HelloBody>,
     /// Versions of trust bundles that are to be kept.
     pub(crate) kept: Vec<u32>,
@@ -113,6 +116,7 @@ impl Heard {
         self.cancelled.extend(later.cancelled);
         self.records.extend(later.records);
         self.reports.extend(later.reports);
+        self.sent.extend(later.sent);
         self.hello = later.hello.or_else(|| self.hello.take());
         self.kept.extend(later.kept);
     }
@@ -154,6 +158,8 @@ pub(crate) struct Node {
     connections: u8,
     /// The streams that welcomes name.
     pub(crate) chains: Vec<(Stream, u64)>,
+    /// The session that welcomes offer.
+    pub(crate) session: Option<SessionKey>,
 }
 
 fn recovery(trust: impl Into<HeldTrust>) -> Recovery {
@@ -176,7 +182,7 @@ impl Node {
     }
 
     pub(crate) fn trusting(trust: Trust) -> Self {
-        Self { core: recovery(trust.clone()).finish(), now: 1000, trust, connections: 0, chains: Vec::new() }
+        Self { core: recovery(trust.clone()).finish(), now: 1000, trust, connections: 0, chains: Vec::new(), session: None }
     }
 
     /// A node that tells how it is every minute, more or less, where welcomes name these streams; it is not connected yet.
@@ -184,7 +190,7 @@ impl Node {
         let trust = trust(u64::MAX);
         let telemetry = Telemetry { interval_ms: 60_000, spool_bytes: 1500, restarts: Some(3) };
         let core = recovery(trust.clone()).with_telemetry(telemetry).finish();
-        Self { core, now: 1000, trust, connections: 0, chains: chains.to_vec() }
+        Self { core, now: 1000, trust, connections: 0, chains: chains.to_vec(), session: None }
     }
 
     /// A node that knows the time.
@@ -215,7 +221,7 @@ impl Node {
         }
         recovery.remember(floor, lost);
         let (trust, chains) = (self.trust.clone(), self.chains.clone());
-        Self { core: recovery.finish(), now: self.now, trust, connections: self.connections, chains }
+        Self { core: recovery.finish(), now: self.now, trust, connections: self.connections, chains, session: None }
     }
 
     /// Whether these records can be read back.
@@ -238,7 +244,11 @@ impl Node {
         let (resend_minimum_ms, resend_maximum_ms) = (5_000, 10_000);
         let (node, bundles) = (node(), Vec::new());
         let chains = self.chains.clone();
-        let welcome = WelcomeBody { node, nonce, time_ms, bundles, resend_minimum_ms, resend_maximum_ms, reconnect_spread_s: 0, chains };
+        let binding = SessionBinding { fleet: self.trust.fleet(), node, nonce };
+        let sealed = self.session.iter().map(|key| session::seal(&binding, &crate::secrets::sealing_key().public(), key, &nonce).unwrap());
+        let offers = sealed.map(|sealed| WelcomeBody::offer_of_session(&sealed)).collect();
+        let welcome =
+            WelcomeBody { node, nonce, time_ms, bundles, resend_minimum_ms, resend_maximum_ms, reconnect_spread_s: 0, chains, offers };
         self.say(DownKind::Welcome, &seal(Domain::Welcome, &encode(&welcome), &[&key(signer)]))
     }
 
@@ -285,6 +295,14 @@ impl Node {
         self.core.handle(input, self.now);
         let mut heard = Heard::default();
         while let Some(output) = self.core.poll_output() {
+            if let Output::Publish(message) = &output {
+                let domain = match message.kind {
+                    UpKind::Hello => Domain::Hello,
+                    UpKind::Report => Domain::Report,
+                    UpKind::Output => Domain::Output,
+                };
+                heard.sent.push((domain, message.payload.clone()));
+            }
             match output {
                 Output::Persist(record) => heard.records.push(record),
                 Output::RunJob { order, .. } => heard.started.push(order),

@@ -213,6 +213,7 @@ fn welcome(nonce: [u8; 32], time_ms: u64, bundles: &[Vec<u8>], signer: u8) -> Ve
         // A hello that only says a new version does not come between.
         reconnect_spread_s: 60,
         chains: Vec::new(),
+        offers: Vec::new(),
     };
     seal(Domain::Welcome, &encode(&welcome), &[&key(signer)])
 }

@@ -243,6 +243,7 @@ impl World {
             resend_maximum_ms: 10_000,
             reconnect_spread_s: 0,
             chains: Vec::new(),
+            offers: Vec::new(),
         };
         self.down(DownKind::Welcome, &seal(Domain::Welcome, &encode(&welcome), &[&key(signer)]));
     }

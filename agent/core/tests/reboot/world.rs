@@ -492,6 +492,7 @@ impl World {
                         reconnect_spread_s: 0,
                         bundles: Vec::new(),
                         chains: Vec::new(),
+                        offers: Vec::new(),
                     };
                     self.to_node.push((DownKind::Welcome, seal(Domain::Welcome, &encode(&welcome), &[&key(4)])));
                 }

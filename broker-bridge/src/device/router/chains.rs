@@ -11,6 +11,7 @@ use crate::platform::store::{StoreError, Write};
 use flotilla_protocol::hello::{Held, HelloBody};
 use flotilla_protocol::id::NodeId;
 use flotilla_protocol::report::{ReportBody, Stream};
+use flotilla_protocol::wire::Payload;
 use std::collections::btree_map::Entry;
 
 impl Router {
@@ -26,6 +27,22 @@ impl Router {
             chains.push((stream, self.head(write, notes, node, stream).await?.sequence));
         }
         Ok(chains)
+    }
+
+    /// What a welcome offers: a session, where the node has a key to seal it to and there are streams to use it for.
+    pub(super) async fn offers(
+        &self,
+        write: &mut Write<'_>,
+        node: NodeId,
+        nonce: [u8; 32],
+        chains: &[(Stream, u64)],
+        now_ms: u64,
+    ) -> Result<Vec<Payload>, StoreError> {
+        let Some(sessions) = self.sessions.as_ref().filter(|_| chains.iter().any(|(stream, _)| stream.is_droppable())) else {
+            return Ok(Vec::new());
+        };
+        let sealing_key = node_store::sealing_key(write.connection(), node).await?;
+        Ok(sealing_key.and_then(|key| sessions.offer(node, &key, nonce, now_ms)).into_iter().collect())
     }
 
     /// Goes on with a node's chains where the node says that they stand, if this database is an older one.

@@ -46,6 +46,16 @@ pub async fn find(connection: &mut SqliteConnection, node: NodeId) -> Result<Opt
     }))
 }
 
+/// The X25519 key to which things are sealed for a node; nothing where the stored bytes are none.
+///
+/// # Errors
+/// What the database says.
+pub async fn sealing_key(connection: &mut SqliteConnection, node: NodeId) -> Result<Option<[u8; 32]>, StoreError> {
+    let key: Option<Vec<u8>> =
+        sqlx::query_scalar("SELECT sealing_key FROM node WHERE node_id = $1").bind(node.to_string()).fetch_optional(connection).await?;
+    Ok(key.and_then(|key| key.try_into().ok()))
+}
+
 /// How many nodes the fleet has, those that were removed included.
 ///
 /// # Errors

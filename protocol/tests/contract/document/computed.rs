@@ -36,6 +36,7 @@ pub(crate) fn block(name: &str) -> String {
         "targets" => text(&targets()),
         "signed" => text(&signed()),
         "ssh" => text(&ssh()),
+        "session" => text(&session()),
         "proofs" => text(&proofs()),
         "activation" => activation(),
         other => panic!("there is no block {other}"),
@@ -113,6 +114,20 @@ fn ssh() -> Vec<(&'static str, String)> {
         ("SHA-256 of the frame", hex(&sha256(&[&frame]))),
         ("with flags 01, counter 9: what seed 12 signs", hex(&message)),
         ("frame with sha256 (by-ssh-key-with-sha256)", hex(&ssh_frame(SshHash::Sha256, &covered))),
+    ]
+}
+
+fn session() -> Vec<(&'static str, String)> {
+    let bytes = super::golden("health/node-health-with-mac");
+    let covered = Envelope::parse(&bytes, Domain::Report).unwrap().covered();
+    vec![
+        ("secret of the node's sealing key", hex(&[0x5e; 32])),
+        ("its public key", hex(&messages::sealing_key().public())),
+        ("info", hex(&messages::session_binding().info())),
+        ("aad: the session's id", hex(&messages::session().id())),
+        ("the session's key, opened", hex(&[0x4b; 32])),
+        ("covered by the MAC of health/node-health-with-mac, begins with", hex(&covered[..12])),
+        ("MAC", hex(&messages::hmac(&[0x4b; 32], &covered))),
     ]
 }
 

@@ -15,6 +15,7 @@ use flotilla_protocol::id::KeyId;
 use flotilla_protocol::order::{CancelBody, OrderBody};
 use flotilla_protocol::report::{Gap, MemoryLost, OutputBody, OutputReceiptBody, ReceiptBody, ReportBody};
 use flotilla_protocol::secret::SealedSecrets;
+use flotilla_protocol::session::SealedSession;
 use flotilla_protocol::status::Admission;
 use flotilla_protocol::tenure::TenureBody;
 use flotilla_protocol::trust::TrustBundle;
@@ -81,7 +82,8 @@ fn envelope(bytes: &[u8], path: &str) -> Vec<Part> {
         let under = |name: &str| under(&format!("signatures[{index}].{name}"));
         let length = u16::from_le_bytes([bytes[at + 9], bytes[at + 10]]);
         parts.push(Part::new(1, under("algorithm"), algorithm(bytes[at])));
-        parts.push(Part::new(8, under("key id"), owner(&bytes[at + 1..at + 9])));
+        let key = &bytes[at + 1..at + 9];
+        parts.push(Part::new(8, under("key id"), if bytes[at] == 4 { "of the session".to_owned() } else { owner(key) }));
         parts.push(Part::new(2, under("length"), length.to_string()));
         let (begin, end) = (at + 11, at + 11 + usize::from(length));
         let signature = &bytes[begin..end];
@@ -96,6 +98,7 @@ fn envelope(bytes: &[u8], path: &str) -> Vec<Part> {
                 parts.push(Part::new(4, under("counter"), "big endian"));
                 parts.push(Part::new(64, under("bytes"), "R, S"));
             }
+            (4, 32) => parts.push(Part::new(32, under("bytes"), "HMAC-SHA256")),
             (1, 64) => parts.push(Part::new(64, under("bytes"), "R, S")),
             other => panic!("a golden signature of a form without a picture: {other:?}"),
         }
@@ -151,6 +154,10 @@ fn inside(root: &str, path: &str, kind: &str, content: &[u8]) -> Option<Vec<Part
         },
         ("claim", "request") => again(trace::<ClaimRequest>(content)),
         ("claim reply" | "welcome", path) if path.starts_with("bundles[") => Some(envelope(content, "")),
+        ("welcome", path) if path.starts_with("offers[") && path.ends_with(".body") => match kind {
+            "1" => again(trace::<SealedSession>(content)),
+            other => panic!("offer {other}"),
+        },
         ("order", path) if path.ends_with("action.body") => match kind {
             "1" | "2" => again(trace::<RunShellScript>(content)),
             "3" => again(trace::<Plan>(content)),
@@ -179,6 +186,7 @@ fn algorithm(number: u8) -> String {
         1 => "ed25519",
         2 => "SSHSIG-ed25519",
         3 => "sk-ed25519",
+        4 => "session MAC",
         _ => "not known",
     };
     format!("{number}, {name}")

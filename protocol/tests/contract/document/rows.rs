@@ -16,6 +16,7 @@ use flotilla_protocol::hello::{Facts, Held, HelloBody, WelcomeBody};
 use flotilla_protocol::order::{CancelBody, OnCrash, OrderBody, Targets};
 use flotilla_protocol::report::{Gap, LossCause, MemoryLost, OutputBody, OutputReceiptBody, OutputStream, ReceiptBody, ReportBody, Stream};
 use flotilla_protocol::secret::{SealedSecret, SealedSecrets};
+use flotilla_protocol::session::SealedSession;
 use flotilla_protocol::status::{Outcome, RejectReason, StepStatus};
 use flotilla_protocol::tenure::TenureBody;
 use flotilla_protocol::topic::{DownKind, UpKind};
@@ -60,7 +61,7 @@ fn structs(name: &str) -> Vec<Vec<String>> {
     let fields = of!(Activation CancelBody Captured ClaimBody ClaimReplyBody ClaimRequest CommandOrder CommandProgress CommandRebooting
         CommandResult Control Credentials Delivery DownloadContent Enrolled Facts Gap GitSource Held HelloBody HttpSource Label MemoryLost
         NodeData NodeHealth NodeLabels OperatorRule OrderBody OutputBody OutputReceiptBody Parameter Payload Plan Precondition ReceiptBody
-        Refuse RenewalBody ReportBody RoleEntry RunDockerAction RunShellScript S3Source SealedSecret SealedSecrets SpoolState Step
+        Refuse RenewalBody ReportBody RoleEntry RunDockerAction RunShellScript S3Source SealedSecret SealedSecrets SealedSession SpoolState Step
         StepResult Targets TenureBody TextSource TrustBundle TrustKey Value WelcomeBody Window);
     fields.iter().map(|field| vec![code(field)]).collect()
 }

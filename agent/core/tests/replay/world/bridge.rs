@@ -77,6 +77,7 @@ impl World {
                         (Stream::Control, self.bridge.chain.last_key_value().map_or(0, |(sequence, _)| *sequence)),
                         (Stream::Telemetry, self.bridge.telemetry.sequence()),
                     ],
+                    offers: Vec::new(),
                 };
                 self.to_node.push((DownKind::Welcome, seal(Domain::Welcome, &encode(&welcome), &[&key(4)])));
             }
