@@ -224,7 +224,6 @@ fn assert_finds(finder: &Finder, fleet: &Fleet, secrets: &[Secret]) {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "the line is what the suite is run for")]
 fn a_thousand_secrets_are_nowhere() {
     let mut random = Random::seeded("secrets");
     let count = usize::try_from(trials(1_000, 10_000)).unwrap();
