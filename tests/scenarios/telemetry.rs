@@ -67,5 +67,6 @@ fn telemetry_that_has_no_room_is_dropped_counted_and_signed_for_and_control_is_w
     assert_eq!((number(&fleet, MISSING), number(&fleet, ALARMS)), (0, 0), "nothing is missing that is not signed for");
     assert_eq!(number(&fleet, "SELECT COUNT(*) FROM node_health"), 1);
     let health = fleet.call(&GetConnectionStatusRequest { target: id }).health.unwrap();
+    assert_eq!(number(&fleet, "SELECT COUNT(*) FROM dead_letter"), 0, "nothing that it sent was refused");
     assert_eq!((&health["reports_dropped"], &health["reports_missing"]), (&dropped.into(), &0.into()), "{health}");
 }
