@@ -7,7 +7,7 @@
 use crate::hello::Facts;
 use crate::id::{ActivationId, NodeId};
 use crate::wire::{ByteVec, Check, DecodeError, bytes, bytes64, decode, encode, limit};
-use crate::{hello, sha256};
+use crate::{hello, sha256, version};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -153,10 +153,13 @@ impl Check for ClaimRequest {
     }
 }
 
+/// What the proofs of a claim begin with ends with the version of the contract, as a character.
+const VERSION_DIGIT: u8 = b'0' + version::VERSION;
+
 /// What the TLS key signs in a claim.
 #[must_use]
 pub fn tls_proof_bytes(identity_key: &[u8; 32], tls_key: &[u8; 32], nonce: &[u8; 32]) -> Vec<u8> {
-    [b"flotilla/tls-proof/0".as_slice(), identity_key, tls_key, nonce].concat()
+    [b"flotilla/tls-proof/".as_slice(), &[VERSION_DIGIT], identity_key, tls_key, nonce].concat()
 }
 
 /// The body of a claim: signed by the identity key that its request names.
@@ -182,7 +185,8 @@ impl Check for ClaimBody {
 #[must_use]
 pub fn claim_mac(code: &[u8; 20], request: &[u8]) -> [u8; 32] {
     let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(code).expect("HMAC takes keys of any length");
-    mac.update(b"flotilla/claim/0");
+    mac.update(b"flotilla/claim/");
+    mac.update(&[VERSION_DIGIT]);
     mac.update(request);
     mac.finalize().into_bytes().into()
 }

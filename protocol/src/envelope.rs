@@ -113,6 +113,7 @@ pub struct SignatureEntry<'a> {
 /// An envelope that was taken apart and not yet believed.
 #[derive(Debug)]
 pub struct Envelope<'a> {
+    version: u8,
     domain: Domain,
     signatures: Vec<SignatureEntry<'a>>,
     body: &'a [u8],
@@ -154,7 +155,7 @@ impl<'a> Envelope<'a> {
             signatures.push(SignatureEntry { algorithm, key: KeyId(key), bytes });
             rest = after;
         }
-        Ok(Self { domain, signatures, body: rest })
+        Ok(Self { version: read_version, domain, signatures, body: rest })
     }
 
     /// The signatures as they stand, believed or not.
@@ -172,7 +173,7 @@ impl<'a> Envelope<'a> {
     /// What the signatures cover: version, domain and body. It is what a signer signs.
     #[must_use]
     pub fn covered(&self) -> Vec<u8> {
-        covered_bytes(self.domain, self.body)
+        covered_bytes(self.version, self.domain, self.body)
     }
 
     /// Whether `key` signed this envelope, by the algorithm of the key and no other.
@@ -204,7 +205,7 @@ impl<'a> Envelope<'a> {
     pub fn is_signed_by(&self, key: &VerifyingKey) -> bool {
         let id = KeyId::of_key(key.as_bytes());
         let named = |entry: &&SignatureEntry<'_>| entry.algorithm == ALGORITHM_ED25519 && entry.key == id;
-        let covered = covered_bytes(self.domain, self.body);
+        let covered = covered_bytes(self.version, self.domain, self.body);
         self.signatures
             .iter()
             .filter(named)
@@ -212,10 +213,10 @@ impl<'a> Envelope<'a> {
     }
 }
 
-fn covered_bytes(domain: Domain, body: &[u8]) -> Vec<u8> {
+fn covered_bytes(version: u8, domain: Domain, body: &[u8]) -> Vec<u8> {
     let mut covered = Vec::with_capacity(12 + body.len());
     covered.extend_from_slice(b"flotilla/");
-    covered.extend_from_slice(&[version::VERSION, domain as u8, 0]);
+    covered.extend_from_slice(&[version, domain as u8, 0]);
     covered.extend_from_slice(body);
     covered
 }
@@ -237,7 +238,11 @@ impl Envelope<'_> {
     #[must_use]
     pub fn is_of_session(&self, session: &crate::session::SessionKey) -> bool {
         let is_named = self.session_id() == Some(session.id());
-        is_named && self.signatures.iter().all(|entry| session.verifies([&covered_bytes(self.domain, b""), self.body], entry.bytes))
+        is_named
+            && self
+                .signatures
+                .iter()
+                .all(|entry| session.verifies([&covered_bytes(self.version, self.domain, b""), self.body], entry.bytes))
     }
 
     /// The same report under the MAC of `session` in the place of its signatures; nothing where this is no report.
@@ -247,7 +252,7 @@ impl Envelope<'_> {
         if self.domain != Domain::Report {
             return None;
         }
-        let mac = session.mac([&covered_bytes(self.domain, b""), self.body]);
+        let mac = session.mac([&covered_bytes(self.version, self.domain, b""), self.body]);
         let entry = SignatureEntry { algorithm: ALGORITHM_SESSION_MAC, key: KeyId(session.id()), bytes: &mac };
         Some(assemble(self.domain, self.body, &[entry]))
     }
@@ -273,7 +278,7 @@ fn assemble(domain: Domain, body: &[u8], entries: &[SignatureEntry<'_>]) -> Vec<
 /// signatures, see [`Envelope::with_signature`].
 #[must_use]
 pub fn seal(domain: Domain, body: &[u8], keys: &[&SigningKey]) -> Vec<u8> {
-    let covered = covered_bytes(domain, body);
+    let covered = covered_bytes(version::VERSION, domain, body);
     let keys = keys.iter().take(MAXIMUM_SIGNATURES);
     let signed: Vec<_> = keys.map(|key| (KeyId::of_key(key.verifying_key().as_bytes()), key.sign(&covered).to_bytes())).collect();
     let entries: Vec<_> = signed.iter().map(|(key, bytes)| SignatureEntry { algorithm: ALGORITHM_ED25519, key: *key, bytes }).collect();

@@ -382,7 +382,8 @@ fn cases() -> Vec<(&'static str, &'static str, &'static str, Vec<u8>)> {
                     changed(seal(Domain::Cancel, &encode(&messages::order()), &[&messages::operator()]), |bytes| bytes[3] = 1);
             }),
         ),
-        ("wrong-version/envelope-of-version-1", "order", "Version(1)", delivery(|delivery| delivery.envelope[2] = 1)),
+        ("wrong-version/envelope-of-version-0", "order", "Version(0)", delivery(|delivery| delivery.envelope[2] = 0)),
+        ("wrong-version/envelope-of-version-2", "order", "Version(2)", delivery(|delivery| delivery.envelope[2] = 2)),
         (
             "wrong-domain/a-cancel-as-an-order",
             "order",

@@ -315,6 +315,7 @@ pub(crate) fn cancel() -> CancelBody {
 }
 
 pub(crate) fn report(sequence: u64, payload: &ReportPayload) -> ReportBody {
+    let begins = matches!(payload, ReportPayload::MemoryLost(_));
     ReportBody {
         node: node(),
         stream: match payload {
@@ -323,8 +324,8 @@ pub(crate) fn report(sequence: u64, payload: &ReportPayload) -> ReportBody {
         },
         boot: boot(),
         sequence,
-        previous: if sequence == 1 { [0; 32] } else { [9; 32] },
-        oldest_held: 1,
+        previous: if sequence == 1 || begins { [0; 32] } else { [9; 32] },
+        oldest_held: if begins { sequence } else { 1 },
         time_ms: Some(NOW_MS + sequence),
         payload: payload.encode(),
     }
@@ -344,7 +345,7 @@ pub(crate) fn result() -> CommandResult {
         started_ms: Some(NOW_MS + 3),
         ended_ms: Some(NOW_MS + 4),
         stdout: written("grüße\n"),
-        stderr: Captured::default(),
+        stderr: written(""),
     };
     CommandResult { order: order_id(), outcome: Outcome::Failed, explanation: "step runShellScript: exit code 1".into(), steps: vec![step] }
 }

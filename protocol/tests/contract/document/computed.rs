@@ -137,7 +137,7 @@ fn proofs() -> Vec<(&'static str, String)> {
     assert_eq!(claim.mac, claim_mac(&[2; 20], &claim.request));
     vec![
         ("code (HMAC key)", hex(&[2; 20])),
-        ("HMAC message, begins with", hex(b"flotilla/claim/0")),
+        ("HMAC message, begins with", hex(b"flotilla/claim/1")),
         ("mac", hex(&claim.mac)),
         ("bytes that the TLS key signs", hex(&tls_proof_bytes(&identity, &tls, &[7; 32]))),
     ]
