@@ -71,6 +71,7 @@ pub const MIGRATIONS: &[Migration] = &[
         sql: include_str!("fleet/node/schema/202611220640_node_authorities.sql"),
     },
     Migration { version: 202_611_220_700, name: "dispatch", sql: include_str!("capability/run_command/schema/202611220700_dispatch.sql") },
+    Migration { version: 202_611_220_720, name: "audit_report", sql: include_str!("platform/audit/schema/202611220720_audit_report.sql") },
 ];
 
 #[cfg(test)]
