@@ -28,11 +28,12 @@ fn a_bridge_that_is_an_attackers_starts_nothing_and_what_it_hides_shows() {
     let half = stage.half_signed();
     // From here on the bridge is the attacker's.
     stage.fleet.stop_bridge();
+    let known = stage.last_report(0);
     orders::attack(&mut stage, &half);
     secrets::attack(&mut stage);
     trust::attack(&mut stage);
     time::attack(&mut stage);
-    let hidden = stage.hide_reports(0);
+    let hidden = (known + 1, stage.hide_reports());
     stage.assert_nothing_was_done();
     // The honest bridge comes back, to a database and topics that were the attacker's, and then the database is his again.
     stage.fleet.start_bridge();

@@ -129,11 +129,9 @@ fn replayed(stage: &mut Stage) {
     let output = stage.down(0, DownKind::OutputReceipt);
     stage.attack_by(&output, 0, "an order where receipts for output come", &kept.envelope, Some("domain"));
     // What is durable decides, when the node has forgotten everything else.
-    stage.fleet.nodes[0].stop();
-    stage.forget_refusals(0);
-    let seen = stage.broker.everything().len();
-    stage.fleet.nodes[0].start();
-    let hello = stage.await_hello(0, seen);
+    let _id = stage.works_on(0);
+    let _counted = stage.hello(0);
+    let hello = stage.anew(0);
     let freshness = stage.stolen["freshness"].clone();
     stage.welcome(&hello, clock::unix_ms(), &[], &freshness);
     stage.attack(0, "the good order of the past, after a restart", &captured, None);

@@ -1,10 +1,17 @@
 //! Results that no node has signed, sent to an honest bridge.
 
+use super::people::key;
 use super::stage::{LIMIT, Stage};
+use ed25519_dalek::Signer as _;
+use flotilla_api::audit::Hex;
+use flotilla_api::blob::Blob;
+use flotilla_api::orders::{GetPreparedOrderRequest, PutOrderSignatureRequest};
 use flotilla_protocol::capability::ReportPayload;
 use flotilla_protocol::capability::command::{CommandProgress, CommandResult};
 use flotilla_protocol::envelope::{Domain, Envelope, seal};
+use flotilla_protocol::id::KeyId;
 use flotilla_protocol::report::ReportBody;
+use flotilla_protocol::signature::ALGORITHM_ED25519;
 use flotilla_protocol::status::{Admission, Outcome};
 use flotilla_protocol::topic::UpKind;
 use flotilla_protocol::wire::encode;
@@ -49,6 +56,23 @@ pub(crate) fn attack(stage: &mut Stage, half: &(String, Vec<u8>)) {
     let hello = stage.up(0, UpKind::Hello);
     stage.attack_by(&hello, 0, "a report where hellos come", &genuine, None);
     stage.fleet.await_online();
+    // Approvals that are none, handed in where people hand in theirs.
+    let other = stage.ask(1, "true", &[]);
+    let other = stage.fleet.call(&GetPreparedOrderRequest { order_id: other }).envelope.0;
+    for (what, signed, signer) in [("another order", &other, key("bob")), ("the bridge", &half.1, stage.stolen["bridge"].clone())] {
+        let covered = Envelope::parse(signed, Domain::Order).unwrap().covered();
+        let body = flotilla_protocol::sha256(&[Envelope::parse(&half.1, Domain::Order).unwrap().body()]);
+        let put = PutOrderSignatureRequest {
+            order_id: half.0.clone(),
+            body_sha256: Hex(body),
+            algorithm: ALGORITHM_ED25519,
+            key_id: Hex(KeyId::of_key(&signer.verifying_key().to_bytes()).0),
+            signature: Blob(signer.sign(&covered).to_bytes().to_vec()),
+        };
+        let (kind, message) = stage.fleet.refusal(&put);
+        assert!(!kind.is_empty(), "{message}");
+        stage.tried(0, &format!("an approval of {what}, at the API"), None);
+    }
     for index in 0..2 {
         let alive = stage.ask(index, "echo alive", &["bob", "cleo"]);
         let ended = stage.fleet.await_end(&alive, &stage.nodes[index].to_string(), LIMIT);

@@ -42,6 +42,8 @@ pub(crate) struct Stage {
     /// Version and epoch of the trust that the nodes must go by.
     pub(crate) trust: (u32, u32),
     pub(crate) attacks: usize,
+    /// What was tried, for who looks for what went wrong.
+    tried: Vec<String>,
     /// How often each node must have refused for each reason since it started.
     refusals: [BTreeMap<&'static str, u32>; 2],
     /// The ids of forged orders.
@@ -49,6 +51,16 @@ pub(crate) struct Stage {
     /// Those that may be taken, and must not start.
     held: BTreeSet<OrderId>,
     number: u64,
+    /// How far the time of node 0 is ahead, in milliseconds: good orders are made for it.
+    pub(crate) ahead_ms: u64,
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("{}", self.tried.join("\n"));
+        }
+    }
 }
 
 fn seed(path: &Path) -> SigningKey {
@@ -76,7 +88,21 @@ impl Stage {
         });
         let broker = HostileBroker::of(&fleet);
         let (captured, refusals, forged) = ((Vec::new(), OrderId([0; 16])), [BTreeMap::new(), BTreeMap::new()], BTreeSet::new());
-        let mut stage = Self { fleet, broker, nodes, stolen, captured, trust: (3, 0), attacks: 0, refusals, forged, held: BTreeSet::new(), number: 0 };
+        let mut stage = Self {
+            fleet,
+            broker,
+            nodes,
+            stolen,
+            captured,
+            trust: (3, 0),
+            attacks: 0,
+            tried: Vec::new(),
+            refusals,
+            forged,
+            held: BTreeSet::new(),
+            number: 0,
+            ahead_ms: 0,
+        };
         for name in ["root", "operator"] {
             let away = stage.fleet.folder().join(format!("{name}.key"));
             std::fs::rename(stage.fleet.home().key(name), away).unwrap();
@@ -145,8 +171,8 @@ impl Stage {
     pub(crate) fn order_to(&self, node: usize, script: &str) -> OrderBody {
         let body = Forgery::signed_by(&self.fleet, node, script, key("ann")).body;
         let (minimum_trust_version, epoch) = self.trust;
-        let not_before_ms = clock::unix_ms() - 2 * HOUR_MS;
-        OrderBody { requester: "somebody".to_owned(), minimum_trust_version, epoch, not_before_ms, ..body }
+        let (not_before_ms, not_after_ms) = (clock::unix_ms() + self.ahead_ms - 2 * HOUR_MS, body.not_after_ms + self.ahead_ms);
+        OrderBody { requester: "somebody".to_owned(), minimum_trust_version, epoch, not_before_ms, not_after_ms, ..body }
     }
 
     /// The delivery of an order that these keys have signed, to the only node that it is for.
@@ -180,7 +206,12 @@ impl Stage {
     /// Counts an attack, for which a node must refuse once more.
     pub(crate) fn tried(&mut self, node: usize, what: &str, reason: Option<&'static str>) {
         self.attacks += 1;
-        println!("attack {}: {what}{}", self.attacks, reason.map_or_else(String::new, |reason| format!(" ({reason})")));
+        self.tried.push(format!(
+            "{} attack {}: {what}{}",
+            clock::unix_ms() / 1_000 % 1_000,
+            self.attacks,
+            reason.map_or_else(String::new, |reason| format!(" ({reason})"))
+        ));
         if let Some(reason) = reason {
             *self.refusals[node].entry(reason).or_insert(0) += 1;
         }
@@ -206,34 +237,49 @@ impl Stage {
         let topic = order_topic(&self.fleet, &self.nodes[node].to_string());
         self.broker.publish(&topic, &Self::delivery(&body, &[&key("bob"), &key("cleo")]), false);
         wait::until_true(LIMIT, &format!("node {node} runs what people have signed"), || done.exists());
+        if node == 0 {
+            self.give_receipt(node);
+        }
         body.id
     }
 
-    /// Has a node connect anew, and returns its hello: it must count all refusals, and stand by its trust.
+    /// Has a node connect anew, and returns its hello: it must count all refusals. What was on its way is lost, so see before that it has come
+    /// ([`Stage::works_on`]).
     pub(crate) fn hello(&mut self, node: usize) -> HelloBody {
         self.fleet.nodes[node].kill_half(Half::Link);
         let seen = self.broker.everything().len();
-        self.await_hello(node, seen)
+        let hello = self.await_hello(node, seen);
+        for (reason, least) in &self.refusals[node] {
+            let counted = hello.refused.iter().find(|(found, _)| found.as_str() == *reason).map_or(0, |(_, count)| *count);
+            assert!(counted >= *least, "node {node} refused {counted} times as {reason}, and not {least} times: {:?}", hello.refused);
+        }
+        hello
     }
 
-    /// The next hello of a node behind so many messages.
-    pub(crate) fn await_hello(&mut self, node: usize, seen: usize) -> HelloBody {
+    /// The next hello of a node behind so many messages: it must stand by its trust.
+    fn await_hello(&mut self, node: usize, seen: usize) -> HelloBody {
         let topic = self.up(node, UpKind::Hello);
         let hello: HelloBody = self.broker.after(seen, "a hello", |found, payload| {
             let envelope = (found == topic).then(|| Envelope::parse(payload, Domain::Hello).ok()).flatten()?;
             decode(envelope.body()).ok()
         });
-        for (reason, least) in &self.refusals[node] {
-            let counted = hello.refused.iter().find(|(found, _)| found.as_str() == *reason).map_or(0, |(_, count)| *count);
-            assert!(counted >= *least, "node {node} refused {counted} times as {reason}, and not {least} times: {:?}", hello.refused);
-        }
         assert_eq!(hello.trust_version, self.trust.0, "the trust of node {node}");
         hello
     }
 
-    /// The node was started anew, and counts from the beginning.
-    pub(crate) fn forget_refusals(&mut self, node: usize) {
+    /// Starts a node anew and returns its hello: it knows only what is durable, and counts from the beginning. That is quicker than to end the
+    /// link, which is started again with growing pauses.
+    pub(crate) fn anew(&mut self, node: usize) -> HelloBody {
+        self.fleet.nodes[node].stop();
         self.refusals[node].clear();
+        let seen = self.broker.everything().len();
+        self.fleet.nodes[node].start();
+        self.await_hello(node, seen)
+    }
+
+    /// How many lines of a node's log say that something was refused for a reason: of each the first since its start, and further ones seldom.
+    pub(crate) fn said(&self, node: usize, reason: &str) -> usize {
+        self.fleet.nodes[node].log().lines().filter(|line| line.contains("refused") && line.contains(reason)).count()
     }
 
     /// Answers a hello as a bridge, with this time and these bundles.
@@ -277,32 +323,43 @@ impl Stage {
     pub(crate) fn await_answer(&mut self, node: usize, order: OrderId, reason: RejectReason) {
         let answer = ReportPayload::Admission(Admission::Rejected { order, reason }).encode();
         wait::until_true(LIMIT, &format!("node {node} refuses an order as {}", reason.as_str()), || {
+            // It sends so many reports and no more before it has a receipt.
+            self.give_receipt(node);
             self.reports(node).values().any(|(report, _)| report.payload == answer)
         });
     }
 
-    /// Gives receipts for all that a node has reported while the bridge was the attacker's, so that the node forgets it: the first and the last report
-    /// that nobody else will ever get.
-    pub(crate) fn hide_reports(&mut self, node: usize) -> (u64, u64) {
+    /// Gives a receipt for all that a node has reported, as only the bridge's key can: the node forgets it, and nobody else will ever get it.
+    fn give_receipt(&mut self, node: usize) {
+        let reports = self.reports(node);
+        let Some((up_to, (report, head))) = reports.last_key_value() else { return };
+        let body = ReceiptBody { node: self.nodes[node], stream: Stream::Control, boot: report.boot, up_to: *up_to, head: *head };
+        let receipt = seal(Domain::Receipt, &encode(&body), &[&self.stolen["bridge"]]);
+        let topic = self.down(node, DownKind::Receipt);
+        self.broker.publish(&topic, &receipt, false);
+    }
+
+    /// The last report of a node that was seen.
+    pub(crate) fn last_report(&mut self, node: usize) -> u64 {
+        self.reports(node).into_keys().last().unwrap_or(0)
+    }
+
+    /// Hides all that node 0 has reported while the bridge was the attacker's; returns the last report of it.
+    pub(crate) fn hide_reports(&mut self) -> u64 {
         // What it says last is that the last order has ended.
-        let last = self.works_on(node);
+        let last = self.works_on(0);
         wait::until_true(LIMIT, "the last end is reported", || {
-            self.reports(node).values().any(|(report, _)| match ReportPayload::decode(&report.payload) {
+            self.give_receipt(0);
+            self.reports(0).values().any(|(report, _)| match ReportPayload::decode(&report.payload) {
                 Ok(ReportPayload::CommandResult(result)) => result.order == last,
                 _ => false,
             })
         });
-        let hello = self.hello(node);
-        let reports = self.reports(node);
-        let (up_to, (report, head)) = reports.last_key_value().unwrap();
-        let (up_to, head) = (*up_to, *head);
-        let body = ReceiptBody { node: self.nodes[node], stream: Stream::Control, boot: report.boot, up_to, head };
-        let receipt = seal(Domain::Receipt, &encode(&body), &[&self.stolen["bridge"]]);
-        let topic = self.down(node, DownKind::Receipt);
-        self.broker.publish(&topic, &receipt, false);
-        let next = self.hello(node);
-        assert_eq!((next.control.oldest, next.control.next), (up_to + 1, up_to + 1), "it believes the receipt, and forgets");
-        (hello.control.oldest, up_to)
+        self.give_receipt(0);
+        let up_to = self.last_report(0);
+        let hello = self.anew(0);
+        assert_eq!((hello.control.oldest, hello.control.next), (up_to + 1, up_to + 1), "it believes the receipts, and forgets");
+        up_to
     }
 
     /// No forged order was taken or started by a node, and none left a trace.

@@ -2,14 +2,15 @@
 //! what it has pushed ahead for ever, people recover with a bundle of a new epoch.
 
 use super::people::{key, signed};
-use super::stage::{HOUR_MS, Stage};
+use super::stage::{HOUR_MS, LIMIT, Stage};
 use flotilla_protocol::envelope::{Domain, Envelope};
 use flotilla_protocol::order::OrderBody;
 use flotilla_protocol::status::RejectReason;
 use flotilla_protocol::topic::DownKind;
 use flotilla_protocol::trust::TrustBundle;
 use flotilla_protocol::wire::decode;
-use flotilla_tests::clock;
+use flotilla_tests::node::Half;
+use flotilla_tests::{clock, wait};
 use std::fs::File;
 use std::io::Write as _;
 
@@ -19,22 +20,43 @@ const YEAR_MS: u64 = 365 * DAY_MS;
 pub(crate) fn attack(stage: &mut Stage) {
     let freshness = stage.stolen["freshness"].clone();
     let told = |stage: &mut Stage, time_ms: u64| {
-        let hello = stage.hello(0);
+        let _counted = stage.hello(0);
+        let hello = stage.anew(0);
         stage.welcome(&hello, time_ms, &[], &freshness);
         hello
     };
     let now_ms = clock::unix_ms;
-    // Ten years ahead, once: good orders are refused while it lasts, and it leaves nothing behind.
-    told(stage, now_ms() + 10 * YEAR_MS);
-    stage.tried(0, "a time of ten years ahead", None);
-    refused(stage, RejectReason::Expired);
-    let body = OrderBody { not_before_ms: now_ms() + 10 * YEAR_MS - HOUR_MS, not_after_ms: now_ms() + 10 * YEAR_MS + HOUR_MS, ..stage.order(0) };
+    // Five years ahead, once: good orders are refused while it lasts, and it leaves nothing behind.
+    told(stage, now_ms() + 5 * YEAR_MS);
+    stage.tried(0, "a time of five years ahead", None);
+    let body =
+        OrderBody { not_before_ms: now_ms() + 5 * YEAR_MS - HOUR_MS, not_after_ms: now_ms() + 5 * YEAR_MS + HOUR_MS, ..stage.order(0) };
     stage.attack(0, "an order for that time, by one of two", &Stage::delivery(&body, &[&key("ann")]), Some("signature"));
     let body = stage.order(0);
     let bridge = stage.stolen["bridge"].clone();
     stage.attack(0, "an order of the bridge meanwhile", &Stage::delivery(&body, &[&bridge]), Some("signature"));
+    refused(stage, RejectReason::Expired);
     let before = told(stage, now_ms());
     assert!(before.floor_ms < now_ms() + HOUR_MS, "one welcome has pushed the floor by years");
+    let _id = stage.works_on(0);
+
+    // Until the node is told the right time, and no longer: also where it has not been started anew.
+    told(stage, now_ms() + 5 * YEAR_MS);
+    stage.tried(0, "the same time once more", None);
+    refused(stage, RejectReason::Expired);
+    let hello = stage.hello(0);
+    stage.welcome(&hello, now_ms(), &[], &freshness);
+    let _id = stage.works_on(0);
+
+    // Beyond the end of the broker's certificate: by design the node cannot connect any more, until it is started anew.
+    told(stage, now_ms() + 30 * YEAR_MS);
+    stage.tried(0, "a time of thirty years ahead", None);
+    stage.fleet.nodes[0].kill_half(Half::Link);
+    let log = || stage.fleet.nodes[0].log();
+    wait::until_true(LIMIT, "the node believes the broker's certificate no more", || log().contains("certificate expired"));
+    let hello = stage.anew(0);
+    assert!(hello.floor_ms < now_ms() + HOUR_MS, "one welcome has pushed the floor by years");
+    stage.welcome(&hello, now_ms(), &[], &freshness);
     let _id = stage.works_on(0);
 
     // The past: never below what the node knows already.
@@ -52,7 +74,7 @@ pub(crate) fn attack(stage: &mut Stage) {
         told(stage, now_ms() + days * DAY_MS);
         stage.tried(0, &format!("a time of {days} days ahead"), None);
         refused(stage, RejectReason::Expired);
-        let hello = restarted(stage);
+        let hello = stage.anew(0);
         assert!(hello.floor_ms >= least_ms, "by design: the floor is pushed, and durable");
         stage.welcome(&hello, now_ms(), &[], &freshness);
     }
@@ -60,6 +82,8 @@ pub(crate) fn attack(stage: &mut Stage) {
     stage.attack(0, "a good order, to a node of the future", &Stage::delivery(&body, &[&key("bob"), &key("cleo")]), Some("expired"));
     let body = stage.order(0);
     stage.attack(0, "an order of the bridge, to a node of the future", &Stage::delivery(&body, &[&bridge]), Some("signature"));
+    stage.ahead_ms = 58 * DAY_MS;
+    let _id = stage.works_on(0);
     recover(stage);
 }
 
@@ -68,15 +92,6 @@ fn refused(stage: &mut Stage, reason: RejectReason) {
     let body = stage.order(0);
     stage.attack(0, "a good order in a wrong time", &Stage::delivery(&body, &[&key("bob"), &key("cleo")]), None);
     stage.await_answer(0, body.id, reason);
-}
-
-/// What is durable decides.
-fn restarted(stage: &mut Stage) -> flotilla_protocol::hello::HelloBody {
-    stage.fleet.nodes[0].stop();
-    stage.forget_refusals(0);
-    let seen = stage.broker.everything().len();
-    stage.fleet.nodes[0].start();
-    stage.await_hello(0, seen)
 }
 
 /// People sign a bundle of the next epoch: the node forgets the time, and refuses the orders of the epoch before.
@@ -88,7 +103,9 @@ fn recover(stage: &mut Stage) {
     let of_bridge = signed(&next, &[&stage.stolen["bridge"]]);
     let topic = stage.down(0, DownKind::Trust);
     stage.attack_by(&topic, 0, "a new epoch that only the bridge signed", &of_bridge, Some("signature"));
-    let _hello = stage.hello(0);
+    let _id = stage.works_on(0);
+    let _counted = stage.hello(0);
+    stage.ahead_ms = 0;
     let bundle = signed(&next, &[&key("rolf"), &key("ruth")]);
     stage.broker.publish(&topic, &bundle, false);
     File::create(stage.fleet.home().bundle(4)).unwrap().write_all(&bundle).unwrap();

@@ -18,17 +18,26 @@ pub(crate) fn attack(stage: &mut Stage) {
     let fleet = stage.fleet.id();
     for topic in [stage.down(0, DownKind::Trust), Topic::AllTrust { fleet }.to_string()] {
         for (what, bundle, reason) in &bad {
-            stage.attack_by(&topic, 0, &format!("{what}, on {}", if topic.contains("/all/") { "all" } else { "its own topic" }), bundle, *reason);
+            stage.attack_by(
+                &topic,
+                0,
+                &format!("{what}, on {}", if topic.contains("/all/") { "all" } else { "its own topic" }),
+                bundle,
+                *reason,
+            );
         }
     }
     let _id = stage.works_on(0);
-    assert!(stage.fleet.nodes[0].log().contains("a message was refused"), "the node says why");
+    let _counted = stage.hello(0);
     let freshness = stage.stolen["freshness"].clone();
     for (what, bundle, reason) in &bad {
-        let hello = stage.hello(0);
+        let hello = stage.anew(0);
+        let before = reason.map(|reason| stage.said(0, reason));
         stage.welcome(&hello, clock::unix_ms(), std::slice::from_ref(bundle), &freshness);
         stage.tried(0, &format!("{what}, in a welcome"), *reason);
         let _id = stage.works_on(0);
+        let after = reason.map(|reason| stage.said(0, reason));
+        assert!(before.is_none() || before < after, "{what}: the node says why");
     }
     welcomes(stage);
     let hello = stage.hello(0);
@@ -78,14 +87,13 @@ fn bundles(stage: &Stage) -> Vec<Bad> {
 /// Welcomes that are not the answer of who may answer.
 fn welcomes(stage: &mut Stage) {
     let wrong = [("bridge", stage.stolen["bridge"].clone()), ("operator", stage.stolen["operator"].clone()), ("ann", key("ann"))];
-    let before = stage.hello(0);
+    let (earlier, hello) = (stage.anew(0), stage.anew(0));
     let freshness = stage.stolen["freshness"].clone();
     for (name, signer) in wrong {
-        stage.welcome(&before, clock::unix_ms(), &[], &signer);
+        stage.welcome(&hello, clock::unix_ms(), &[], &signer);
         stage.tried(0, &format!("a welcome signed by the key {name}"), Some("signature"));
     }
-    let hello = stage.hello(0);
-    stage.welcome(&before, clock::unix_ms(), &[], &freshness);
+    stage.welcome(&earlier, clock::unix_ms(), &[], &freshness);
     stage.tried(0, "a welcome to an earlier hello", Some("unasked"));
     stage.welcome(&hello, clock::unix_ms(), &[], &freshness);
     stage.welcome(&hello, clock::unix_ms() + 1, &[], &freshness);

@@ -188,8 +188,7 @@ async fn add_reports(connection: &mut SqliteConnection, entries: &mut Vec<Entry>
     for at in 0..entries.len() {
         let Some(entry) = entries.get_mut(at).filter(|entry| entry.detail.contains_key(REPORT)) else { continue };
         let sql = "SELECT envelope FROM audit_report WHERE sequence = $1";
-        let envelope: Option<Vec<u8>> =
-            sqlx::query_scalar(sql).bind(to_column(entry.sequence)).fetch_optional(&mut *connection).await?;
+        let envelope: Option<Vec<u8>> = sqlx::query_scalar(sql).bind(to_column(entry.sequence)).fetch_optional(&mut *connection).await?;
         bytes += envelope.as_ref().map_or(0, Vec::len);
         entry.report = envelope.map(Blob);
         if bytes > MAXIMUM_REPORTS_BYTES && at > 0 {

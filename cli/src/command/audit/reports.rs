@@ -161,9 +161,15 @@ impl Reports {
         }
         if told.sequence > first && !is_anew && !(is_first && self.is_cut) {
             let (from, to) = (first, told.sequence - 1);
-            let words = format!("the reports {from} to {to} of {node} are not in the log: they were hidden or lost before entry {}", entry.sequence);
+            let words = format!(
+                "the reports {from} to {to} of {node} are not in the log: they were hidden or lost before entry {}",
+                entry.sequence
+            );
             self.find("hidden", entry, Some((from, to)), words);
-        } else if told.sequence == first && !is_first && last.is_some_and(|last| told.previous.is_some_and(|previous| previous != last.hash)) {
+        } else if told.sequence == first
+            && !is_first
+            && last.is_some_and(|last| told.previous.is_some_and(|previous| previous != last.hash))
+        {
             let words = format!(
                 "report {} of {node} in entry {} follows another report {} than the log tells",
                 told.sequence,
@@ -234,7 +240,8 @@ impl Reported {
 
     /// For people.
     pub(super) fn sentences(&self, seen: u64) -> String {
-        let mut text = format!("{} reports of nodes are in it, {} of them with the node's signature, which fits.\n", self.reports, self.proven);
+        let mut text =
+            format!("{} reports of nodes are in it, {} of them with the node's signature, which fits.\n", self.reports, self.proven);
         for finding in &self.findings {
             let is_fresh = finding.entry.is_none_or(|entry| entry > seen);
             text.push_str(&format!("{}: {}.\n", if is_fresh { "GAP OR FORGERY" } else { "Known since the look before" }, finding.words));
@@ -271,7 +278,9 @@ impl Heard {
             None => format!("{node} was enrolled at {at}, and nothing is heard of it since.\n"),
             Some(report) => {
                 let whose = if *is_signed_time { "" } else { ", by the bridge's clock" };
-                format!("{node} was heard last at {at}{whose}: report {report}, {said}. Since then it is silent, or its reports are hidden.\n")
+                format!(
+                    "{node} was heard last at {at}{whose}: report {report}, {said}. Since then it is silent, or its reports are hidden.\n"
+                )
             }
         }
     }
@@ -327,7 +336,9 @@ fn meaning(payload: &ReportPayload, report: &ReportBody) -> (&'static str, Strin
         ReportPayload::CommandRebooting(rebooting) => {
             ("order-rebooting", rebooting.order.to_string(), Some(("Step", rebooting.step.to_string())))
         }
-        ReportPayload::CommandResult(result) => ("order-ended", result.order.to_string(), Some((shown::OUTCOME, shown::name(result.outcome)))),
+        ReportPayload::CommandResult(result) => {
+            ("order-ended", result.order.to_string(), Some((shown::OUTCOME, shown::name(result.outcome))))
+        }
         ReportPayload::MemoryLost(loss) => ("node-memory-lost", node, Some(("Cause", loss.cause.as_str().to_owned()))),
         _ => ("node-report", node, Some(("Payload", report.payload.kind.to_string()))),
     }

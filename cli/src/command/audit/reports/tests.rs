@@ -161,6 +161,12 @@ fn what_a_node_has_not_signed_is_found() {
     let mut invented = honest();
     (invented[3].report, invented[3].kind) = (None, "order-refused".to_owned());
     assert_eq!(kinds(invented), [("unsigned", None, None)]);
+    // Signed as a report of this node, with a key of the attacker's own.
+    let mut own = honest();
+    let report = own[3].report.as_mut().unwrap();
+    report.0 = seal(Domain::Report, Envelope::parse(&report.0, Domain::Report).unwrap().body(), &[&key(9)]);
+    set(&mut own[3], REPORT_KEY, &Hex(key(9).verifying_key().to_bytes()).to_string());
+    assert_eq!(kinds(own), [("forged", None, None), ("hidden", Some(4), Some(4))]);
     let mut another = honest();
     another[3].report = None;
     set(&mut another[3], REPORT_HASH, &Hex([7; 32]).to_string());
