@@ -73,11 +73,16 @@ pub(crate) fn attack(stage: &mut Stage) {
         let least_ms = now_ms() + (days - 1) * DAY_MS;
         told(stage, now_ms() + days * DAY_MS);
         stage.tried(0, &format!("a time of {days} days ahead"), None);
-        refused(stage, RejectReason::Expired);
+        stage.ahead_ms = 0;
+        let body = stage.order(0);
+        stage.attack(0, "a good order of now", &Stage::delivery(&body, &[&key("bob"), &key("cleo")]), Some("expired"));
+        stage.ahead_ms = days * DAY_MS;
+        let _id = stage.works_on(0);
         let hello = stage.anew(0);
         assert!(hello.floor_ms >= least_ms, "by design: the floor is pushed, and durable");
         stage.welcome(&hello, now_ms(), &[], &freshness);
     }
+    stage.ahead_ms = 0;
     let body = stage.order(0);
     stage.attack(0, "a good order, to a node of the future", &Stage::delivery(&body, &[&key("bob"), &key("cleo")]), Some("expired"));
     let body = stage.order(0);
