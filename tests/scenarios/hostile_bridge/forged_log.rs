@@ -105,8 +105,11 @@ impl Log {
     }
 }
 
+/// A finding: its kind, the first and the last report.
+type Found = (String, Option<u64>, Option<u64>);
+
 /// The kinds of what was found of a node, with the reports.
-fn findings(shown: &Value, node: &str) -> Vec<(String, Option<u64>, Option<u64>)> {
+fn findings(shown: &Value, node: &str) -> Vec<Found> {
     let all = shown["Nodes"]["Findings"].as_array().cloned().unwrap_or_default();
     let of_node = all.iter().filter(|finding| finding["Node"] == node);
     of_node.map(|finding| (finding["Kind"].as_str().unwrap().to_owned(), finding["From"].as_u64(), finding["To"].as_u64())).collect()
@@ -168,7 +171,7 @@ fn written_anew(stage: &mut Stage, nodes: &[String; 2], gap: &(String, Option<u6
         File::create(&file).unwrap().write_all(log.written(stage).as_bytes()).unwrap();
         let done = audit(stage, state, &["verify", "--file", file.to_str().unwrap(), "--output", "json"]);
         let shown = json(&done);
-        assert_eq!(findings(&shown, &nodes[0]), [gap.clone()], "{shown}");
+        assert_eq!(findings(&shown, &nodes[0]), std::slice::from_ref(gap), "{shown}");
         (done.code, shown)
     };
     let (_, honest) = check(stage, &good, "fresh");
@@ -176,7 +179,7 @@ fn written_anew(stage: &mut Stage, nodes: &[String; 2], gap: &(String, Option<u6
     let (middle, before) = (reports[3], reports[2]);
     let number = good.number(middle);
     let one = |kind: &str, from: Option<u64>, to: Option<u64>| (kind.to_owned(), from, to);
-    let mut cases: Vec<(&str, Log, Vec<(String, Option<u64>, Option<u64>)>)> = Vec::new();
+    let mut cases: Vec<(&str, Log, Vec<Found>)> = Vec::new();
     let mut changed = |what, expected, change: &dyn Fn(&mut Vec<Entry>)| {
         let mut log = good.clone();
         change(&mut log.entries);

@@ -80,7 +80,7 @@ impl Stage {
         let mut newest = std::fs::read(fleet.home().bundle(1)).unwrap();
         for signers in [[&stolen["root"], &key("rita"), &key("rolf")].as_slice(), &[&key("rita"), &key("ruth")]] {
             newest = people::signed(&bundle_after(&newest, nodes[1]), signers);
-            drop(fleet.call(&PutTrustBundleRequest { bundle: STANDARD.encode(&newest) }));
+            let _put = fleet.call(&PutTrustBundleRequest { bundle: STANDARD.encode(&newest) });
         }
         wait::until_true(LIMIT, "both nodes go by bundle 3", || {
             let status = fleet.call(&GetTrustStatusRequest {}).nodes;
