@@ -15,7 +15,7 @@ Exit codes:
   0    done; for `run` and `wait`: the command succeeded on every node
   1    the command ran, and on at least one node it did not succeed; for `documents diff`: there is a difference; for \
 `documents lint`: there are errors; for `trust`: bundles do not hold, have run out, or lack signatures; for `audit verify`: the log was \
-changed; for `orders` and `run --sign`: what the bridge gives does not hold, and nothing was signed
+changed, or reports of nodes were hidden or forged; for `orders` and `run --sign`: what the bridge gives does not hold, and nothing was signed
   2    wrong usage or settings
   3    the bridge refused the request
   4    the bridge cannot be reached

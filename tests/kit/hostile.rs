@@ -23,6 +23,9 @@ use tokio::sync::mpsc;
 /// How long the broker may take for anything.
 const LIMIT: Duration = Duration::from_secs(20);
 
+/// How long a node may take to say what it is waited for: it may have to connect again.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A client of the fleet's Mosquitto that sees every message and may publish anything, as its owner could.
 #[derive(Debug)]
 pub struct HostileBroker {
@@ -99,6 +102,38 @@ impl HostileBroker {
             self.until(|event| matches!(event, Event::Message { topic, .. } if wanted(topic)));
         }
         self.seen.iter().find(|(topic, _)| wanted(topic)).cloned().expect("it was just seen")
+    }
+}
+
+impl HostileBroker {
+    /// How many messages were seen so far: where [`HostileBroker::after`] begins.
+    #[must_use]
+    pub fn seen(&self) -> usize {
+        self.seen.len()
+    }
+
+    /// Takes up what has come and is not looked at yet, and returns everything that was seen.
+    pub fn everything(&mut self) -> &[(String, Vec<u8>)] {
+        while let Ok(event) = self.events.try_recv() {
+            if let Event::Message { topic, payload, .. } = event {
+                self.seen.push((topic, payload.to_vec()));
+            }
+        }
+        &self.seen
+    }
+
+    /// Waits for the first message behind so many of which `pick` makes something.
+    ///
+    /// # Panics
+    /// When none comes.
+    pub fn after<T>(&mut self, seen: usize, what: &str, mut pick: impl FnMut(&str, &[u8]) -> Option<T>) -> T {
+        let mut next = seen;
+        crate::wait::until(PATIENCE, what, || {
+            let all = self.everything();
+            let found = all.get(next..).unwrap_or_default().iter().find_map(|(topic, payload)| pick(topic, payload));
+            next = all.len();
+            found
+        })
     }
 }
 

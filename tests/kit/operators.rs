@@ -170,10 +170,4 @@ impl People {
     fn path(&self, name: &str) -> String {
         self.folder.join(name).to_str().expect("a path of text").to_owned()
     }
-
-    /// The operator's key that the bridge held before.
-    #[must_use]
-    pub fn former_operator_key(&self) -> PathBuf {
-        self.folder.join("operator.key")
-    }
 }

@@ -52,7 +52,7 @@ impl Entry {
         detail: BTreeMap<String, String>,
     ) -> Self {
         let sequence = previous_sequence.saturating_add(1);
-        let mut entry = Self { sequence, time_ms, kind, actor, subject, detail, hash: NOTHING_BEFORE, checkpoint: None };
+        let mut entry = Self { sequence, time_ms, kind, actor, subject, detail, hash: NOTHING_BEFORE, checkpoint: None, report: None };
         entry.hash = entry.hash_after(previous_hash);
         entry
     }

@@ -23,10 +23,21 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::blob::Blob;
 use crate::operation::Operation;
 
 /// What stands before the name of an operation of Flotilla in the header that names it, with a dot between.
 pub const TARGET_PREFIX: &str = "Flotilla";
+/// The detail that names the place of a node's report in the chain of the node's control reports, from 1. An entry with it tells of a report.
+pub const REPORT: &str = "Report";
+/// The detail that names SHA-256 of the body of a node's report.
+pub const REPORT_HASH: &str = "ReportSha256";
+/// The detail that names SHA-256 of the body of the report before, as the node has signed it.
+pub const REPORT_BEFORE: &str = "Previous";
+/// The detail that names the key by which a node has signed its report; the node's id follows from it.
+pub const REPORT_KEY: &str = "Key";
+/// Of so many reports, the newest, what the node has signed is kept beside the entries that tell of them.
+pub const KEPT_REPORTS: u64 = 50_000;
 /// Most entries of one page.
 pub const MAXIMUM_PAGE: i32 = 500;
 
@@ -51,6 +62,10 @@ pub struct Entry {
     /// The bridge's signature over this very entry, for every [`CHECKPOINT_EVERY`]th one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<SignedHead>,
+    /// What a node has signed of it, in an entry about a node's report: the envelope as it came. The hash does not cover it: the entry tells that
+    /// of the report itself ([`REPORT_HASH`]), and the node's signature proves the rest. Only the newest [`KEPT_REPORTS`] are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<Blob>,
 }
 
 /// A signature over an entry's number and hash, and with it over all entries before.

@@ -4,9 +4,10 @@ use super::test_kit::{Kit, SimulatedNode};
 use crate::capability::run_command::tests::{ended, request, send, started};
 use crate::platform::audit::counts::REPORTS;
 use crate::platform::audit::{Filter, keep, page};
-use flotilla_api::audit::Entry;
+use flotilla_api::audit::{Entry, Hex, REPORT, REPORT_BEFORE, REPORT_HASH, REPORT_KEY};
 use flotilla_protocol::capability::ReportPayload;
 use flotilla_protocol::capability::command::{CommandProgress, CommandRebooting};
+use flotilla_protocol::envelope::{Domain, Envelope};
 use flotilla_protocol::id::OrderId;
 use flotilla_protocol::report::{LossCause, MemoryLost, Stream};
 use flotilla_protocol::status::{Admission, Outcome};
@@ -78,4 +79,28 @@ async fn a_reboot_for_an_order_is_told_and_a_chain_that_begins_anew_is_no_loss_o
         kit.take([node.report(&loss)]).await;
     }
     assert_eq!(kinds(&kit).await.iter().filter(|kind| *kind == "node-memory-lost").count(), TOLD - 2);
+}
+
+#[tokio::test]
+async fn every_control_report_is_told_with_what_its_node_has_signed() {
+    let kit = Kit::new().await;
+    let mut node = kit.online_node(20).await;
+    let order = send(&kit, request(&[&node])).await.unwrap();
+    let broken = flotilla_protocol::wire::Payload { kind: accepted(order).encode().kind, body: vec![255; 3] };
+    let mut sent = vec![node.report(&accepted(order)), node.report(&ReportPayload::Unsupported(999)), node.raw_report(broken)];
+    sent.push(node.report(&started(order)));
+    sent.push(node.report(&ended(order, Outcome::Failed)));
+    let mut telemetry = SimulatedNode { stream: Stream::Telemetry, ..SimulatedNode::new(20) };
+    kit.take(sent.iter().cloned().chain([telemetry.report(&ReportPayload::Unsupported(999))])).await;
+    let told: Vec<Entry> = entries(&kit).await.into_iter().filter(|entry| entry.detail.contains_key(REPORT)).collect();
+    let of_kinds: Vec<&str> = told.iter().map(|entry| entry.kind.as_str()).collect();
+    assert_eq!(of_kinds, ["order-accepted", "node-report", "node-report", "order-started", "order-ended"], "telemetry is not told");
+    let mut before = Hex([0; 32]).to_string();
+    for (number, (entry, (_, signed))) in (1..).zip(told.iter().zip(&sent)) {
+        assert_eq!(entry.report.as_ref().map(|report| &report.0), Some(signed), "what it has signed stands beside it");
+        let hash = Hex(flotilla_protocol::sha256(&[Envelope::parse(signed, Domain::Report).unwrap().body()])).to_string();
+        let expected = [number.to_string(), hash.clone(), before, Hex(node.key.verifying_key().to_bytes()).to_string()];
+        assert_eq!([REPORT, REPORT_HASH, REPORT_BEFORE, REPORT_KEY].map(|name| entry.detail[name].clone()), expected);
+        before = hash;
+    }
 }

@@ -203,6 +203,8 @@ struct Taken<'r> {
     report: &'r ReportBody,
     /// SHA-256 of its body.
     hash: &'r [u8; 32],
+    /// The envelope as it came.
+    envelope: &'r [u8],
     /// How many reports its node had dropped before it, and says so in it.
     dropped: u64,
 }
@@ -378,7 +380,7 @@ impl Router {
         }
         match kind {
             UpKind::Hello => self.hello(write, notes, node, envelope.body()).await,
-            UpKind::Report => self.report(write, notes, node, envelope.body()).await,
+            UpKind::Report => self.report(write, notes, node, payload, envelope.body()).await,
             UpKind::Output => self.output(write, notes, node, envelope.body()).await,
         }
     }
@@ -467,11 +469,15 @@ impl Router {
         taken: &Taken<'_>,
         now_ms: u64,
     ) -> Result<Verdict, StoreError> {
-        let Taken { report, hash, dropped } = *taken;
+        let Taken { report, dropped, .. } = *taken;
         let payload = match ReportPayload::decode(&report.payload) {
             Ok(payload) => payload,
-            Err(error) => return Ok(Err(format!("report {}: {error}", report.sequence))),
+            Err(error) => {
+                self.tell_of(write, notes, taken, None, false, now_ms).await?;
+                return Ok(Err(format!("report {}: {error}", report.sequence)));
+            }
         };
+        let mut verdict = Ok(());
         let commands = &mut notes.commands;
         let mut moved = false;
         match &payload {
@@ -486,7 +492,7 @@ impl Router {
                 self.note(write, notes, node, "dropped", &detail, now_ms).await?;
                 health::count(write, node, report.stream, dropped, 0).await?;
             }
-            ReportPayload::Gap(_) => return Ok(Err(format!("report {}: a gap where nothing may be dropped", report.sequence))),
+            ReportPayload::Gap(_) => verdict = Err(format!("report {}: a gap where nothing may be dropped", report.sequence)),
             ReportPayload::NodeHealth(health) => health::keep(write, node, health, report.time_ms, now_ms).await?,
             // Of control it says what became of orders; of another stream only that its chain begins anew.
             ReportPayload::MemoryLost(_) if report.stream.is_droppable() => {
@@ -500,12 +506,31 @@ impl Router {
                     format!("its journal is {cause}; it refuses orders of before {} ms, and its reports begin anew", loss.barrier_ms);
                 self.note(write, notes, node, "memory-lost", &detail, now_ms).await?;
             }
-            ReportPayload::Unsupported(kind) => return Ok(Err(format!("report {}: kind {kind} is not known", report.sequence))),
+            ReportPayload::Unsupported(kind) => verdict = Err(format!("report {}: kind {kind} is not known", report.sequence)),
         }
-        if let Some(record) = audit::reported(node, report, hash, &payload, now_ms) {
+        self.tell_of(write, notes, taken, Some(&payload), moved, now_ms).await?;
+        Ok(verdict)
+    }
+
+    /// Has the audit log tell of every control report, with what the node has signed: a number that is missing there was hidden.
+    async fn tell_of(
+        &self,
+        write: &mut Write<'_>,
+        notes: &mut BatchNotes,
+        taken: &Taken<'_>,
+        payload: Option<&ReportPayload>,
+        moved: bool,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
+        let Taken { report, hash, envelope, .. } = *taken;
+        let node = report.node;
+        // Its signature was verified, so the key is there.
+        let key = self.node(write, notes, node).await?.known.as_ref().and_then(|known| known.key);
+        let Some(key) = key.map(|key| key.to_bytes()) else { return Ok(()) };
+        if let Some(record) = audit::reported(audit::Signed { report, hash, envelope, key: &key }, payload, now_ms) {
             self.tell(write, node, record, moved, now_ms);
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
     async fn output(&self, write: &mut Write<'_>, notes: &mut BatchNotes, node: NodeId, body: &[u8]) -> Result<Verdict, StoreError> {

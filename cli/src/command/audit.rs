@@ -3,6 +3,8 @@
 mod bundles;
 mod export;
 mod memory;
+mod reports;
+mod shown;
 mod verify;
 
 use std::path::PathBuf;
@@ -43,9 +45,10 @@ Examples:
   flotilla audit list --kind order-started --subject 0199c3c5-0000-7000-8000-000000000000")]
     List(ListArguments),
     /// Check the whole log: that no entry was changed, removed or put in, that it is signed by keys that the fleet's trust bundles name for the
-    /// bridge, and that it continues what was seen before. Remembers its head.
+    /// bridge, and that it continues what was seen before. Checks what nodes have signed in it: that no report of a node is missing between others
+    /// and that the bridge shows no end that none has signed; says when each node was heard last. Remembers the head.
     #[command(after_help = "\
-The exit code is 1 when the log was changed. What is remembered lies in DIR of --state, one file for each fleet; keep it where the \
+The exit code is 1 when the log was changed, or reports of nodes were hidden or forged since the last look. What is remembered lies in DIR of --state, one file for each fleet; keep it where the \
 bridge's machine cannot write.
 
 Examples:

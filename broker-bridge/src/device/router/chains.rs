@@ -107,6 +107,7 @@ impl Router {
         write: &mut Write<'_>,
         notes: &mut BatchNotes,
         node: NodeId,
+        envelope: &[u8],
         body: &[u8],
     ) -> Result<Verdict, StoreError> {
         let report: ReportBody = match body_of(body, node, |report: &ReportBody| report.node) {
@@ -147,7 +148,7 @@ impl Router {
             Link::Next | Link::Anew => {}
         }
         // The chain goes on whatever the report says: what cannot be used is set aside and receipted.
-        let taken = Taken { report: &report, hash: &place.hash, dropped: place.dropped(&head, &report) };
+        let taken = Taken { report: &report, hash: &place.hash, envelope, dropped: place.dropped(&head, &report) };
         let verdict = self.payload(write, notes, node, &taken, now_ms).await?;
         self.recent(write, notes, node, report.stream).await?.add(report.sequence, &place.hash);
         self.node(write, notes, node).await?.heads.insert(report.stream, Head::after(&report, &place));

@@ -8,7 +8,7 @@ pub mod api;
 use super::Fleet;
 use crate::platform::audit::{self, BRIDGE, Record};
 use crate::platform::store::StoreError;
-use flotilla_api::audit::Hex;
+use flotilla_api::audit::{Hex, REPORT, REPORT_BEFORE, REPORT_HASH, REPORT_KEY};
 use flotilla_protocol::capability::ReportPayload;
 use flotilla_protocol::id::NodeId;
 use flotilla_protocol::order::OrderBody;
@@ -62,10 +62,30 @@ fn order(kind: &'static str, body: &OrderBody, class: &str, content: &str, now_m
         .with("NotAfterMs", body.not_after_ms)
 }
 
-/// What a node has signed about an order, where that is what its report is about. `hash` is the report's.
+/// A report as its node has signed it.
+#[derive(Debug, Clone, Copy)]
+pub struct Signed<'r> {
+    /// What it says.
+    pub report: &'r ReportBody,
+    /// SHA-256 of its body.
+    pub hash: &'r [u8; 32],
+    /// The envelope as it came.
+    pub envelope: &'r [u8],
+    /// The node's key.
+    pub key: &'r [u8; 32],
+}
+
+/// What a node has signed about an order, or whatever else its control report is about: so that whoever checks the log sees that none is left out.
+/// `payload` is nothing where it cannot be read.
 #[must_use]
-pub fn reported(node: NodeId, report: &ReportBody, hash: &[u8; 32], payload: &ReportPayload, now_ms: u64) -> Option<Record> {
-    let (kind, subject, detail) = match payload {
+pub fn reported(signed: Signed<'_>, payload: Option<&ReportPayload>, now_ms: u64) -> Option<Record> {
+    let Signed { report, hash, envelope, key } = signed;
+    let node = report.node;
+    if report.stream.is_droppable() {
+        // It says how the node is, and is made often; its chain is the node's own.
+        return None;
+    }
+    let (kind, subject, detail) = match payload.unwrap_or(&ReportPayload::Unsupported(report.payload.kind)) {
         ReportPayload::Admission(Admission::Accepted { order }) => ("order-accepted", order.to_string(), None),
         ReportPayload::Admission(Admission::Rejected { order, reason }) => {
             ("order-refused", order.to_string(), Some(("Reason", reason.as_str().to_owned())))
@@ -77,15 +97,12 @@ pub fn reported(node: NodeId, report: &ReportBody, hash: &[u8; 32], payload: &Re
         ReportPayload::CommandResult(result) => {
             ("order-ended", result.order.to_string(), Some(("Outcome", format!("{:?}", result.outcome))))
         }
-        // Of control alone: a chain of reports that may be dropped begins anew with the same words, and the node remembers its orders all the same.
-        ReportPayload::MemoryLost(loss) if !report.stream.is_droppable() => {
-            ("node-memory-lost", node.to_string(), Some(("Cause", loss.cause.as_str().to_owned())))
-        }
-        // What is about no order is in the node's own chain of reports.
-        _ => return None,
+        ReportPayload::MemoryLost(loss) => ("node-memory-lost", node.to_string(), Some(("Cause", loss.cause.as_str().to_owned()))),
+        _ => ("node-report", node.to_string(), Some(("Payload", report.payload.kind.to_string()))),
     };
-    let record = Record::new(kind, &node.to_string(), &subject, now_ms).with("ReportSha256", Hex(*hash));
-    let record = record.with("Report", report.sequence).with("Boot", Hex(report.boot.0));
+    let record = Record::new(kind, &node.to_string(), &subject, now_ms).with(REPORT_HASH, Hex(*hash));
+    let record = record.with(REPORT, report.sequence).with(REPORT_BEFORE, Hex(report.previous));
+    let record = record.with("Boot", Hex(report.boot.0)).with(REPORT_KEY, Hex(*key)).with_signed(envelope);
     Some(match detail {
         Some((name, value)) => record.with(name, value),
         None => record,

@@ -75,12 +75,15 @@ impl Chain {
         }
         let (mut sequence, mut hash) = end.unwrap_or((0, NOTHING_BEFORE));
         let mut entries = Vec::with_capacity(records.len());
-        for Record { kind, actor, subject, detail, time_ms } in records {
+        let mut reports = Vec::new();
+        for Record { kind, actor, subject, detail, time_ms, signed } in records {
             let entry = Entry::chained(sequence, &hash, time_ms, [kind.to_owned(), actor, subject], detail);
             (sequence, hash) = (entry.sequence, entry.hash);
+            reports.extend(signed.map(|envelope| (sequence, envelope)));
             entries.push(entry);
         }
         insert(connection, &entries).await?;
+        insert_reports(connection, &reports).await?;
         if let Some(signer) = &signer {
             for entry in entries.iter().filter(|entry| entry.sequence.is_multiple_of(CHECKPOINT_EVERY)) {
                 let signed = signer.sign(SignedKind::Checkpoint, entry.sequence, &entry.hash, time_ms);
@@ -194,6 +197,23 @@ async fn insert(connection: &mut SqliteConnection, entries: &[Entry]) -> Result<
                     .push_bind(entry.hash.0.as_slice());
             });
             query.build().execute(&mut *connection).await?;
+            rest = others;
+        }
+    }
+    Ok(())
+}
+
+/// Keeps what nodes have signed beside the entries of these numbers.
+async fn insert_reports(connection: &mut SqliteConnection, reports: &[(u64, Vec<u8>)]) -> Result<(), StoreError> {
+    let mut rest = reports;
+    for rows in INSERT_ROWS {
+        while let Some((some, others)) = rest.split_at_checked(rows) {
+            let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("INSERT INTO audit_report (sequence, envelope) ");
+            query.push_values(some, |mut row, (sequence, envelope)| {
+                row.push_bind(to_column(*sequence)).push_bind(envelope.as_slice());
+            });
+            // Who has cut the end of the log may have left what stood beside it.
+            query.push(" ON CONFLICT (sequence) DO UPDATE SET envelope = excluded.envelope").build().execute(&mut *connection).await?;
             rest = others;
         }
     }

@@ -7,7 +7,7 @@ use crate::clock::Clock;
 use crate::platform::shutdown::Shutdown;
 use crate::platform::store::{Store, StoreError};
 use crate::platform::time::to_column;
-use flotilla_api::audit::{DAMAGED, Entry, Hex, NOTHING_BEFORE, SignedKind};
+use flotilla_api::audit::{DAMAGED, Entry, Hex, KEPT_REPORTS, NOTHING_BEFORE, SignedKind};
 use std::time::Duration;
 
 /// Entries that are kept where the settings say nothing.
@@ -42,7 +42,19 @@ pub(super) async fn once(store: &Store, clock: &Clock, kept: u64, shutdown: &Shu
         write_counts(store, now_ms).await?;
     }
     while !shutdown.is_requested() && remove(store, kept, now_ms).await? {}
-    Ok(())
+    forget_reports(store, KEPT_REPORTS).await
+}
+
+/// Forgets what nodes have signed, but for the newest. The log goes on without it: its entries tell the hashes.
+pub(super) async fn forget_reports(store: &Store, kept: u64) -> Result<(), StoreError> {
+    let newest: Option<i64> = sqlx::query_scalar("SELECT sequence FROM audit_report ORDER BY sequence DESC LIMIT 1 OFFSET $1")
+        .bind(to_column(kept))
+        .fetch_optional(store.reader())
+        .await?;
+    let Some(newest) = newest else { return Ok(()) };
+    let mut write = store.write().await?;
+    sqlx::query("DELETE FROM audit_report WHERE sequence <= $1").bind(newest).execute(write.connection()).await?;
+    write.commit().await
 }
 
 /// Writes what was counted. Where that fails it is counted still, and written with the next look.
@@ -79,7 +91,11 @@ pub async fn remove(store: &Store, kept: u64, now_ms: u64) -> Result<bool, Store
     let hash = old.last().map_or(NOTHING_BEFORE, |entry| entry.hash);
     let signed = signer.sign(SignedKind::Base, up_to, &hash, now_ms);
     write_mark(write.connection(), SignedKind::Base, &signed).await?;
-    for sql in ["DELETE FROM audit_entry WHERE sequence <= $1", "DELETE FROM audit_mark WHERE kind = 'checkpoint' AND number <= $1"] {
+    for sql in [
+        "DELETE FROM audit_entry WHERE sequence <= $1",
+        "DELETE FROM audit_report WHERE sequence <= $1",
+        "DELETE FROM audit_mark WHERE kind = 'checkpoint' AND number <= $1",
+    ] {
         sqlx::query(sql).bind(to_column(up_to)).execute(write.connection()).await?;
     }
     if !holds {

@@ -36,13 +36,15 @@ pub struct Record {
     subject: String,
     detail: BTreeMap<String, String>,
     time_ms: u64,
+    /// The envelope that a node has signed, where it tells of one.
+    signed: Option<Vec<u8>>,
 }
 
 impl Record {
     /// A record of this kind: who did it, what it is about, and when (Unix time in milliseconds).
     #[must_use]
     pub fn new(kind: &'static str, actor: &str, subject: &str, time_ms: u64) -> Self {
-        Self { kind, actor: cut(actor), subject: cut(subject), detail: BTreeMap::new(), time_ms }
+        Self { kind, actor: cut(actor), subject: cut(subject), detail: BTreeMap::new(), time_ms, signed: None }
     }
 
     /// What kind of happening it tells.
@@ -58,6 +60,14 @@ impl Record {
         if !value.is_empty() && self.detail.len() < MAXIMUM_DETAILS {
             self.detail.insert(name.to_owned(), value);
         }
+        self
+    }
+
+    /// With the envelope that a node has signed of it: kept beside the entry while it is among the newest
+    /// ([`flotilla_api::audit::KEPT_REPORTS`]). The entry must tell its hash.
+    #[must_use]
+    pub fn with_signed(mut self, envelope: &[u8]) -> Self {
+        self.signed = Some(envelope.to_vec());
         self
     }
 }

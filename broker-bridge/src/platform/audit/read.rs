@@ -4,9 +4,13 @@ use super::append::{Tail, mark_column};
 use crate::platform::page::PART;
 use crate::platform::store::{Store, StoreError};
 use crate::platform::time::{from_column, to_column};
-use flotilla_api::audit::{Entry, Hex, SignedHead, SignedKind};
+use flotilla_api::audit::{Entry, Hex, REPORT, SignedHead, SignedKind};
+use flotilla_api::blob::Blob;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use std::collections::BTreeMap;
+
+/// Most bytes that nodes have signed on one page: as base64 they stay far below the longest answer that a client reads.
+const MAXIMUM_REPORTS_BYTES: usize = 4 * 1024 * 1024;
 
 /// A row of `audit_mark`.
 type MarkRow = (i64, Vec<u8>, i64, Vec<u8>, Vec<u8>);
@@ -120,7 +124,7 @@ fn entry((sequence, time_ms, kind, actor, subject, detail, hash): EntryRow) -> E
     // What is no map of texts was changed, and its hash does not fit.
     let detail: BTreeMap<String, String> = serde_json::from_str(&detail).unwrap_or_default();
     let (sequence, time_ms) = (from_column(sequence), from_column(time_ms));
-    Entry { sequence, time_ms, kind, actor, subject, detail, hash: bytes(&hash), checkpoint: None }
+    Entry { sequence, time_ms, kind, actor, subject, detail, hash: bytes(&hash), checkpoint: None, report: None }
 }
 
 /// One page: at most `size` entries behind a number in their order, or before a number from the newest on, and the number behind which the
@@ -165,6 +169,8 @@ pub async fn page(
     let rows: Vec<EntryRow> = query.build_query_as().fetch_all(&mut *reader).await?;
     let is_full = i64::try_from(rows.len()).is_ok_and(|rows| rows >= size);
     let mut entries: Vec<Entry> = rows.into_iter().map(entry).collect();
+    let is_cut = add_reports(&mut reader, &mut entries).await?;
+    let is_full = is_full || is_cut;
     let reached = match entries.last() {
         Some(entry) if is_full => to_column(entry.sequence),
         _ if newest_first => low,
@@ -173,6 +179,24 @@ pub async fn page(
     let is_end = if newest_first { reached <= first } else { reached >= last };
     add_checkpoints(&mut reader, &mut entries).await?;
     Ok((entries, (!is_end).then(|| from_column(reached))))
+}
+
+/// Puts what nodes have signed beside the entries. `true` where it was too much for one page, and the page was cut behind what fits: at least one
+/// entry is left.
+async fn add_reports(connection: &mut SqliteConnection, entries: &mut Vec<Entry>) -> Result<bool, StoreError> {
+    let mut bytes = 0;
+    for at in 0..entries.len() {
+        let Some(entry) = entries.get_mut(at).filter(|entry| entry.detail.contains_key(REPORT)) else { continue };
+        let sql = "SELECT envelope FROM audit_report WHERE sequence = $1";
+        let envelope: Option<Vec<u8>> = sqlx::query_scalar(sql).bind(to_column(entry.sequence)).fetch_optional(&mut *connection).await?;
+        bytes += envelope.as_ref().map_or(0, Vec::len);
+        entry.report = envelope.map(Blob);
+        if bytes > MAXIMUM_REPORTS_BYTES && at > 0 {
+            entries.truncate(at);
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 async fn add_checkpoints(connection: &mut SqliteConnection, entries: &mut [Entry]) -> Result<(), StoreError> {

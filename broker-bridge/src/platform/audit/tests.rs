@@ -378,3 +378,38 @@ async fn a_call_is_told_by_its_first_commit_or_afterwards() {
     assert!((50..=61).contains(&refused), "{refused}");
     assert_eq!(log.store.audit().counts.take().records(6).count(), 1);
 }
+
+/// A record of a report with so many bytes.
+fn report(number: u64, bytes: usize) -> Record {
+    record(number).with(flotilla_api::audit::REPORT, number).with_signed(&vec![u8::try_from(number % 256).unwrap(); bytes])
+}
+
+#[tokio::test]
+async fn what_nodes_have_signed_is_kept_of_the_newest_and_pages_stay_short() {
+    let log = Log::new().await;
+    let mut write = log.store.write().await.unwrap();
+    (1..=80).for_each(|number| write.record(report(number, 100)));
+    write.record(record(81));
+    (82..=90).for_each(|number| write.record(report(number, 1024 * 1024)));
+    write.commit().await.unwrap();
+    let kept = |entries: &[Entry]| entries.iter().filter(|entry| entry.report.is_some()).map(|entry| entry.sequence).collect::<Vec<_>>();
+    // Four megabytes and a bit are a page, whatever was asked for; and nothing is left out between two.
+    let (first, next) = page(&log.store, &Filter::default(), false, None, 300).await.unwrap();
+    assert_eq!((first.len(), next), (84, Some(84)));
+    let entries = log.entries().await;
+    assert_eq!((entries.len(), kept(&entries).len()), (90, 89));
+    assert!(entries.iter().all(|entry| entry.report.as_ref().is_none_or(|report| u64::from(report.0[0]) == entry.sequence % 256)));
+    let (newest, next) = page(&log.store, &Filter::default(), true, None, 300).await.unwrap();
+    assert_eq!((newest.len(), newest[0].sequence, next), (4, 90, Some(87)));
+    // The log holds with it and without it.
+    keep::forget_reports(&log.store, 10).await.unwrap();
+    assert_eq!(kept(&log.entries().await), [80, 82, 83, 84, 85, 86, 87, 88, 89, 90]);
+    assert_eq!(log.verify(None).await.unwrap().entries, 90);
+    keep::forget_reports(&log.store, 10).await.unwrap();
+    assert_eq!(kept(&log.entries().await).len(), 10);
+    // What goes as old takes what stood beside it along.
+    log.add(2 * keep::REMOVED_AT_ONCE).await;
+    assert!(keep::remove(&log.store, 100, 5).await.unwrap());
+    let left: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM audit_report").fetch_one(log.store.reader()).await.unwrap();
+    assert_eq!(left, 0);
+}

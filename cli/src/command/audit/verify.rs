@@ -7,10 +7,14 @@ use flotilla_api::client::{Client, SettingsError};
 use serde::Serialize;
 
 use super::memory::Memory;
-use super::{VerifyArguments, bundles, export, moment};
+use super::reports::{Reported, Reports};
+use super::{VerifyArguments, bundles, export, moment, shown};
 use crate::connection::Connection;
 use crate::error::{CliError, NODE_FAILED, SUCCESS};
 use crate::output::{Format, Output};
+
+/// The ends that a bridge shows, by command and node.
+type Ends = std::collections::BTreeMap<(String, String), shown::ShownEnd>;
 
 /// How often the check begins anew because the bridge removed old entries meanwhile.
 const ATTEMPTS: u32 = 3;
@@ -30,6 +34,8 @@ struct Shown {
     remembered: Option<Remembered>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     verified: Option<Verified>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nodes: Option<Reported>,
 }
 
 /// A log that holds.
@@ -40,6 +46,15 @@ struct Checked {
     head: SignedHead,
     remembered: Option<Remembered>,
     verified: Verified,
+    /// What nodes have signed in it.
+    reported: Reported,
+}
+
+impl Checked {
+    /// The number of the newest entry when the log was looked at before.
+    fn seen(&self) -> u64 {
+        self.remembered.as_ref().map_or(0, |remembered| remembered.sequence)
+    }
 }
 
 pub(super) fn run(
@@ -55,29 +70,30 @@ pub(super) fn run(
     let checked = match checked {
         Err(CliError::Tampered(tampering)) if output.format == Format::Json => {
             let problem = Some(tampering.to_string());
-            output.print_json(&Shown { holds: false, problem, root: None, head: None, remembered: None, verified: None })?;
+            output.print_json(&Shown { holds: false, problem, root: None, head: None, remembered: None, verified: None, nodes: None })?;
             return Ok(NODE_FAILED);
         }
         checked => checked?,
     };
     // What the bridge complained of before the last look was told then.
-    let seen = checked.remembered.as_ref().map_or(0, |remembered| remembered.sequence);
+    let seen = checked.seen();
     let fresh: Vec<u64> = checked.verified.complaints.iter().copied().filter(|sequence| *sequence > seen).collect();
-    show(output, &checked, &fresh)?;
+    let holds = fresh.is_empty() && checked.reported.fresh(seen).is_empty();
+    show(output, &checked, &fresh, holds)?;
     // A copy may be older than what is remembered, and is nothing new.
     if wanted.file.is_none() {
         let Checked { fleet, root, head: SignedHead { sequence, hash, time_ms, key, .. }, .. } = checked;
         memory.remember(&Remembered { fleet, key, root, sequence, hash, time_ms })?;
     }
-    Ok(if fresh.is_empty() { SUCCESS } else { NODE_FAILED })
+    Ok(if holds { SUCCESS } else { NODE_FAILED })
 }
 
 fn of_bridge(client: &Client, memory: &Memory, wanted: &VerifyArguments) -> Result<Checked, CliError> {
     let mut attempts = 1;
     loop {
-        let before = client.call(&GetAuditHeadRequest {})?;
-        let base = before.base.clone();
-        let checked = of_answer(client, before, memory, wanted);
+        let base = client.call(&GetAuditHeadRequest {})?.base;
+        let ends = shown::ends(client, base.as_ref().map_or(0, |base| base.time_ms))?;
+        let checked = of_answer(client, ends, memory, wanted);
         if matches!(checked, Err(CliError::Tampered(_))) && attempts < ATTEMPTS && client.call(&GetAuditHeadRequest {})?.base != base {
             attempts += 1;
             continue;
@@ -86,16 +102,22 @@ fn of_bridge(client: &Client, memory: &Memory, wanted: &VerifyArguments) -> Resu
     }
 }
 
-fn of_answer(client: &Client, answer: GetAuditHeadResult, memory: &Memory, wanted: &VerifyArguments) -> Result<Checked, CliError> {
-    let GetAuditHeadResult { fleet, head, base } = answer;
+fn of_answer(client: &Client, ends: Ends, memory: &Memory, wanted: &VerifyArguments) -> Result<Checked, CliError> {
+    // After the ends, so that what tells of them is behind no newer head.
+    let GetAuditHeadResult { fleet, head, base } = client.call(&GetAuditHeadRequest {})?;
     let head = head.ok_or(Tampering::NoHead)?;
     let remembered = if wanted.forget { None } else { memory.recall(fleet)? };
     let (root, keys) = believed(wanted, fleet, remembered.as_ref(), &crate::bundles::read(client)?)?;
     let mut verifier = Verifier::begin(fleet, keys, base.as_ref(), remembered.as_ref())?;
     let after = verifier.position();
-    export::entries(client, after, head.sequence, |entry| Ok(verifier.take(&entry)?))?;
+    let mut reports = Reports::begin(base.is_some(), ends);
+    export::entries(client, after, head.sequence, |entry| {
+        verifier.take(&entry)?;
+        reports.take(&entry);
+        Ok(())
+    })?;
     let verified = verifier.finish(&head)?;
-    Ok(Checked { fleet, root, head, remembered, verified })
+    Ok(Checked { fleet, root, head, remembered, verified, reported: reports.finish() })
 }
 
 fn of_file(memory: &Memory, wanted: &VerifyArguments) -> Result<Checked, CliError> {
@@ -107,13 +129,21 @@ fn of_file(memory: &Memory, wanted: &VerifyArguments) -> Result<Checked, CliErro
     let (root, keys) = believed(wanted, export.fleet, remembered.as_ref(), &export.bundles)?;
     // An old copy is no log that was cut.
     let comparable = remembered.filter(|remembered| remembered.sequence <= head.sequence);
-    let (_, verifier) = export::read(
+    let (_, (verifier, reports)) = export::read(
         path,
-        |export| Ok(Verifier::begin(export.fleet, keys, export.base.as_ref(), comparable.as_ref())?),
-        |verifier, entry| Ok(verifier.take(&entry)?),
+        |export| {
+            let verifier = Verifier::begin(export.fleet, keys, export.base.as_ref(), comparable.as_ref())?;
+            // What the bridge shows is not in an export.
+            Ok((verifier, Reports::begin(export.base.is_some(), Ends::new())))
+        },
+        |(verifier, reports), entry| {
+            verifier.take(&entry)?;
+            reports.take(&entry);
+            Ok(())
+        },
     )?;
     let verified = verifier.finish(&head)?;
-    Ok(Checked { fleet: export.fleet, root, head, remembered: comparable, verified })
+    Ok(Checked { fleet: export.fleet, root, head, remembered: comparable, verified, reported: reports.finish() })
 }
 
 /// The bridge's keys, and the root from which they follow: by the bundles that came with the log, followed from the root that somebody says, that
@@ -136,23 +166,31 @@ fn believed(
     Ok((root, wanted.key.into_iter().fold(keys, BridgeKeys::with_present)))
 }
 
-fn show(output: Output, checked: &Checked, fresh: &[u64]) -> Result<(), CliError> {
-    let Checked { root, head, remembered, verified, .. } = checked;
+fn show(output: Output, checked: &Checked, fresh: &[u64], holds: bool) -> Result<(), CliError> {
+    let Checked { root, head, remembered, verified, reported, .. } = checked;
     match output.format {
         Format::Json => output.print_json(&Shown {
-            holds: fresh.is_empty(),
-            problem: (!fresh.is_empty()).then(|| complaint(fresh)),
+            holds,
+            problem: (!holds).then(|| problem(checked, fresh)),
             root: *root,
             head: Some(head.clone()),
             remembered: remembered.clone(),
             verified: Some(verified.clone()),
+            nodes: Some(reported.clone()),
         }),
         Format::Text => {
-            let words = if fresh.is_empty() { "holds" } else { "changed" };
-            output.print(&format!("{words}\t{}\t{}\t{}\t{}\n", verified.removed, verified.entries, head.sequence, head.hash))
+            let words = if holds { "holds" } else { "changed" };
+            let log = format!("{words}\t{}\t{}\t{}\t{}\n", verified.removed, verified.entries, head.sequence, head.hash);
+            output.print(&(log + &reported.lines()))
         }
-        Format::Table => output.print(&sentences(checked, fresh)),
+        Format::Table => output.print(&(sentences(checked, fresh) + &reported.sentences(checked.seen()))),
     }
+}
+
+/// What is wrong, on one line.
+fn problem(checked: &Checked, fresh: &[u64]) -> String {
+    let found = checked.reported.fresh(checked.seen()).into_iter().map(|finding| finding.words().to_owned());
+    (!fresh.is_empty()).then(|| complaint(fresh)).into_iter().chain(found).collect::<Vec<_>>().join("; ")
 }
 
 fn complaint(fresh: &[u64]) -> String {
@@ -194,7 +232,8 @@ mod tests {
             SignedHead { sequence: 1_205, hash: Hex([1; 32]), time_ms: 1_795_219_200_000, key: Hex([2; 32]), signature: Hex([0; 64]) };
         let remembered = Remembered { fleet: Hex([7; 8]), key: Hex([2; 32]), root: None, sequence: 1_100, hash: Hex([3; 32]), time_ms: 4 };
         let verified = Verified { removed: 1_000, entries: 205, signatures: 2, same_as_remembered: Some(1_100), complaints: vec![1_150] };
-        let checked = Checked { fleet: Hex([7; 8]), root: Some(Hex([5; 32])), head, remembered: Some(remembered), verified };
+        let reported = Reported::default();
+        let checked = Checked { fleet: Hex([7; 8]), root: Some(Hex([5; 32])), head, remembered: Some(remembered), verified, reported };
         insta::assert_snapshot!(sentences(&checked, &[1_150]), @r"
         The log holds: 205 entries up to number 1205, 2 signatures; 1000 older entries were removed by the bridge, as it has signed.
         Its head was signed at 2026-11-21T00:00:00Z by the key 0202020202020202020202020202020202020202020202020202020202020202.
