@@ -293,6 +293,7 @@ impl Stage {
             resend_maximum_ms: 4_000,
             reconnect_spread_s: 1,
             chains: vec![(Stream::Control, hello.control.oldest - 1)],
+            offers: Vec::new(),
         };
         let topic = Topic::Down { fleet: self.fleet.id(), node: hello.node, kind: DownKind::Welcome }.to_string();
         self.broker.publish(&topic, &seal(Domain::Welcome, &encode(&welcome), &[signer]), false);
