@@ -1,4 +1,4 @@
-"""Golden messages in which one bit is changed: not one may be believed (point 6 of "A verifier")."""
+"""Golden messages in which one bit is changed: not one may be believed (point 7 of "A verifier")."""
 
 from collections.abc import Iterator
 

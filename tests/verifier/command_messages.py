@@ -2,7 +2,7 @@
 
 from .compounds import Carried, Choice, Mapping, Optional, Pair, Payload, Sequence, Struct
 from .postcard import Bytes, Fixed, Flag, Number, Signed, Text, Type, inside
-from .refusals import beyond_limit, malformed
+from .refusals import beyond_limit
 from .trust_messages import has_control_characters
 
 DEEPEST_PLAN = 3
@@ -157,7 +157,7 @@ def _check_plan(plan: dict, parameters: int, depth: int) -> set[int]:
     secrets: set[int] = set()
     for step in plan["steps"]:
         if step["control"]["finally"] and step is not plan["steps"][-1]:
-            raise malformed("a step that is not the last one runs finally")
+            raise beyond_limit("a step that is not the last one and runs finally")
         _check_templates(step["preconditions"], STEP.fields["preconditions"], parameters)
         secrets |= _check_action(step["action"], parameters, depth)
     return secrets
@@ -185,7 +185,7 @@ def _check_templates(value: object, kind: Type, parameters: int, may_be_secret: 
             raise beyond_limit("a parameter's index in a template")
         if name == "Secret":
             if not may_be_secret:
-                raise malformed("a secret outside of the lines and the environment of a script")
+                raise beyond_limit("a secret outside of the lines and the environment of a script")
             secrets.add(content)
     return secrets
 
@@ -205,7 +205,20 @@ COMMAND_REBOOTING = Struct(
     "CommandRebooting", {"order": ORDER_IDENTIFIER, "step": Number(16, most=63), "count": Number(16, least=1)}
 )
 
-CAPTURED = Struct("Captured", {"written_bytes": Number(64), "kept_bytes": Number(64), "sha256": Fixed(32), "head": Bytes()})
+
+def _captured(name: str, most: int) -> Struct:
+    """One stream of a step. That its head is so small over all steps is the sender's promise; a reader asks it of each step."""
+    return Struct(
+        "Captured",
+        {
+            "written_bytes": Number(64),
+            "kept_bytes": Number(64),
+            "sha256": Fixed(32),
+            "head": Bytes(most=most, name=name),
+        },
+    )
+
+
 STEP_RESULT = Struct(
     "StepResult",
     {
@@ -214,16 +227,10 @@ STEP_RESULT = Struct(
         "exit_code": Signed(),
         "started_ms": Optional(Number(64)),
         "ended_ms": Optional(Number(64)),
-        "stdout": CAPTURED,
-        "stderr": CAPTURED,
+        "stdout": _captured("the standard output in a result", most=24_000),
+        "stderr": _captured("the standard error in a result", most=8_000),
     },
 )
-
-
-def _heads(stream: str, most: int):
-    return lambda result: sum(len(step[stream]["head"]) for step in result["steps"]) <= most
-
-
 COMMAND_RESULT = Struct(
     "CommandResult",
     {
@@ -231,9 +238,5 @@ COMMAND_RESULT = Struct(
         "outcome": Choice("Succeeded", "Failed", "TimedOut", "Cancelled", "Interrupted", "Expired"),
         "explanation": Text(most=1_024),
         "steps": Sequence(STEP_RESULT, most=64),
-    },
-    {
-        "the standard output in a result": _heads("stdout", 24_000),
-        "the standard error in a result": _heads("stderr", 8_000),
     },
 )

@@ -117,6 +117,16 @@ def multiply(scalar: int, point: Point, total: Point = NEUTRAL) -> Point:
     return total
 
 
+def _multiply_once(scalar: int, point: Point) -> Point:
+    """The same by doubling: for a point that comes once, a table would cost more than it saves."""
+    total = NEUTRAL
+    for bit in reversed(range(scalar.bit_length())):
+        total = add(total, total)
+        if scalar >> bit & 1:
+            total = add(total, point)
+    return total
+
+
 def _challenge(*parts: bytes) -> int:
     """SHA-512 of all, as a number modulo L."""
     return int.from_bytes(hashlib.sha512(b"".join(parts)).digest(), "little") % ORDER
@@ -161,6 +171,6 @@ def sign(seed: bytes, message: bytes) -> bytes:
 
 @lru_cache(maxsize=256)
 def is_weak(public_key: bytes) -> bool:
-    """Whether a key may not stand in a trust bundle: not canonical, of small order, or with a part of small order."""
+    """Whether a key is refused in bundles and claims: not canonical, of small order, or with a part of small order."""
     point = point_of(public_key)
-    return point is None or is_of_small_order(point) or not is_neutral(multiply(ORDER, point))
+    return point is None or is_of_small_order(point) or not is_neutral(_multiply_once(ORDER, point))

@@ -11,20 +11,15 @@ from .postcard import decode, encode
 from .refusals import Refusal
 from .signatures import PLAIN, Key, has_signed
 from .trust import BRIDGE, Bundle, follow
+from .trust_messages import without_blanks
 
 PREFIX = "fl1_"
-LONGEST_ACTIVATION = 250
+LONGEST_ACTIVATION = 250  # characters after the prefix
 CHECKSUM = 4
 
-
-def mac_text(version: int) -> bytes:
-    """What the message of a claim's mac begins with. That its digit is the version of the contract is an assumption."""
-    return f"flotilla/claim/{version}".encode()
-
-
-def proof_text(version: int) -> bytes:
-    """What the message of a claim's proof begins with; the same assumption."""
-    return f"flotilla/tls-proof/{version}".encode()
+# What the messages of a claim's mac and of its proof begin with.
+MAC_TEXT = b"flotilla/claim/1"
+PROOF_TEXT = b"flotilla/tls-proof/1"
 
 
 def write_activation(activation: dict) -> str:
@@ -35,26 +30,29 @@ def write_activation(activation: dict) -> str:
 
 
 def read_activation(text: str) -> dict:
-    """Reads an activation string, with white space around it."""
-    text = text.strip()
-    if len(text) > LONGEST_ACTIVATION:
-        raise Refusal("TooLong")
+    """Reads an activation string, with white space around it. Another prefix has a word of its own; all else is `Damaged`."""
+    text = without_blanks(text)
     if not text.startswith(PREFIX):
         raise Refusal("Prefix")
     encoded = text[len(PREFIX) :]
+    if len(encoded) > LONGEST_ACTIVATION:
+        raise Refusal("Damaged", f"{len(encoded)} characters")
     try:
         # Lower case only: folding would let a second way of writing pass.
         if encoded != encoded.lower():
             raise ValueError("upper case")
         content = base64.b32decode(encoded.upper() + "=" * (-len(encoded) % 8))
     except ValueError as error:
-        raise Refusal("Characters", str(error)) from None
+        raise Refusal("Damaged", str(error)) from None
     if base64.b32encode(content).decode().rstrip("=").lower() != encoded:
-        raise Refusal("Characters", "bits are left over")
+        raise Refusal("Damaged", "bits are left over")
     body, checksum = content[:-CHECKSUM], content[-CHECKSUM:]
     if digest(body)[:CHECKSUM] != checksum:
-        raise Refusal("Damaged")
-    return decode(ACTIVATION, body)
+        raise Refusal("Damaged", "the checksum does not fit")
+    try:
+        return decode(ACTIVATION, body)
+    except Refusal as refusal:
+        raise Refusal("Damaged", str(refusal)) from None
 
 
 def judge_claim(data: bytes, activation: dict, version: int) -> dict:
@@ -63,17 +61,16 @@ def judge_claim(data: bytes, activation: dict, version: int) -> dict:
     claim = decode(CLAIM_BODY, envelope.body)
     request = ENCLOSED_REQUEST.open(claim["request"])
     for name in ("identity_key", "tls_key"):
-        point = curve.point_of(request[name])
-        if point is None or curve.is_of_small_order(point):
+        if curve.is_weak(request[name]):
             raise Refusal("WeakKey", name)
     if not has_signed(Key(PLAIN, request["identity_key"]), envelope):
         raise Refusal("Signature")
-    proven = proof_text(version) + request["identity_key"] + request["tls_key"] + request["nonce"]
+    proven = PROOF_TEXT + request["identity_key"] + request["tls_key"] + request["nonce"]
     if not curve.verifies(request["tls_key"], proven, request["tls_proof"]):
         raise Refusal("Signature", "the proof of the TLS key")
     if request["activation"] != activation["id"]:
         raise Refusal("UnknownActivation", "another activation")
-    if claim["mac"] != hmac.digest(activation["code"], mac_text(version) + claim["request"], "sha256"):
+    if claim["mac"] != hmac.digest(activation["code"], MAC_TEXT + claim["request"], "sha256"):
         raise Refusal("UnknownActivation", "the mac does not fit")
     return request
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from .refusals import Refusal, malformed
+from .refusals import LARGEST_MESSAGE, Refusal, malformed
 
 MAGIC = b"FL"
 MOST_SIGNATURES = 16
@@ -41,6 +41,9 @@ def covered_bytes(version: int, domain: int, body: bytes) -> bytes:
 
 def read_envelope(data: bytes, domain: int, version: int) -> Envelope:
     """Reads an envelope for one domain; the first check that fails is the reason."""
+    if len(data) > LARGEST_MESSAGE:
+        # Not in the table of this section, but of every message ("Limits"), and before it is read (check 3 of an order).
+        raise Refusal("TooLarge", f"{len(data)} bytes")
     if len(data) < 5 or data[:2] != MAGIC:
         raise malformed("no envelope")
     if data[2] != version:

@@ -1,11 +1,11 @@
 """Who judges which message: for every domain all that its receiver asks before it is believed, as far as golden messages tell.
 
-Judges raise a refusal or give nothing. They are the same for golden messages, which must pass, and for those in which a bit
-is changed, which must not.
+Judges raise a refusal, and some give what they have read. They are the same for golden messages, which must pass, and for
+those in which a bit is changed, which must not.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from . import envelope as domains
 from . import known_keys
@@ -15,22 +15,31 @@ from .identifiers import digest, fleet_of
 from .messages import BODIES, REPORT_PAYLOAD
 from .orders import Node, judge_delivery, judge_order
 from .postcard import decode
-from .refusals import Refusal, malformed
+from .refusals import Refusal, beyond_limit
+from .sessions import CONTROL, Session, offered_session, read_report
 from .signatures import PLAIN, Key, has_signed
 from .trust import BRIDGE, COMMAND_CLASS, FRESHNESS, Bundle, first_bundle, successor
 
-CONTROL = 0
+TELEMETRY = 1
 GAP, MEMORY_LOST, HEALTH = 4, 5, 7
+
+# On which streams the payload of a report may stand ("Reports"); those that are not here, on control alone.
+STREAMS: dict[int, Callable[[int], bool]] = {
+    GAP: lambda stream: stream != CONTROL,
+    MEMORY_LOST: lambda stream: True,
+    HEALTH: lambda stream: stream == TELEMETRY,
+}
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What receivers know: the version of the contract, bundle 1, the node of seed 5, and the activation."""
+    """What receivers know: the version of the contract, bundle 1, the node of seed 5, its sessions, and the activation."""
 
     version: int
     bundle: Bundle
     root_hash: bytes
     activation: dict
+    sessions: Mapping[bytes, Session] = field(default_factory=dict)
 
     @property
     def node(self) -> Node:
@@ -43,7 +52,20 @@ def setting_of(version: int, golden: dict[str, bytes]) -> Setting:
     data = golden["trust/bundle"]
     root_hash = digest(read_envelope(data, domains.TRUST, version).body)
     bundle = first_bundle(data, root_hash, version)
-    return Setting(version, bundle, root_hash, read_activation(golden["enrolment/activation"].decode("ascii")))
+    setting = Setting(version, bundle, root_hash, read_activation(golden["enrolment/activation"].decode("ascii")))
+    session = None
+    if "hello/welcome" in golden:
+        try:
+            session = session_of(golden["hello/welcome"], setting)
+        except Refusal:
+            # The welcome is judged as a golden message, too, and what is wrong is said there.
+            pass
+    return replace(setting, sessions={session.identifier: session} if session else {})
+
+
+def session_of(data: bytes, setting: Setting) -> Session | None:
+    """The session of a welcome, once it is believed."""
+    return offered_session(_welcome(data, setting), setting.node, known_keys.SEALING_SECRET)
 
 
 def _named(content: dict, setting: Setting) -> None:
@@ -51,16 +73,17 @@ def _named(content: dict, setting: Setting) -> None:
         raise Refusal("Target")
 
 
-def _by_role(role: int, domain: int) -> Callable[[bytes, Setting], None]:
+def _by_role(role: int, domain: int) -> Callable[[bytes, Setting], dict]:
     """The judge of a message that a role signs, to one node where it names one."""
 
-    def judge(data: bytes, setting: Setting) -> None:
+    def judge(data: bytes, setting: Setting) -> dict:
         envelope = read_envelope(data, domain, setting.version)
         if not setting.bundle.role_has_signed(role, envelope):
             raise Refusal("Signature")
         content = decode(BODIES[domain], envelope.body)
         if "node" in content:
             _named(content, setting)
+        return content
 
     return judge
 
@@ -74,21 +97,23 @@ def _by_node(domain: int) -> Callable[[bytes, Setting], None]:
             raise Refusal("Signature")
         content = decode(BODIES[domain], envelope.body)
         _named(content, setting)
-        if domain == domains.REPORT:
-            _check_stream(content)
 
     return judge
 
 
-def _check_stream(report: dict) -> None:
-    """Whether the payload of a report is known, and may be on its stream."""
+def judge_report(data: bytes, setting: Setting) -> dict:
+    """A report in the sessions of the node, as the bridge believes it; what it carries is not asked."""
+    return read_report(data, setting.node, setting.sessions)
+
+
+def _report(data: bytes, setting: Setting) -> None:
+    """The same, and that its payload is known and may stand on its stream, which is a limit as every place is."""
+    report = judge_report(data, setting)
     kind, stream = report["payload"].kind, report["stream"]
     if REPORT_PAYLOAD.open(report["payload"]) is None:
         raise Refusal(f"Unsupported({kind})")
-    if kind == MEMORY_LOST:
-        return
-    if (stream == CONTROL) != (kind not in (GAP, HEALTH)):
-        raise malformed(f"a report of kind {kind} on stream {stream}")
+    if not STREAMS.get(kind, lambda number: number == CONTROL)(stream):
+        raise beyond_limit("the stream of a report")
 
 
 def _cancel(data: bytes, setting: Setting) -> None:
@@ -105,14 +130,17 @@ def _cancel(data: bytes, setting: Setting) -> None:
     _named(cancel, setting)
 
 
-def _welcome(data: bytes, setting: Setting) -> None:
-    _by_role(FRESHNESS, domains.WELCOME)(data, setting)
-    welcome = decode(BODIES[domains.WELCOME], read_envelope(data, domains.WELCOME, setting.version).body)
+def _welcome(data: bytes, setting: Setting) -> dict:
+    """A welcome that answers the golden hello: the bundles in it are followed, and the newest of them judges it anew."""
+    welcome = _by_role(FRESHNESS, domains.WELCOME)(data, setting)
     if welcome["nonce"] != known_keys.NONCE:
         raise Refusal("Unasked")
     bundle = setting.bundle
     for bundle_data in welcome["bundles"]:
         bundle = successor(bundle, bundle_data, setting.version)
+    if not bundle.role_has_signed(FRESHNESS, read_envelope(data, domains.WELCOME, setting.version)):
+        raise Refusal("Signature", "by the newest bundle that it brings")
+    return welcome
 
 
 def _claim(data: bytes, setting: Setting) -> None:
@@ -136,7 +164,7 @@ JUDGES: dict[int, Callable[[bytes, Setting], object]] = {
     domains.RECEIPT: _by_role(BRIDGE, domains.RECEIPT),
     domains.WELCOME: _welcome,
     domains.HELLO: _by_node(domains.HELLO),
-    domains.REPORT: _by_node(domains.REPORT),
+    domains.REPORT: _report,
     domains.OUTPUT: _by_node(domains.OUTPUT),
     domains.OUTPUT_RECEIPT: _by_role(BRIDGE, domains.OUTPUT_RECEIPT),
     domains.TRUST: _trust,
@@ -157,5 +185,5 @@ def judge_activation(data: bytes, setting: Setting) -> None:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
-        raise Refusal("Characters") from None
+        raise Refusal("Damaged") from None
     read_activation(text)

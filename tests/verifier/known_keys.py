@@ -26,9 +26,20 @@ ANN, BOB = 11, 12
 
 APPLICATION = b"ssh:flotilla"
 SEALING_SECRET = b"\x5e" * 32
+SEALING_KEY = "33202f87ce4ff20cbcd0f2e48c8c7f263d11a3609c673b8c7eae56653769c12f"
+SECRETS = ["grüße; $(reboot)", ""]
 SEALING_KEY_OF_CLAIM = b"\x06" * 32
 CODE = b"\x02" * 20
 NONCE = b"\x07" * 32
+PREVIOUS = b"\x09" * 32
+
+SESSION_IDENTIFIER = b"\x1d" * 8
+SESSION_KEY = b"\x4b" * 32
+
+# What HPKE's ephemeral keys are derived from. The contract says it of the session alone; that of the secrets is an assumption,
+# which the golden delivery bears out.
+SESSION_RANDOMNESS = b"\xe8" * 32
+SECRETS_RANDOMNESS = b"\xe9" * 32
 
 
 def secret(seed: int) -> bytes:

@@ -10,7 +10,7 @@ from .command_messages import (
     ORDER_IDENTIFIER,
     REASON,
 )
-from .compounds import Choice, Enclosed, Optional, Pair, Payload, Sequence, Struct
+from .compounds import Carried, Choice, Enclosed, Optional, Pair, Payload, Sequence, Struct
 from .postcard import Byte, Bytes, Fixed, NodeIdentifier, Number, Text, Type
 from .trust_messages import TRUST_BUNDLE, rises
 
@@ -18,10 +18,15 @@ NODE = NodeIdentifier()
 MONTH_MS = 30 * 24 * 60 * 60 * 1_000
 COMMAND = 1
 SECRETS = 1
+SESSION = 1
 
 
 def _each_once(pairs: list[tuple]) -> bool:
     return len({first for first, _ in pairs}) == len(pairs)
+
+
+def _kinds_differ(carried: list[Carried]) -> bool:
+    return len({payload.kind for payload in carried}) == len(carried)
 
 
 # "Orders", "Targets", "Deliveries"
@@ -72,10 +77,10 @@ SEALED_SECRETS = Struct(
 PART = Payload({SECRETS: SEALED_SECRETS})
 NODE_DATA = Struct(
     "NodeData",
-    {"parts": Sequence(PART, least=1, most=8, suits=lambda parts: len({part.kind for part in parts}) == len(parts))},
+    {"parts": Sequence(PART, least=1, most=8, suits=_kinds_differ)},
 )
 
-# "Cancels", "Hello and welcome"
+# "Cancels", "Hello and welcome", "Sessions"
 
 CANCEL_BODY = Struct("CancelBody", {"fleet": Fixed(8), "node": NODE, "order": ORDER_IDENTIFIER, "not_after_ms": Number(64)})
 _FACT = Text(most=255, name="a fact of a node")
@@ -108,6 +113,10 @@ HELLO_BODY = Struct(
         "refused": REFUSED,
     },
 )
+SEALED_SESSION = Struct(
+    "SealedSession", {"id": Fixed(8), "encapsulated": Fixed(32), "ciphertext": Fixed(32), "tag": Fixed(16)}
+)
+OFFER = Payload({SESSION: SEALED_SESSION})
 WELCOME_BODY = Struct(
     "WelcomeBody",
     {
@@ -119,8 +128,12 @@ WELCOME_BODY = Struct(
         "resend_maximum_ms": Number(32),
         "reconnect_spread_s": Number(32, most=3_600),
         "chains": Sequence(Pair(Byte(), Number(64, most=2**60 - 1)), most=16),
+        "offers": Sequence(OFFER, most=8, name="the number of offers in a welcome"),
     },
-    {"the pace of a welcome": lambda welcome: 100 <= welcome["resend_minimum_ms"] <= welcome["resend_maximum_ms"]},
+    {
+        "the pace of a welcome": lambda welcome: 100 <= welcome["resend_minimum_ms"] <= welcome["resend_maximum_ms"],
+        "a kind of offer twice": lambda welcome: _kinds_differ(welcome["offers"]),
+    },
 )
 
 # "Reports", "Health", "Receipts", "Output"

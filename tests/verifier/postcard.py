@@ -8,9 +8,8 @@ left over is "trailing bytes", whatever limits it breaks as well.
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .refusals import Refusal, beyond_limit, malformed
+from .refusals import LARGEST_MESSAGE, Refusal, beyond_limit, malformed
 
-LARGEST_BODY = 65_536
 LONGEST_NUMBER = {16: 3, 32: 5, 64: 10}
 
 
@@ -201,7 +200,7 @@ class Text(Limited):
 
 def decode(kind: Type, body: bytes) -> Any:
     """Reads a body by the four rules, in their order."""
-    if len(body) > LARGEST_BODY:
+    if len(body) > LARGEST_MESSAGE:
         raise Refusal("TooLarge", f"{len(body)} bytes")
     reader = Reader(body)
     value = kind.read(reader)

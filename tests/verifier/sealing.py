@@ -1,16 +1,15 @@
-"""Secrets in deliveries: HPKE in base mode with X25519, HKDF-SHA256 and ChaCha20-Poly1305 (RFC 9180, 7748, 8439; "Deliveries").
+"""HPKE in base mode with X25519, HKDF-SHA256 and ChaCha20-Poly1305 (RFC 9180, 7748, 8439; "Deliveries", "Sessions").
 
-Only what opens is here, from primitives of the standard library, so that the verifier needs no package.
+Opening, and sealing from randomness that is known, so that sealed messages can be made again. All of it is from primitives of
+the standard library, so that the verifier needs no package.
 """
 
 import hmac
 import struct
-
-from .identifiers import node_text
-from .orders import Judged, Node
-from .refusals import Refusal
+from typing import NamedTuple
 
 FIELD = 2**255 - 19
+TAG = 16
 KEM_SUITE = b"KEM" + struct.pack(">H", 0x0020)
 SUITE = b"HPKE" + struct.pack(">HHH", 0x0020, 0x0001, 0x0003)
 
@@ -82,48 +81,62 @@ def _padded(data: bytes) -> bytes:
     return data + bytes(-len(data) % 16)
 
 
-def open_chacha20_poly1305(key: bytes, nonce: bytes, ciphertext: bytes, associated: bytes) -> bytes | None:
-    """The text, or None where the tag does not fit."""
-    encrypted, tag = ciphertext[:-16], ciphertext[-16:]
+def _masked(key: bytes, nonce: bytes, text: bytes) -> bytes:
+    """Encrypted or decrypted, which is the same: the key stream from its second block on."""
+    blocks = (_chacha20_block(key, 1 + index, nonce) for index in range((len(text) + 63) // 64))
+    return bytes(byte ^ mask for byte, mask in zip(text, b"".join(blocks)))
+
+
+def _tag(key: bytes, nonce: bytes, encrypted: bytes, associated: bytes) -> bytes:
     lengths = struct.pack("<QQ", len(associated), len(encrypted))
-    expected = _poly1305(_chacha20_block(key, 0, nonce)[:32], _padded(associated) + _padded(encrypted) + lengths)
-    if expected != tag:
-        return None
-    blocks = (_chacha20_block(key, 1 + index, nonce) for index in range((len(encrypted) + 63) // 64))
-    return bytes(byte ^ mask for byte, mask in zip(encrypted, b"".join(blocks)))
+    return _poly1305(_chacha20_block(key, 0, nonce)[:32], _padded(associated) + _padded(encrypted) + lengths)
 
 
-def opening_context(secret_key: bytes, encapsulated: bytes, information: bytes) -> tuple[bytes, bytes]:
-    """Key and base nonce of the context that the recipient comes to."""
-    shared = x25519(secret_key, encapsulated)
-    if shared == bytes(32):
-        raise Refusal("Secret", "an encapsulated key of small order")
-    both = encapsulated + x25519_public(secret_key)
-    shared = _expand(_extract(b"", KEM_SUITE, b"eae_prk", shared), KEM_SUITE, b"shared_secret", both, 32)
+class Context(NamedTuple):
+    """What both sides come to: a key, and a nonce from which that of every message follows."""
+
+    key: bytes
+    base_nonce: bytes
+
+    def _nonce(self, number: int) -> bytes:
+        return bytes(left ^ right for left, right in zip(self.base_nonce, number.to_bytes(12, "big")))
+
+    def open(self, number: int, ciphertext: bytes, associated: bytes) -> bytes | None:
+        """The text under a sequence number, or None where the tag does not fit."""
+        encrypted, tag = ciphertext[:-TAG], ciphertext[-TAG:]
+        if _tag(self.key, self._nonce(number), encrypted, associated) != tag:
+            return None
+        return _masked(self.key, self._nonce(number), encrypted)
+
+    def seal(self, number: int, text: bytes, associated: bytes) -> bytes:
+        """The ciphertext, with its tag behind it."""
+        encrypted = _masked(self.key, self._nonce(number), text)
+        return encrypted + _tag(self.key, self._nonce(number), encrypted, associated)
+
+
+def _context(shared: bytes, encapsulated: bytes, public_key: bytes, information: bytes) -> Context:
+    """From the result of Diffie-Hellman to the context: ExtractAndExpand and KeySchedule of RFC 9180."""
+    shared = _expand(
+        _extract(b"", KEM_SUITE, b"eae_prk", shared), KEM_SUITE, b"shared_secret", encapsulated + public_key, 32
+    )
     hashes = (
         _extract(b"", SUITE, label, content) for label, content in ((b"psk_id_hash", b""), (b"info_hash", information))
     )
     context = b"\x00" + b"".join(hashes)
     secret = _extract(shared, SUITE, b"secret", b"")
-    return _expand(secret, SUITE, b"key", context, 32), _expand(secret, SUITE, b"base_nonce", context, 12)
+    return Context(_expand(secret, SUITE, b"key", context, 32), _expand(secret, SUITE, b"base_nonce", context, 12))
 
 
-def open_secrets(sealed: dict, judged: Judged, node: Node, secret_key: bytes) -> dict[int, bytes]:
-    """All secrets of a delivery by the index of their parameter; every one that the plan names must be there."""
-    fleet_and_order = judged.order["fleet"] + judged.order["id"]
-    information = b"flotilla/secret" + bytes([node.version, 0]) + fleet_and_order + node_text(node.identity_key).encode()
-    key, base_nonce = opening_context(secret_key, sealed["encapsulated"], information)
-    opened = {}
-    for number, secret in enumerate(sealed["secrets"]):
-        index = secret["parameter"]
-        if index >= len(judged.command["parameters"]):
-            raise Refusal("Secret", f"there is no parameter {index}")
-        parameter = judged.command["parameters"][index]
-        nonce = bytes(left ^ right for left, right in zip(base_nonce, number.to_bytes(12, "big")))
-        text = open_chacha20_poly1305(key, nonce, secret["ciphertext"], parameter["name"].encode())
-        if text is None or parameter["value"]["text"]:
-            raise Refusal("Secret", f"parameter {index} does not open, or has a value besides")
-        opened[index] = text
-    if not judged.secrets <= opened.keys():
-        raise Refusal("Secret", "one that the plan names is missing")
-    return opened
+def receiving_context(secret_key: bytes, encapsulated: bytes, information: bytes) -> Context | None:
+    """The context of the recipient, or None where the encapsulated key is of small order (RFC 9180, 7.1.4)."""
+    shared = x25519(secret_key, encapsulated)
+    if shared == bytes(32):
+        return None
+    return _context(shared, encapsulated, x25519_public(secret_key), information)
+
+
+def sending_context(randomness: bytes, public_key: bytes, information: bytes) -> tuple[bytes, Context]:
+    """The encapsulated key and the context of a sender whose ephemeral key is derived from this (DeriveKeyPair, 7.1.3)."""
+    ephemeral = _expand(_extract(b"", KEM_SUITE, b"dkp_prk", randomness), KEM_SUITE, b"sk", b"", 32)
+    encapsulated = x25519_public(ephemeral)
+    return encapsulated, _context(x25519(ephemeral, public_key), encapsulated, public_key, information)

@@ -7,7 +7,7 @@ from . import curve
 from .envelope import Envelope, Signature
 from .identifiers import digest, key_identifier
 
-PLAIN, SSH, SECURITY_KEY = 1, 2, 3
+PLAIN, SSH, SECURITY_KEY, SESSION_MAC = 1, 2, 3, 4
 HASHES = {1: "sha256", 2: "sha512"}
 NAMESPACE = b"flotilla"
 

@@ -8,7 +8,7 @@ from .identifiers import digest
 from .postcard import decode
 from .refusals import Refusal
 from .signatures import Key, counts
-from .trust_messages import TRUST_BUNDLE
+from .trust_messages import TRUST_BUNDLE, without_blanks
 
 ROOT, RELEASE, FRESHNESS, BRIDGE = 1, 2, 3, 4
 COMMAND_CLASS = 2
@@ -91,6 +91,10 @@ def _check_keys(keys: list[dict]) -> None:
         if content in seen:
             raise Refusal("DuplicateKey")
         seen.add(content)
+    spelled: dict[str, str] = {}
+    for entry in keys:
+        if spelled.setdefault(entry["person"].lower(), entry["person"]) != entry["person"]:
+            raise Refusal("SimilarPersons", entry["person"])
 
 
 def _are_indices(indices: list[int], keys: list) -> bool:
@@ -171,7 +175,7 @@ def enough_for_rule(rule: dict, bundle: Bundle, signers: set[int], requester: st
     """Whether enough persons have signed for a rule, and enough others than the requester; scope and hours are not asked."""
 
     def plain(name: str) -> str:
-        return name.strip().lower()
+        return without_blanks(name).lower()
 
     persons = bundle.persons(signers.intersection(rule["keys"]))
     others = {person for person in persons if plain(person) != plain(requester)}

@@ -7,11 +7,24 @@ from .postcard import Byte, Bytes, Fixed, NodeIdentifier, Number, Text
 from .refusals import malformed
 
 LONGEST_APPLICATION = 64
+MAC_ALGORITHM = 4
+
+# Unicode's White_Space. The contract says "blanks" and not which; Python's own `strip` would take four control characters more.
+BLANKS = "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
 
 
 def has_control_characters(text: str) -> bool:
     """Whether a text has characters of Unicode's category Cc."""
     return any(unicodedata.category(character) == "Cc" for character in text)
+
+
+def without_blanks(text: str) -> str:
+    """A text without the blanks around it."""
+    return text.strip(BLANKS)
+
+
+def _is_name_of_a_person(text: str) -> bool:
+    return not has_control_characters(text) and text == without_blanks(text)
 
 
 def rises(values: list) -> bool:
@@ -30,7 +43,7 @@ def _key_is_well_formed(algorithm: int, content: bytes) -> bool:
             and len(application) <= LONGEST_APPLICATION
             and all(0x21 <= byte <= 0x7E for byte in application)
         )
-    return algorithm != 4 and len(content) <= 128
+    return algorithm != MAC_ALGORITHM and len(content) <= 128
 
 
 class PublicKey(Struct):
@@ -47,7 +60,7 @@ TRUST_KEY = Struct(
     "TrustKey",
     {
         "public_key": PublicKey("PublicKey", {"algorithm": Byte(), "bytes": Bytes()}),
-        "person": Text(1, 128),
+        "person": Text(1, 128, name="the person of a key", suits=_is_name_of_a_person),
         "not_after_ms": Optional(Number(64)),
     },
 )

@@ -15,7 +15,7 @@ use flotilla_protocol::document::{Action, Plan, Segment, Step, Template};
 use flotilla_protocol::enrolment::{Activation, ClaimBody};
 use flotilla_protocol::envelope::{Domain, Envelope, SignatureEntry, seal};
 use flotilla_protocol::hello::{HelloBody, WelcomeBody};
-use flotilla_protocol::id::{FleetId, NodeId};
+use flotilla_protocol::id::{FleetId, KeyId, NodeId};
 use flotilla_protocol::order::{CancelBody, OrderBody};
 use flotilla_protocol::report::ReportBody;
 use flotilla_protocol::session::SessionKey;
@@ -115,6 +115,12 @@ fn wrong_macs() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         let sealed = Envelope::parse(&sealed, Domain::Report).expect("sealed above");
         sealed.with_signature(SignatureEntry { algorithm, key, bytes: &mac }).expect("within limits")
     };
+    // The good one, and after it an entry that signs nothing.
+    let then = |algorithm: u8, key: KeyId| {
+        let (good, bytes) = (good(), [7; 64]);
+        let envelope = Envelope::parse(&good, Domain::Report).expect("made above");
+        envelope.with_signature(SignatureEntry { algorithm, key, bytes: &bytes }).expect("within limits")
+    };
     let of_domain = |domain| {
         let (_, key, _, body) = entry(&good());
         let mac = messages::hmac(&[0x4b; 32], &Envelope::parse(&seal(domain, &body, &[]), domain).expect("sealed above").covered());
@@ -133,6 +139,8 @@ fn wrong_macs() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("session/mac-with-a-byte-more", "Signature", beside(&[], 4, 33)),
         ("session/mac-as-plain", "Signature", beside(&[], 1, 32)),
         ("session/mac-beside-a-strangers-signature", "Signature", beside(&[&messages::key(99)], 4, 32)),
+        ("session/mac-before-a-strangers-signature", "Signature", then(1, KeyId::of_key(messages::key(99).verifying_key().as_bytes()))),
+        ("session/mac-before-an-algorithm-of-the-future", "Signature", then(200, KeyId([9; 8]))),
         ("session/another-node-in-the-body", "Target", {
             let other = NodeId::of_key(&messages::key(9).verifying_key().to_bytes());
             in_session(health, &messages::session(), |report| report.node = other)
