@@ -2,7 +2,7 @@
 //!
 //! Nothing is decoded before the node's signature over it was verified, except a claim, which names the key that signed it. The
 //! order of checks: the node is known and not removed → envelope → signature → decode → the body names the topic's node. A report that may be
-//! dropped can have the MAC of a session ([`super::session`]) in the place of the signature.
+//! dropped can have the MAC of a session (`super::session`) in the place of the signature.
 
 mod chains;
 
