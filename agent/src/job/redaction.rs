@@ -5,7 +5,7 @@
 //! [`MASK`]. A secret is looked for without the white space around it, which shells take away. One of fewer than [`MINIMUM_BYTES`] is not
 //! looked for: it would be found everywhere.
 //!
-//! What may be the beginning of a secret is held back until more is written, at most for [`LONGEST_HOLD`]. When that is over, or the stream
+//! What may be the beginning of a secret is held back until more is written, at most for `LONGEST_HOLD`. When that is over, or the stream
 //! is, fewer than [`MINIMUM_BYTES`] are shown as they are, and more as a mask: with what comes later they could be a secret.
 //!
 //! This guards against accidents, such as `set -x` or a program that prints its settings. A script that means to can tell a secret in a
