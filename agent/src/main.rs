@@ -68,7 +68,18 @@ fn with_settings(file: &arguments::SettingsFile, role: impl AsyncFnOnce(Settings
     })
 }
 
+/// A panic anywhere ends the whole process, as a power cut would: half of it must not go on without the rest, such as exec without whoever
+/// waits for a job. What was going on is found again by the next process.
+fn end_at_any_panic() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell(panic);
+        std::process::abort();
+    }));
+}
+
 fn with_runtime(role: impl Future<Output = ExitCode>) -> ExitCode {
+    end_at_any_panic();
     // A log that cannot be written is no reason to stop: its reader may be gone.
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_target(false).log_internal_errors(false).init();
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
