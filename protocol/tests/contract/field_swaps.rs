@@ -2,7 +2,7 @@
 //! one of the fields of the one in the other, under the signature of either.
 
 use crate::messages::{self, NOW_MS, key};
-use crate::world::{GOLDEN, World, forged, signature_of};
+use crate::world::{GOLDEN, Refused, World, forged, signature_of};
 use ed25519_dalek::Signer as _;
 use flotilla_protocol::capability::ReportPayload;
 use flotilla_protocol::delivery::Delivery;
@@ -242,7 +242,7 @@ fn claims() -> usize {
         assert!(mixed != first, "{name}");
         // Even whoever knows the code, and so makes the MAC anew, does not have the identity's signature.
         let forged = forged(Domain::Claim, &encode(&claim(&mixed)), &messages::identity(), 1, &signature);
-        assert!(world.judge(Domain::Claim, &forged).is_err(), "a claim with another {name}");
+        assert_eq!(world.judge(Domain::Claim, &forged), Err(Refused::Signature), "a claim with another {name}");
     }
     whole + inner.len()
 }
