@@ -70,7 +70,7 @@ fn order(bytes: &[u8]) -> Result<(), Verdict> {
 }
 
 /// What a bridge judges of a report of the golden node, which it has offered the session of the golden welcome.
-fn report_in_session(bytes: &[u8]) -> Result<(), Verdict> {
+pub(crate) fn report_in_session(bytes: &[u8]) -> Result<(), Verdict> {
     let envelope = Envelope::parse(bytes, Domain::Report).map_err(reason)?;
     let is_under_mac = envelope.session_id().is_some();
     let is_proven = match envelope.session_id() {
