@@ -56,7 +56,10 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { attempts, granted, passed, wrongly_accepted, wrongly_refused } = self;
         let (accepted, refused) = (wrongly_accepted.len(), wrongly_refused.len());
-        write!(f, "{attempts} attempts, {granted} granted as due, {passed} passed as its README says, ")?;
+        write!(f, "{attempts} attempts, {granted} granted as due, ")?;
+        if *passed > 0 {
+            write!(f, "{passed} passed as its README says, ")?;
+        }
         write!(f, "{accepted} wrongly accepted, {refused} wrongly refused")
     }
 }

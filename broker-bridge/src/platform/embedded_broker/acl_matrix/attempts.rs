@@ -62,7 +62,7 @@ pub(super) enum Due {
     Granted,
     Refused,
     /// Refused by the embedded broker. Mosquitto cannot be told, and lets it pass, as its `README.md` says: a form of the
-    /// sender's own topic that the bridge drops, or its own messages by another filter.
+    /// sender's own topic, or what the subscriber may hear anyway, by another filter. Nobody else's is among them.
     MosquittoPasses,
 }
 
@@ -234,7 +234,7 @@ fn of_a_node(all: &mut Vec<Attempt>, own: &'static str, other: &str) {
         all.push(Attempt { who, what: What::Publish { topic: topic.clone(), retain: false }, due });
         all.push(Attempt { who, what: What::Publish { topic: topic.clone(), retain: true }, due: rare });
         // A will on a topic that is none makes the packet unreadable, which the publications have shown already.
-        if !topic.contains(['+', '#', '\0']) && !topic.is_empty() && all.len() % 3 == 0 || topic == online {
+        if !topic.contains(['+', '#', '\0']) && !topic.is_empty() && all.len().is_multiple_of(3) || topic == online {
             all.push(Attempt { who, what: What::Will { topic, retain: true }, due: rare });
         }
     }
@@ -345,7 +345,7 @@ fn of_a_claim(all: &mut Vec<Attempt>) {
     topics.push(fleet(&format!("00/{CLAIM}/u/report")));
     for (index, topic) in topics.into_iter().enumerate() {
         let is_topic = !topic.contains(['+', '#']) && !topic.is_empty();
-        if index % 3 == 0 && is_topic {
+        if index.is_multiple_of(3) && is_topic {
             all.push(Attempt { who, what: What::Publish { topic: topic.clone(), retain: true }, due: Refused });
             all.push(Attempt { who, what: What::Will { topic: topic.clone(), retain: false }, due: Refused });
         }
