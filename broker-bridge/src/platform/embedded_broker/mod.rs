@@ -10,6 +10,8 @@
 //! retained messages are the nodes' `online` and the bridge's tenure. The queue of record is the database; what is lost here is sent again.
 
 mod acl;
+#[cfg(test)]
+pub(crate) mod acl_matrix;
 mod gatekeeper;
 mod listener;
 mod rate;

@@ -33,6 +33,7 @@ enum Packet {
     ConnectAck { reason: u8, assigned: Vec<u8> },
     PublishAck { reason: u8 },
     SubscribeAck { reason: u8 },
+    UnsubscribeAck,
     Publish(Message),
     Disconnect { reason: u8 },
     PingAck,
@@ -123,10 +124,28 @@ impl TestClient {
 
     /// Subscribes to one filter and returns its reason code: 1 is granted.
     pub(crate) async fn subscribe(&mut self, filter: &str) -> u8 {
-        self.send(&subscribe_packet(filter)).await.unwrap();
+        self.ask(filter).await.unwrap()
+    }
+
+    /// The same, for a filter that may end the connection.
+    pub(crate) async fn ask(&mut self, filter: &str) -> io::Result<u8> {
+        self.send(&subscribe_packet(filter)).await?;
+        loop {
+            match self.read().await? {
+                Packet::SubscribeAck { reason } => return Ok(reason),
+                Packet::Publish(message) => self.waiting.push_back(message),
+                Packet::Disconnect { reason } => return Err(io::Error::other(format!("disconnected: {reason:#x}"))),
+                other => panic!("{other:?} instead of an acknowledgement"),
+            }
+        }
+    }
+
+    /// Ends the subscription to a filter.
+    pub(crate) async fn unsubscribe(&mut self, filter: &str) {
+        self.send(&packet(0xa2, &[&[0, 1, 0][..], &text(filter)].concat())).await.unwrap();
         loop {
             match self.read().await.unwrap() {
-                Packet::SubscribeAck { reason } => return reason,
+                Packet::UnsubscribeAck => return,
                 Packet::Publish(message) => self.waiting.push_back(message),
                 other => panic!("{other:?} instead of an acknowledgement"),
             }
@@ -205,6 +224,7 @@ impl TestClient {
             }
             4 => Packet::PublishAck { reason: body.get(2).copied().unwrap_or(0) },
             9 => Packet::SubscribeAck { reason: *body.last().unwrap() },
+            11 => Packet::UnsubscribeAck,
             13 => Packet::PingAck,
             14 => Packet::Disconnect { reason: body.first().copied().unwrap_or(0) },
             other => panic!("packet type {other}"),
@@ -247,6 +267,6 @@ pub(crate) fn publish_packet(topic: &str, payload: &[u8], retain: bool) -> Vec<u
     packet(0x32 | u8::from(retain), &[&text(topic)[..], &[0, 1, 0], payload].concat())
 }
 
-fn subscribe_packet(filter: &str) -> Vec<u8> {
+pub(crate) fn subscribe_packet(filter: &str) -> Vec<u8> {
     packet(0x82, &[&[0, 1, 0][..], &text(filter), &[1]].concat())
 }

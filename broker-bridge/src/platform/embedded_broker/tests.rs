@@ -20,7 +20,7 @@ struct Fleet {
     broker: EmbeddedBroker,
 }
 
-fn settings(authority: &FleetCa) -> EmbeddedBrokerSettings {
+pub(super) fn settings(authority: &FleetCa) -> EmbeddedBrokerSettings {
     let local = SocketAddr::from(([127, 0, 0, 1], 0));
     EmbeddedBrokerSettings {
         revocations: Arc::default(),
@@ -33,7 +33,7 @@ fn settings(authority: &FleetCa) -> EmbeddedBrokerSettings {
     }
 }
 
-fn authority() -> FleetCa {
+pub(super) fn authority() -> FleetCa {
     FleetCa::create("north", UnixTime::now().as_secs()).unwrap()
 }
 

@@ -23,6 +23,7 @@ fn the_shipped_example_is_what_is_rendered() {
 #[cfg(feature = "embedded-broker")]
 mod on_the_real_one {
     use super::*;
+    use crate::platform::embedded_broker::acl_matrix::{Kind, Stage};
     use crate::platform::embedded_broker::test_client::{Hello, Message, NOT_AUTHORIZED, TestClient, Way};
     use crate::platform::pki::FleetCa;
     use flotilla_protocol::id::NodeId;
@@ -156,6 +157,19 @@ mod on_the_real_one {
             assert_eq!(bridge.publish(&order, b"down", false).await.unwrap(), 0);
         }
         assert_eq!(node.message().await, message(&topic(NODE, "d/order"), "down"));
+    }
+
+    #[tokio::test]
+    async fn it_grants_what_is_due_and_nothing_else() {
+        if !std::path::Path::new(PROGRAM).exists() {
+            println!("skipped: mosquitto is not installed");
+            return;
+        }
+        let broker = Broker::start().await;
+        let (main, claims) = (broker.settings.listen, broker.settings.claim_listen);
+        let tally = Stage { kind: Kind::Mosquitto, main, claims, authority: &broker.authority }.run().await;
+        tally.check("mosquitto");
+        broker.until_claims_pass().await;
     }
 
     #[tokio::test]

@@ -1,4 +1,6 @@
-//! Requests that botocore signed verify, and with any one character changed they do not.
+//! Requests that botocore signed verify, and what is no whole signature does not.
+
+mod mutations;
 
 use super::*;
 use axum::http::{HeaderName, HeaderValue};
@@ -40,71 +42,11 @@ impl Vector {
     }
 }
 
-/// The text with the character at this index replaced by another of its kind.
-fn changed(text: &str, index: usize) -> Option<String> {
-    let replacement = match text.as_bytes().get(index)? {
-        b'0' => '1',
-        b'a' => 'b',
-        b'A' => 'B',
-        byte if byte.is_ascii_digit() => '0',
-        byte if byte.is_ascii_lowercase() => 'a',
-        byte if byte.is_ascii_uppercase() => 'A',
-        byte if byte.is_ascii() => '~',
-        _ => return None,
-    };
-    let (before, after) = (text.get(..index)?, text.get(index + 1..)?);
-    Some(format!("{before}{replacement}{after}"))
-}
-
 #[test]
 fn what_botocore_signed_verifies() {
     for vector in vectors() {
         assert_eq!(vector.verify(), Ok(()), "{:?}", vector.headers);
     }
-}
-
-#[test]
-fn one_changed_character_anywhere_is_refused() {
-    let mut trials = 0;
-    for mut vector in vectors() {
-        let signed = PresentedSignature::parse(&headers(&vector.headers)).unwrap().signed_headers;
-        let names: Vec<String> = vector.headers.keys().cloned().collect();
-        for name in names {
-            if name != "authorization" && !signed.contains(&name) {
-                continue;
-            }
-            let original = vector.headers.get(&name).unwrap().clone();
-            for index in 0..original.len() {
-                let Some(changed) = changed(&original, index) else { continue };
-                vector.headers.insert(name.clone(), changed.clone());
-                // The id of the access key is not signed: another id is another user, whose secret is another one.
-                let presented = PresentedSignature::parse(&headers(&vector.headers));
-                if !presented.is_ok_and(|presented| presented.access_key_id != KEY) {
-                    assert!(vector.verify().is_err(), "{name}: {changed}");
-                }
-                trials += 1;
-            }
-            vector.headers.insert(name, original);
-        }
-        let original = vector.body.clone();
-        for index in 0..original.len() {
-            if let Some(changed) = changed(&original, index) {
-                vector.body = changed;
-                assert_eq!(vector.verify(), Err(SignatureError::Mismatch), "{}", vector.body);
-                trials += 1;
-            }
-        }
-        vector.body = original;
-        let secret = vector.secret.clone();
-        for index in 0..secret.len() {
-            vector.secret = changed(&secret, index).unwrap();
-            assert_eq!(vector.verify(), Err(SignatureError::Mismatch));
-            trials += 1;
-        }
-        vector.secret = secret;
-        assert_eq!(vector.verify(), Ok(()), "everything was put back");
-    }
-    assert!(trials > 1_500, "{trials}");
 }
 
 #[test]
