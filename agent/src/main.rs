@@ -12,6 +12,8 @@ use flotilla_agent::{clock, exec, job, link, process, register, step, supervise}
 const FAILED: u8 = 1;
 /// The command line or the settings are wrong.
 const USAGE: u8 = 2;
+/// It panicked: the code that Rust's own programs end with.
+const PANICKED: i32 = 101;
 
 fn main() -> ExitCode {
     match arguments::parse(std::env::args_os().skip(1)) {
@@ -70,11 +72,13 @@ fn with_settings(file: &arguments::SettingsFile, role: impl AsyncFnOnce(Settings
 
 /// A panic anywhere ends the whole process, as a power cut would: half of it must not go on without the rest, such as exec without whoever
 /// waits for a job. What was going on is found again by the next process.
+#[expect(clippy::exit, reason = "nothing of this process may go on")]
 fn end_at_any_panic() {
     let tell = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         tell(panic);
-        std::process::abort();
+        // Not an abort: a core would have keys and secrets in it.
+        std::process::exit(PANICKED);
     }));
 }
 
