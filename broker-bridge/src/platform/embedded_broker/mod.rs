@@ -10,15 +10,13 @@
 //! retained messages are the nodes' `online` and the bridge's tenure. The queue of record is the database; what is lost here is sent again.
 
 mod acl;
-#[cfg(test)]
-pub(crate) mod acl_matrix;
 mod gatekeeper;
 mod listener;
 mod rate;
 #[cfg(test)]
 pub(crate) mod test_client;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tls;
 
 pub use rate::Rate;

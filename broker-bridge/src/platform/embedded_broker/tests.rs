@@ -1,5 +1,7 @@
 //! The broker through its own doors, over TLS.
 
+pub(crate) mod acl_matrix;
+
 use super::test_client::{CLIENT_ID_NOT_VALID, Hello, Message, NOT_AUTHORIZED, TestClient, Way, publish_packet};
 use super::*;
 use crate::platform::pki::FleetCa;

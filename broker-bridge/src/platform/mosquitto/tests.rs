@@ -23,8 +23,8 @@ fn the_shipped_example_is_what_is_rendered() {
 #[cfg(feature = "embedded-broker")]
 mod on_the_real_one {
     use super::*;
-    use crate::platform::embedded_broker::acl_matrix::{Kind, Stage};
     use crate::platform::embedded_broker::test_client::{Hello, Message, NOT_AUTHORIZED, TestClient, Way};
+    use crate::platform::embedded_broker::tests::acl_matrix::{Kind, Stage};
     use crate::platform::pki::FleetCa;
     use flotilla_protocol::id::NodeId;
     use rustls::pki_types::UnixTime;

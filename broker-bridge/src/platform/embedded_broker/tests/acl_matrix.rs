@@ -6,7 +6,7 @@
 
 mod attempts;
 
-use super::test_client::{Hello, TestClient, Way, connect_packet, publish_packet, subscribe_packet};
+use crate::platform::embedded_broker::test_client::{Hello, TestClient, Way, connect_packet, publish_packet, subscribe_packet};
 use crate::platform::pki::{FleetCa, IssuedCertificate};
 use attempts::{Attempt, Due, FLEET, What, Who, attempts, tree};
 use rustls::pki_types::UnixTime;
@@ -271,7 +271,9 @@ impl Stage<'_> {
         }
         let name = actor.who.name();
         let mut connected = actor.way.connect(Hello { will: Some(will), ..Hello::new(name) }).await;
-        while self.kind == Kind::Embedded && connected.as_ref().err() == Some(&super::test_client::CLIENT_ID_NOT_VALID) {
+        while self.kind == Kind::Embedded
+            && connected.as_ref().err() == Some(&crate::platform::embedded_broker::test_client::CLIENT_ID_NOT_VALID)
+        {
             connected = actor.way.connect(Hello { will: Some(will), ..Hello::new(name) }).await;
         }
         let Ok(mut client) = connected else { return Seen::default() };
@@ -363,12 +365,12 @@ async fn was_let_in(actor: &Actor, what: &What, payload: &str) -> bool {
 
 #[tokio::test]
 async fn the_embedded_broker_grants_what_is_due_and_nothing_else() {
-    let authority = super::tests::authority();
-    let mut settings = super::tests::settings(&authority);
-    let often = super::Rate { burst: 10_000, per_second: 10_000 };
+    let authority = super::authority();
+    let mut settings = super::settings(&authority);
+    let often = crate::platform::embedded_broker::Rate { burst: 10_000, per_second: 10_000 };
     (settings.limits.claim_rate, settings.limits.claim_rate_of_address) = (often, often);
     settings.limits.claim_lifetime = Duration::from_secs(600);
-    let broker = super::EmbeddedBroker::start(settings).await.unwrap();
+    let broker = crate::platform::embedded_broker::EmbeddedBroker::start(settings).await.unwrap();
     let (main, claims) = (broker.address(), broker.claim_address());
     let tally = Stage { kind: Kind::Embedded, main, claims, authority: &authority }.run().await;
     tally.check("embedded");
