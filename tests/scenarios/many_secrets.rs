@@ -3,7 +3,7 @@
 //! which it says by their hashes; and what is hidden on purpose is found.
 #![cfg(test)]
 
-use flotilla_api::audit::ListAuditEntriesRequest;
+use flotilla_api::audit::{Hex, ListAuditEntriesRequest};
 use flotilla_api::commands::{GetCommandInvocationResult, ListCommandsRequest, SendCommandRequest};
 use flotilla_api::documents::{CreateDocumentRequest, DescribeDocumentRequest, GetDocumentRequest};
 use flotilla_api::operation::Operation;
@@ -116,8 +116,7 @@ fn assert_printed(ended: &GetCommandInvocationResult, batch: &Batch, secrets: &[
     let [stdout, stderr] = [&ended.standard_output_content, &ended.standard_error_content].map(|text| text.clone().unwrap_or_default());
     assert_eq!(ended.status.as_deref(), Some("Success"), "{stdout}{stderr}");
     for (number, index) in batch.secrets.iter().enumerate() {
-        let hash: String =
-            flotilla_protocol::sha256(&[secrets[*index].value.as_bytes()]).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = Hex(flotilla_protocol::sha256(&[secrets[*index].value.as_bytes()]));
         assert!(stdout.contains(&format!("hash {number} {hash}\n")), "secret {index} did not arrive: {stdout}");
     }
     let masks = stdout.matches(MASK).count() + stderr.matches(MASK).count();

@@ -3,15 +3,18 @@
 //! and environments of all processes, while the command runs and after it.
 #![cfg(test)]
 
+use flotilla_api::audit::Hex;
 use flotilla_api::commands::{ListCommandsRequest, SendCommandRequest};
 use flotilla_api::documents::CreateDocumentRequest;
-use flotilla_tests::process::{binary, command, output};
+use flotilla_tests::leaks::{Account, Finder, Place, Secret};
+use flotilla_tests::process::{self, binary, command, output};
 use flotilla_tests::python::Python;
+use flotilla_tests::random::Random;
 use flotilla_tests::wait;
 use flotilla_tests::{Broker, Fleet};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -49,80 +52,41 @@ fn fresh() -> String {
     format!("s+{}/ä", bytes.map(|byte| char::from(b'a' + byte % 26)).iter().collect::<String>())
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// SHA-256 of a secret, as scripts print it.
+fn hash(secret: &str) -> String {
+    Hex(flotilla_protocol::sha256(&[secret.as_bytes()])).to_string()
 }
 
-/// The inner characters of a text in base64 when so many bytes stand before it.
-fn base64(secret: &[u8], before: usize) -> String {
-    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let bits: Vec<u8> = secret.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1)).collect();
-    let skipped = (6 - before * 8 % 6) % 6;
-    let value = |bits: &[u8]| usize::from(bits.iter().fold(0, |value, bit| value << 1 | bit));
-    bits[skipped..].chunks_exact(6).map(|bits| char::from(ALPHABET[value(bits)])).collect()
+/// Looks for these. Where the document asks for it they may be in environments.
+fn finder(secrets: &[&str], is_variable: bool) -> Finder {
+    let secrets: Vec<Secret> = secrets.iter().map(|value| Secret { value: (*value).to_owned(), is_variable }).collect();
+    Finder::new(&secrets, &mut Random::new(1))
 }
 
-/// What must not be found anywhere.
-fn forms(secret: &str) -> Vec<Vec<u8>> {
-    let bytes = secret.as_bytes();
-    let mut forms = vec![secret.to_owned(), hex(bytes), hex(bytes).to_uppercase()];
-    forms.extend((0..3).map(|before| base64(bytes, before)));
-    forms.push(bytes.iter().map(|byte| format!("%{byte:02x}")).collect());
-    forms.push(bytes.iter().map(|byte| format!("{byte:02x} ")).collect::<String>().trim_end().to_owned());
-    forms.into_iter().map(String::into_bytes).collect()
+/// Every process of this machine.
+fn all() -> [String; 1] {
+    [String::new()]
 }
 
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle)
-}
-
-fn files_below(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        match entry.file_type() {
-            Ok(kind) if kind.is_dir() => files_below(&path, files),
-            Ok(kind) if kind.is_file() => files.push(path),
-            _ => {}
-        }
-    }
-}
-
-/// The files of the fleet in which one of the secrets is, in whatever form; and how many were read.
-fn files_with(fleet: &Fleet, secrets: &[&str]) -> (Vec<PathBuf>, usize) {
-    let forms: Vec<Vec<u8>> = secrets.iter().flat_map(|secret| forms(secret)).collect();
-    let mut files = Vec::new();
-    files_below(fleet.folder(), &mut files);
-    let mut read = 0;
-    files.retain(|path| {
-        let content = std::fs::read(path).unwrap_or_default();
-        read += usize::from(!content.is_empty());
-        forms.iter().any(|form| contains(&content, form))
-    });
-    (files, read)
-}
-
-/// The processes in whose `what` one of the secrets is.
-fn processes_with(what: &str, secrets: &[&str]) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let path = entry.path().join(what);
-        let content = std::fs::read(&path).unwrap_or_default();
-        if secrets.iter().flat_map(|secret| forms(secret)).any(|form| contains(&content, &form)) {
-            found.push(path.display().to_string());
-        }
-    }
-    found
+/// Whether anything of them is in the environment of a process.
+fn is_in_an_environment(finder: &Finder) -> bool {
+    process::find(|_| true).iter().any(|found| {
+        let environment = std::fs::read(format!("/proc/{}/environ", found.pid)).unwrap_or_default();
+        !finder.find(&environment, Place::Text).is_empty()
+    })
 }
 
 fn given(values: &[(&str, &str)]) -> Option<BTreeMap<String, Vec<String>>> {
     Some(values.iter().map(|(name, value)| ((*name).to_owned(), vec![(*value).to_owned()])).collect())
 }
 
-fn assert_nowhere(fleet: &Fleet, secrets: &[&str], when: &str) {
-    let (files, read) = files_with(fleet, secrets);
-    assert_eq!(files, Vec::<PathBuf>::new(), "{when}, of {read} files");
-    assert!(read > 20, "{when}: {read} files are too few");
-    assert_eq!(processes_with("cmdline", secrets), Vec::<String>::new(), "{when}");
+/// Neither in a file of the fleet, nor in an argument or, but where it may be, in an environment of any process.
+fn assert_nowhere(fleet: &Fleet, finder: &Finder, when: &str) {
+    let mut account = Account::default();
+    account.look_below(finder, fleet.folder());
+    account.look_at_processes(finder, &all());
+    assert_eq!(account.hits, Vec::<String>::new(), "{when}");
+    assert!(account.files.len() > 20, "{when}: {} files are too few", account.files.len());
 }
 
 /// What a command with secrets leaves behind.
@@ -141,19 +105,18 @@ fn looked_at(fleet: &Fleet, document: &str, secrets: &[(&str, &str)], in_environ
     };
     let command = fleet.send(&request);
     wait::until_true(LIMIT, "the script runs", || Path::new(&format!("{wait_text}.started")).exists());
-    assert_nowhere(fleet, &values, "while the command runs");
-    assert_eq!(!processes_with("environ", &values).is_empty(), in_environment, "the environment is where the document asks for it");
+    let finder = finder(&values, in_environment);
+    assert_nowhere(fleet, &finder, "while the command runs");
+    assert_eq!(is_in_an_environment(&finder), in_environment, "the environment is where the document asks for it");
     drop(File::create(&wait).unwrap());
     let ended = fleet.await_end(&command, &node, LIMIT);
     assert_eq!(ended.status.as_deref(), Some("Success"), "{ended:?}");
     let stdout = ended.standard_output_content.unwrap_or_default();
-    let hash = hex(&flotilla_protocol::sha256(&[values[0].as_bytes()]));
-    assert!(stdout.contains(&format!("hash {hash}")), "the script had the value: {stdout}");
+    assert!(stdout.contains(&format!("hash {}", hash(values[0]))), "the script had the value: {stdout}");
     let shown = format!("{stdout}{}", ended.standard_error_content.unwrap_or_default());
     assert!(shown.contains("****"), "{shown}");
-    let leaked = values.iter().flat_map(|value| forms(value)).find(|form| contains(shown.as_bytes(), form));
-    assert!(leaked.is_none(), "{shown}");
-    assert_nowhere(fleet, &values, "after the command");
+    assert!(finder.find(shown.as_bytes(), Place::Text).is_empty(), "{shown}");
+    assert_nowhere(fleet, &finder, "after the command");
     let listed = fleet.call(&ListCommandsRequest { command_id: Some(command), ..ListCommandsRequest::default() });
     let shown = listed.commands.unwrap().remove(0).parameters.unwrap();
     assert_eq!((&shown[secrets[0].0], &shown["wait"]), (&vec!["****".to_owned()], &vec![wait_text.clone()]));
@@ -201,10 +164,10 @@ fn by_the_command_line(fleet: &Fleet) {
     run.arg("--parameter").arg(format!("wait={}", wait.display())).stdin(File::open(&path).unwrap());
     let done = output(run);
     let said = String::from_utf8_lossy(&done.stdout).into_owned();
-    let hash = hex(&flotilla_protocol::sha256(&[secret.as_bytes()]));
-    assert!(done.status.success() && said.contains(&hash), "{said}{}", String::from_utf8_lossy(&done.stderr));
-    assert!(!contains(said.as_bytes(), secret.as_bytes()), "{said}");
-    assert_nowhere(fleet, &[&secret], "after `flotilla run`");
+    assert!(done.status.success() && said.contains(&hash(&secret)), "{said}{}", String::from_utf8_lossy(&done.stderr));
+    let finder = finder(&[&secret], false);
+    assert!(finder.find(said.as_bytes(), Place::Text).is_empty(), "{said}");
+    assert_nowhere(fleet, &finder, "after `flotilla run`");
 }
 
 #[test]
