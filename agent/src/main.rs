@@ -12,8 +12,6 @@ use flotilla_agent::{clock, exec, job, link, process, register, step, supervise}
 const FAILED: u8 = 1;
 /// The command line or the settings are wrong.
 const USAGE: u8 = 2;
-/// It panicked: the code that Rust's own programs end with.
-const PANICKED: i32 = 101;
 
 fn main() -> ExitCode {
     match arguments::parse(std::env::args_os().skip(1)) {
@@ -70,20 +68,8 @@ fn with_settings(file: &arguments::SettingsFile, role: impl AsyncFnOnce(Settings
     })
 }
 
-/// A panic anywhere ends the whole process, as a power cut would: half of it must not go on without the rest, such as exec without whoever
-/// waits for a job. What was going on is found again by the next process.
-#[expect(clippy::exit, reason = "nothing of this process may go on")]
-fn end_at_any_panic() {
-    let tell = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        tell(panic);
-        // Not an abort: a core would have keys and secrets in it.
-        std::process::exit(PANICKED);
-    }));
-}
-
 fn with_runtime(role: impl Future<Output = ExitCode>) -> ExitCode {
-    end_at_any_panic();
+    process::end_at_any_panic();
     // A log that cannot be written is no reason to stop: its reader may be gone.
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_target(false).log_internal_errors(false).init();
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {

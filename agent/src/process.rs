@@ -26,6 +26,9 @@ pub const ORDER_VARIABLE: &str = "FLOTILLA_ORDER_ID";
 /// Any of the three execute bits.
 const EXECUTABLE: u32 = 0o111;
 
+/// With this code a process ends that has panicked, as Rust's own programs do.
+const PANICKED: i32 = 101;
+
 /// The supervisor is gone before its child could bind itself to it.
 #[derive(Debug, Error)]
 pub enum SupervisorError {
@@ -35,6 +38,18 @@ pub enum SupervisorError {
     /// The kernel refuses.
     #[error("this process cannot be bound to its supervisor")]
     Refused(#[source] nix::Error),
+}
+
+/// From now on a panic anywhere ends the whole process, as a power cut would: half of it must not go on without the rest, such as exec without
+/// whoever waits for a job. What was going on is found again by the next process.
+#[expect(clippy::exit, reason = "nothing of this process may go on")]
+pub fn end_at_any_panic() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell(panic);
+        // Not an abort: a core would have keys and secrets in it.
+        std::process::exit(PANICKED);
+    }));
 }
 
 /// Has the kernel stop this process, with SIGTERM, when the supervisor ends, however it ends.
@@ -170,4 +185,26 @@ fn own_binary(role: &str) -> Command {
 #[expect(clippy::disallowed_methods, reason = "the one place that starts processes")]
 fn new_command(program: &OsStr) -> Command {
     Command::new(program)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In the environment of the process that is to end.
+    const IS_TO_PANIC: &str = "FLOTILLA_TEST_IS_TO_PANIC";
+
+    #[test]
+    fn a_panic_of_a_thread_ends_the_whole_process() {
+        if std::env::var_os(IS_TO_PANIC).is_some() {
+            end_at_any_panic();
+            // Whoever comes past this passes, and its process ends with 0.
+            assert!(std::thread::spawn(|| panic!("on purpose")).join().is_err());
+            return;
+        }
+        let mut other = new_command(std::env::current_exe().unwrap().as_os_str());
+        other.args(["--exact", "process::tests::a_panic_of_a_thread_ends_the_whole_process"]).env(IS_TO_PANIC, "1");
+        let status = other.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+        assert_eq!(status.code(), Some(PANICKED));
+    }
 }
