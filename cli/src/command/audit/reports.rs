@@ -6,12 +6,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use ed25519_dalek::VerifyingKey;
 use flotilla_api::audit::{Entry, Hex, KEPT_REPORTS, REPORT, REPORT_BEFORE, REPORT_HASH, REPORT_KEY};
 use flotilla_protocol::capability::ReportPayload;
 use flotilla_protocol::envelope::{Domain, Envelope};
 use flotilla_protocol::id::NodeId;
 use flotilla_protocol::report::ReportBody;
+use flotilla_protocol::signature::strong_key;
 use flotilla_protocol::status::Admission;
 use flotilla_protocol::wire::decode;
 use serde::Serialize;
@@ -301,7 +301,7 @@ fn told(entry: &Entry) -> Result<Told, String> {
     if NodeId::of_key(&key.0).to_string() != entry.actor {
         return Err("the key is another node's".to_owned());
     }
-    let verifying = VerifyingKey::from_bytes(&key.0).ok().filter(|key| !key.is_weak()).ok_or("the key is none")?;
+    let verifying = strong_key(&key.0).map_err(|weak| weak.to_string())?;
     if !envelope.is_signed_by(&verifying) {
         return Err("the signature does not fit".to_owned());
     }
