@@ -12,9 +12,14 @@ use std::sync::OnceLock;
 /// The time at which everything happens: Unix milliseconds.
 pub(crate) const NOW_MS: u64 = 1_800_000_000_000;
 
-/// Other keys than those of the golden messages, which nobody here has signed.
+/// Their seeds are below it.
+const KEYS_OF_FLEET: usize = 6;
+
+/// Other keys than those of the golden messages, which nobody here has signed. They are made once: each costs as much as a signature.
 fn key(seed: u8) -> SigningKey {
-    SigningKey::from_bytes(&[seed | 0x40; 32])
+    static KEYS: OnceLock<[SigningKey; KEYS_OF_FLEET]> = OnceLock::new();
+    let keys = KEYS.get_or_init(|| std::array::from_fn(|index| SigningKey::from_bytes(&[u8::try_from(index).unwrap_or(0) | 0x40; 32])));
+    keys.get(usize::from(seed)).expect("the fleet's keys have small numbers").clone()
 }
 
 pub(crate) fn root() -> SigningKey {
@@ -26,7 +31,8 @@ pub(crate) fn identity() -> SigningKey {
 }
 
 pub(crate) fn node() -> NodeId {
-    NodeId::of_key(&identity().verifying_key().to_bytes())
+    static NODE: OnceLock<NodeId> = OnceLock::new();
+    *NODE.get_or_init(|| NodeId::of_key(&identity().verifying_key().to_bytes()))
 }
 
 /// Who signs what comes down in a domain.

@@ -1,9 +1,9 @@
 //! What a round of dispatch looks at: what is due, and not all that is open.
 
 use super::reconcile::round;
-use super::store::{DUE_COMMANDS, due_commands};
-use super::tests::{ended, request, send};
-use crate::device::test_kit::{Kit, NOW_MS};
+use super::store::{DUE_COMMANDS, WINDOW, due_commands};
+use super::tests::{accepted, ended, request, send};
+use crate::device::test_kit::{Kit, NOW_MS, SimulatedNode};
 use flotilla_api::commands::SendCommandRequest;
 use flotilla_protocol::id::{FleetId, OrderId};
 use flotilla_protocol::status::Outcome;
@@ -69,4 +69,55 @@ async fn what_waits_for_a_node_or_a_place_is_not_looked_into() {
     assert_eq!(due(&kit).await, Vec::<String>::new());
     kit.take([node, other].map(|mut node| node.report(&ended(orders[0], Outcome::Succeeded)))).await;
     assert_eq!(kit.count("SELECT COUNT(*) FROM invocation WHERE state = 'pending'").await, 0, "one has said so before it was asked");
+}
+
+/// Whole rounds until there is nothing to do at once; how many orders each node was sent since the last look.
+async fn sent<const N: usize>(kit: &mut Kit, nodes: [&SimulatedNode; N]) -> [usize; N] {
+    while round(&kit.fleet).await.unwrap().more {}
+    let published = kit.published();
+    nodes.map(|node| {
+        let is_order = |topic: &Topic| matches!(topic, Topic::Down { node: to, kind: DownKind::Order, .. } if *to == node.id);
+        published.iter().filter(|(topic, _)| is_order(topic)).count()
+    })
+}
+
+#[tokio::test]
+async fn a_node_is_sent_no_more_than_it_answers() {
+    let window = usize::try_from(WINDOW).unwrap();
+    let mut kit = Kit::new().await;
+    let (mut node, other) = (kit.online_node(20).await, kit.online_node(21).await);
+    let mut orders = Vec::new();
+    for _ in 0..window + 8 {
+        kit.clock.advance(Duration::from_millis(1));
+        orders.push(send(&kit, request(&[&node])).await.unwrap());
+    }
+    assert_eq!(sent(&mut kit, [&node, &other]).await, [window, 0]);
+    let behind = "SELECT COUNT(*) FROM invocation WHERE behind = 1";
+    let unanswered = "SELECT COUNT(*) FROM invocation WHERE state = 'sent'";
+    assert_eq!((kit.count(unanswered).await, kit.count(behind).await), (WINDOW, 8));
+    assert_eq!(due(&kit).await, Vec::<String>::new(), "what is behind is out of the way");
+    // The other node has place all the time.
+    kit.clock.advance(Duration::from_millis(1));
+    send(&kit, request(&[&other])).await.unwrap();
+    assert_eq!(sent(&mut kit, [&node, &other]).await, [0, 1]);
+    // As many answers, so many follow, the oldest first.
+    let answers: Vec<_> = orders.iter().take(3).map(|order| node.report(&accepted(*order))).collect();
+    kit.take(answers).await;
+    assert_eq!(sent(&mut kit, [&node, &other]).await, [3, 0]);
+    assert_eq!((kit.count(unanswered).await, kit.count(behind).await), (WINDOW + 1, 5), "the other node's is unanswered, too");
+    // A node that is gone has nothing behind: when it is back everything is due, and waits anew.
+    let presence = |online: &[u8]| [(Topic::Online { fleet: FleetId([0; 8]), node: node.id }, online.to_vec())];
+    kit.take(presence(b"0")).await;
+    assert_eq!(kit.count(behind).await, 0);
+    kit.take(presence(b"1")).await;
+    while round(&kit.fleet).await.unwrap().more {}
+    assert_eq!(kit.count(behind).await, 5);
+    // All is answered in the end, and nothing stays behind.
+    for order in &orders {
+        let answer = node.report(&ended(*order, Outcome::Succeeded));
+        kit.take([answer]).await;
+        while round(&kit.fleet).await.unwrap().more {}
+    }
+    assert_eq!(kit.count(behind).await, 0);
+    assert_eq!(kit.count("SELECT COUNT(*) FROM invocation WHERE state = 'pending'").await, 0);
 }

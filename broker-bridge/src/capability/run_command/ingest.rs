@@ -272,6 +272,7 @@ pub async fn hello(
     let node_id = node.to_string();
     let mut questions = Vec::new();
     notes.wakes_dispatch |= store::unpark(write, &node_id, now_ms).await? > 0;
+    notes.wakes_dispatch |= store::let_follow(write, &node_id, now_ms).await?;
     // A node names as many as fit.
     let held_is_whole = held.len() < MAXIMUM_HELD;
     for (command_id, state) in store::open_of_node(write.connection(), &node_id).await? {
@@ -351,5 +352,6 @@ pub async fn all_offline(write: &mut Write<'_>) -> Result<(), StoreError> {
 /// # Errors
 /// What the database says.
 pub async fn finish(write: &mut Write<'_>, notes: &mut Notes, now_ms: u64) -> Result<(), StoreError> {
-    store::settle(write, &mut notes.ledger, now_ms).await
+    notes.wakes_dispatch |= store::settle(write, &mut notes.ledger, now_ms).await?;
+    Ok(())
 }

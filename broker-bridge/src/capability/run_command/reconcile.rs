@@ -141,13 +141,16 @@ pub async fn round(fleet: &Fleet) -> Result<Round, StoreError> {
         let given_up = store::give_up(&mut write, &mut ledger, silence_counts, now_ms).await?;
         let interrupted = if silence_counts { store::interrupt(&mut write, &mut ledger, now_ms).await? } else { 0 };
         // What was just given up or ended must be counted before anything is released in its place.
-        store::settle(&mut write, &mut ledger, now_ms).await?;
+        let follows = store::settle(&mut write, &mut ledger, now_ms).await?;
+        let mut may_release_more = false;
         let connected = fleet.publisher.is_connected();
         if connected {
             cancels = store::cancel_again(&mut write, pace, now_ms).await?;
             orders = store::send_again(&mut write, pace, now_ms).await?;
             for command_id in &releasable {
-                orders.extend(store::release(&mut write, &mut ledger, command_id, pace, now_ms).await?);
+                let released = store::release(&mut write, &mut ledger, command_id, pace, now_ms).await?;
+                may_release_more |= released.more;
+                orders.extend(released.orders);
             }
         } else if due && given_up == 0 && !fleet.publisher.awaits_office() {
             // Nothing can be sent, and what the broker says of nodes when it is back makes it due again. While this bridge is about to come into
@@ -155,7 +158,7 @@ pub async fn round(fleet: &Fleet) -> Result<Round, StoreError> {
             store::park(&mut write, None).await?;
         }
         let full = usize::try_from(store::DISPATCH_BATCH).unwrap_or(usize::MAX);
-        more = !removed.is_empty() || gone || (connected && releasable.len() >= COMMANDS);
+        more = !removed.is_empty() || gone || (connected && (follows || may_release_more || releasable.len() >= COMMANDS));
         more |= [given_up, interrupted, cancels.len(), orders.len()].into_iter().any(|done| done >= full);
         store::settle(&mut write, &mut ledger, now_ms).await?;
         write.commit().await?;

@@ -1,10 +1,14 @@
 //! The SQL of Run Command. Whatever moves an invocation keeps the counts of its command in the same transaction.
 
 mod of_node;
+mod window;
 
 #[cfg(test)]
 pub(super) use of_node::OF_A_NODE;
 pub(super) use of_node::{end_removed, open_of_node, park, removed_nodes, send_at, set_lost, set_rebooting, unpark, unpark_unknown};
+pub(super) use window::let_follow;
+#[cfg(test)]
+pub(super) use window::{IS_OPEN, OF_A_WINDOW, WINDOW};
 
 use super::model::{Counts, InvocationState, Words};
 use super::notification::{self, Change};
@@ -32,26 +36,33 @@ pub(super) const LONGEST_SILENCE_MS: u64 = 90 * 60_000;
 /// Commands that one statement of a round of dispatch finds.
 pub(super) const COMMAND_BATCH: i64 = 256;
 
+/// How often one round looks for what a command may send where much of what it finds has to wait behind something else.
+const LOOKS_OF_A_RELEASE: u32 = 4;
+
 /// Invocations written with one statement: eleven values each, far below the limit of SQLite.
 const INSERT_ROWS: usize = 500;
 
 /// Changes of counts that a transaction has made and not yet written, and what is to be told of them.
 #[derive(Debug, Default)]
-pub(super) struct Ledger(BTreeMap<String, (Counts, Vec<Change>)>);
+pub(super) struct Ledger {
+    commands: BTreeMap<String, (Counts, Vec<Change>)>,
+    /// Nodes that may be sent more: something that was not answered, or was not sent, is.
+    answered: BTreeSet<String>,
+}
 
 impl Ledger {
     fn moved(&mut self, command_id: &str, from: InvocationState, to: InvocationState, count: i64) {
-        self.0.entry(command_id.to_owned()).or_default().0.shift(from, to, count);
+        self.commands.entry(command_id.to_owned()).or_default().0.shift(from, to, count);
     }
 
     fn changed(&mut self, command_id: &str, change: Option<Change>) {
-        self.0.entry(command_id.to_owned()).or_default().1.extend(change);
+        self.commands.entry(command_id.to_owned()).or_default().1.extend(change);
     }
 }
 
 /// Has the words of a command written anew although none of its counts has changed.
 pub(super) fn touch(ledger: &mut Ledger, command_id: &str) {
-    ledger.0.entry(command_id.to_owned()).or_default();
+    ledger.commands.entry(command_id.to_owned()).or_default();
 }
 
 /// What decides about an invocation.
@@ -111,7 +122,7 @@ pub(super) async fn happen(
     let runs = matches!(next, InvocationState::Accepted | InvocationState::Running);
     // Anything that follows ends the sending of the order; an answer that is no end leaves the cancel to be sent on.
     let done = sqlx::query(
-        "UPDATE invocation SET state = $4, signed = $5, rebooting = 0, next_send_ms = NULL, \
+        "UPDATE invocation SET state = $4, signed = $5, rebooting = 0, next_send_ms = NULL, behind = 0, \
          next_cancel_ms = CASE WHEN $7 IS NULL THEN next_cancel_ms END, started_ms = COALESCE(started_ms, $6), \
          ended_ms = $7, explanation = $8, result = COALESCE($9, result), \
          node_data = CASE WHEN $7 IS NOT NULL AND $5 = 1 THEN '' ELSE node_data END, give_up_ms = CASE WHEN $10 = 1 THEN \
@@ -133,6 +144,9 @@ pub(super) async fn happen(
     if done.rows_affected() == 1 {
         ledger.moved(&invocation.command_id, invocation.state, next, 1);
         ledger.changed(&invocation.command_id, Change::of(&invocation.node_id, invocation.state, next));
+        if matches!(invocation.state, InvocationState::Pending | InvocationState::Sent) {
+            ledger.answered.insert(invocation.node_id.clone());
+        }
     }
     Ok(done.rows_affected() == 1)
 }
@@ -174,9 +188,10 @@ async fn standing(connection: &mut SqliteConnection, command_id: &str) -> Result
     }))
 }
 
-/// Writes the counts that a transaction changed, ends what the error budget stops, writes the commands' new words, and tells of it all.
-pub(super) async fn settle(write: &mut Write<'_>, ledger: &mut Ledger, now_ms: u64) -> Result<(), StoreError> {
-    for (command_id, (delta, mut changes)) in std::mem::take(&mut ledger.0) {
+/// Writes the counts that a transaction changed, ends what the error budget stops, writes the commands' new words, tells of it all, and has
+/// follow what waited behind what is answered now: whether anything did.
+pub(super) async fn settle(write: &mut Write<'_>, ledger: &mut Ledger, now_ms: u64) -> Result<bool, StoreError> {
+    for (command_id, (delta, mut changes)) in std::mem::take(&mut ledger.commands) {
         let Some(mut standing) = standing(write.connection(), &command_id).await? else { continue };
         let (mut counts, delta) = (standing.counts.to_array(), delta.to_array());
         for (count, delta) in counts.iter_mut().zip(delta) {
@@ -195,13 +210,17 @@ pub(super) async fn settle(write: &mut Write<'_>, ledger: &mut Ledger, now_ms: u
         let words = write_standing(write, &command_id, &standing).await?;
         notification::moved(write, &command_id, &standing.notification, &standing.status, words, &changes, now_ms).await?;
     }
-    Ok(())
+    let mut follows = false;
+    for node_id in std::mem::take(&mut ledger.answered) {
+        follows |= let_follow(write, &node_id, now_ms).await?;
+    }
+    Ok(follows)
 }
 
 /// Ends all invocations of a command that were never sent; returns their nodes.
 async fn end_pending(write: &mut Write<'_>, command_id: &str, state: InvocationState, now_ms: u64) -> Result<Vec<String>, StoreError> {
     let ended = sqlx::query_scalar(
-        "UPDATE invocation SET state = $2, ended_ms = $3, next_send_ms = NULL, node_data = '' WHERE command_id = $1 AND state = 'pending' \
+        "UPDATE invocation SET state = $2, ended_ms = $3, next_send_ms = NULL, behind = 0, node_data = '' WHERE command_id = $1 AND state = 'pending' \
          RETURNING node_id",
     );
     Ok(ended.bind(command_id).bind(state.as_str()).bind(to_column(now_ms)).fetch_all(write.connection()).await?)
@@ -277,45 +296,69 @@ pub(super) async fn releasable(connection: &mut SqliteConnection, command_id: &s
     Ok(if waiting.is_some() { place } else { 0 })
 }
 
-/// Marks as sent what a command may send now, and returns it for publishing after the commit.
+/// What a command may send now.
+#[derive(Debug, Default)]
+pub(super) struct Released {
+    /// Marked as sent, for publishing after the commit.
+    pub(super) orders: Vec<ToSend>,
+    /// There may be more.
+    pub(super) more: bool,
+}
+
+/// Marks as sent what a command may send now. What its node has no place for waits behind what the node is to answer first.
 pub(super) async fn release(
     write: &mut Write<'_>,
     ledger: &mut Ledger,
     command_id: &str,
     pace: Pace,
     now_ms: u64,
-) -> Result<Vec<ToSend>, StoreError> {
+) -> Result<Released, StoreError> {
+    let (mut released, mut looked) = (Released::default(), 0);
     let standing = standing(write.connection(), command_id).await?;
     // No node would take it any more, or not yet.
     let Some(standing) = standing.filter(|standing| standing.expires_ms > now_ms && !standing.awaits_signature) else {
-        return Ok(Vec::new());
+        return Ok(released);
     };
-    let place = rules::may_send(&standing.counts, standing.limits).min(DISPATCH_BATCH);
-    let waiting: Vec<ToSend> = sqlx::query_as(
-        "SELECT command_id, node_id, leaf_index, proof, node_data, send_count FROM invocation \
-         WHERE command_id = $1 AND state = 'pending' AND next_send_ms IS NOT NULL AND NOT (next_send_ms > $3 AND next_send_ms <= $4) \
-         ORDER BY next_send_ms LIMIT $2",
-    )
-    .bind(command_id)
-    .bind(place)
-    .bind(to_column(now_ms))
-    .bind(to_column(now_ms.saturating_add(PRESENCE_GRACE_MS)))
-    .fetch_all(write.connection())
-    .await?;
-    for invocation in &waiting {
-        sqlx::query(
-            "UPDATE invocation SET state = 'sent', send_count = 1, next_send_ms = $3, give_up_ms = $4 \
-             WHERE command_id = $1 AND node_id = $2 AND state = 'pending'",
+    let mut place = rules::may_send(&standing.counts, standing.limits).min(DISPATCH_BATCH);
+    while place > 0 && !released.more {
+        let waiting: Vec<ToSend> = sqlx::query_as(
+            "SELECT command_id, node_id, leaf_index, proof, node_data, send_count FROM invocation \
+             WHERE command_id = $1 AND state = 'pending' AND next_send_ms IS NOT NULL AND NOT (next_send_ms > $3 AND next_send_ms <= $4) \
+             ORDER BY next_send_ms LIMIT $2",
         )
-        .bind(&invocation.command_id)
-        .bind(&invocation.node_id)
-        .bind(to_column(now_ms.saturating_add(pace.pause_ms(1))))
-        .bind(to_column(rules::gives_up_at_ms(true, standing.expires_ms)))
-        .execute(write.connection())
+        .bind(command_id)
+        .bind(place)
+        .bind(to_column(now_ms))
+        .bind(to_column(now_ms.saturating_add(PRESENCE_GRACE_MS)))
+        .fetch_all(write.connection())
         .await?;
-        ledger.moved(command_id, InvocationState::Pending, InvocationState::Sent, 1);
+        if waiting.is_empty() {
+            break;
+        }
+        for invocation in waiting {
+            if !window::has_place(write, &invocation.node_id).await? {
+                window::put_behind(write, &invocation).await?;
+                continue;
+            }
+            sqlx::query(
+                "UPDATE invocation SET state = 'sent', send_count = 1, next_send_ms = $3, give_up_ms = $4 \
+                 WHERE command_id = $1 AND node_id = $2 AND state = 'pending'",
+            )
+            .bind(&invocation.command_id)
+            .bind(&invocation.node_id)
+            .bind(to_column(now_ms.saturating_add(pace.pause_ms(1))))
+            .bind(to_column(rules::gives_up_at_ms(true, standing.expires_ms)))
+            .execute(write.connection())
+            .await?;
+            ledger.moved(command_id, InvocationState::Pending, InvocationState::Sent, 1);
+            released.orders.push(invocation);
+            place -= 1;
+        }
+        // One round does not put a whole fleet behind.
+        looked += 1;
+        released.more = looked == LOOKS_OF_A_RELEASE;
     }
-    Ok(waiting)
+    Ok(released)
 }
 
 /// Marks as sent once more what was not answered in time, and returns it for publishing after the commit.
@@ -577,16 +620,17 @@ pub(super) struct NewInvocation {
     pub(super) give_up_ms: i64,
 }
 
-/// Which of these nodes are online.
-pub(super) async fn online_among(write: &mut Write<'_>, nodes: impl Iterator<Item = NodeId>) -> Result<BTreeSet<NodeId>, StoreError> {
-    let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("SELECT node_id FROM node WHERE online = 1 AND node_id IN (");
+/// Which of these nodes are online and have place for one more order, with none that waits for that place.
+pub(super) async fn ready_among(write: &mut Write<'_>, nodes: impl Iterator<Item = NodeId>) -> Result<BTreeSet<NodeId>, StoreError> {
+    let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("SELECT node_id FROM node WHERE online = 1 AND ");
+    query.push(window::IS_OPEN).push(" AND node_id IN (");
     let mut separated = query.separated(", ");
     for node in nodes {
         separated.push_bind(node.to_string());
     }
     query.push(")");
-    let online: Vec<String> = query.build_query_scalar().fetch_all(write.connection()).await?;
-    Ok(online.iter().filter_map(|node| node.parse().ok()).collect())
+    let ready: Vec<String> = query.build_query_scalar().fetch_all(write.connection()).await?;
+    Ok(ready.iter().filter_map(|node| node.parse().ok()).collect())
 }
 
 /// Writes a command with all its invocations.

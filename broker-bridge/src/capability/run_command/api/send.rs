@@ -110,8 +110,8 @@ pub(crate) async fn send_command(fleet: &Fleet, caller: &Caller, request: SendCo
         drop(write);
         return answer_again(fleet, caller, &command_id).await;
     }
-    let online = if fleet.publisher.is_connected() && awaits.is_none() {
-        store::online_among(&mut write, chosen.iter().take(SENT_AT_ONCE).map(|node| node.id)).await?
+    let ready = if fleet.publisher.is_connected() && awaits.is_none() {
+        store::ready_among(&mut write, chosen.iter().take(SENT_AT_ONCE).map(|node| node.id)).await?
     } else {
         BTreeSet::new()
     };
@@ -119,7 +119,7 @@ pub(crate) async fn send_command(fleet: &Fleet, caller: &Caller, request: SendCo
     let mut invocations = Vec::with_capacity(chosen.len());
     let mut place = rules::may_send(&Counts { pending: total, ..Counts::default() }, limits);
     for (index, (node, node_data)) in chosen.iter().zip(node_data).enumerate() {
-        let send = place > 0 && online.contains(&node.id);
+        let send = place > 0 && ready.contains(&node.id);
         let state = if send { InvocationState::Sent } else { InvocationState::Pending };
         place -= i64::from(send);
         *counts.of_state(state) += 1;

@@ -112,7 +112,7 @@ pub(in super::super) async fn unpark(write: &mut Write<'_>, node_id: &str, now_m
 /// without it SQLite would walk all that the node ever did.
 const UNPARK: [&str; 3] = [
     "UPDATE invocation SET next_send_ms = $2 WHERE node_id = $1 AND state IN ('pending', 'sent', 'accepted', 'running') \
-     AND state IN ('pending', 'sent') AND next_send_ms IS NULL",
+     AND state IN ('pending', 'sent') AND next_send_ms IS NULL AND behind = 0",
     "UPDATE invocation SET next_cancel_ms = $2 WHERE node_id = $1 AND state IN ('pending', 'sent', 'accepted', 'running') \
      AND state IN ('sent', 'accepted', 'running') AND cancel_asked_ms IS NOT NULL AND next_cancel_ms IS NULL",
     "UPDATE invocation SET next_cancel_ms = $2 WHERE node_id = $1 AND state = 'delivery-timed-out' AND cancel_asked_ms IS NOT NULL \
@@ -140,7 +140,7 @@ pub(in super::super) async fn unpark_unknown(write: &mut Write<'_>, at_ms: u64) 
 }
 
 const PARK_NODE: [&str; 2] = [
-    "UPDATE invocation SET next_send_ms = NULL, next_cancel_ms = NULL \
+    "UPDATE invocation SET next_send_ms = NULL, behind = 0, next_cancel_ms = NULL \
      WHERE node_id = $1 AND state IN ('pending', 'sent', 'accepted', 'running')",
     "UPDATE invocation SET next_cancel_ms = NULL \
      WHERE node_id = $1 AND state = 'delivery-timed-out' AND cancel_asked_ms IS NOT NULL AND next_cancel_ms IS NOT NULL",
