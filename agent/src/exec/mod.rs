@@ -26,6 +26,7 @@ use tokio::sync::mpsc;
 
 use crate::frame::{FromExec, FromLink};
 use crate::job::secrets::JobSecrets;
+use crate::notify::Notifier;
 use crate::policy::PolicyWatch;
 use crate::settings::Settings;
 use crate::state::{ExecState, StateError};
@@ -147,6 +148,8 @@ pub async fn run(settings: Settings, restarts: Option<u32>) -> Result<(), ExecEr
         withheld: VecDeque::new(),
         is_reboot_withheld: false,
         has_begun: false,
+        is_connected: false,
+        notifier: Notifier::from_environment(),
     };
     shell.try_disk();
     shell.run(listener, ends, refusals_to_reboot).await
@@ -200,6 +203,9 @@ struct Shell {
     is_reboot_withheld: bool,
     /// Whether what was read from the journal is known to be on disk: only then it is acted on.
     has_begun: bool,
+    /// Whether the link has a connection to the broker.
+    is_connected: bool,
+    notifier: Notifier,
 }
 
 impl Shell {
@@ -215,12 +221,16 @@ impl Shell {
         let mut hangup = signal(SignalKind::hangup()).map_err(no_signals)?;
         let mut look = tokio::time::interval(OUTPUT_LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        self.notifier.ready();
         loop {
             self.take_outputs();
             let now = clock::boottime_ms();
+            self.notifier.feed(now);
+            self.tell_status();
             let standstill = (self.policy.is_standing_still() && self.core.has_waiting()).then(|| now.saturating_add(STANDSTILL_LOOK_MS));
             let next = [self.core.next_wakeup(now), self.storage.next_try(), standstill].into_iter().flatten().min();
             let sleep = next.map_or(LONGEST_SLEEP, |at| Duration::from_millis(at.saturating_sub(now)).min(LONGEST_SLEEP));
+            let sleep = self.notifier.until_feed(now).map_or(sleep, |until| sleep.min(until));
             tokio::select! {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, _)) => self.link_came(stream),
@@ -252,9 +262,22 @@ impl Shell {
                 _ = interrupt.recv() => break,
             }
         }
+        self.notifier.stopping();
         self.take_outputs();
         self.storage.end();
         Ok(())
+    }
+
+    /// Has `systemctl status` show what exec does.
+    fn tell_status(&mut self) {
+        let running = match self.jobs.running() {
+            0 => "no job runs".to_owned(),
+            1 => "1 job runs".to_owned(),
+            many => format!("{many} jobs run"),
+        };
+        let connection = if self.is_connected { "connected" } else { "not connected" };
+        let standstill = if self.policy.is_standing_still() { "; no order starts" } else { "" };
+        self.notifier.status(&format!("{connection}; {running}{standstill}"));
     }
 
     /// Tries what could not be done on the disk before, when it is time for that.
@@ -293,6 +316,7 @@ impl Shell {
             Ok(()) => {
                 // The newest link counts: an older one is a dead one whose end is not yet seen.
                 if self.link.replace(PeerLink::new(stream)).is_some() {
+                    self.is_connected = false;
                     self.core.handle(Input::Disconnected, clock::boottime_ms());
                 }
                 (self.renewal.stage, self.told_time) = (renewal::Stage::default(), None);
@@ -307,12 +331,16 @@ impl Shell {
         let now = clock::boottime_ms();
         match frame {
             Some(FromLink::Connected) => {
+                self.is_connected = true;
                 let mut nonce = [0; 32];
                 getrandom::fill(&mut nonce)
                     .map_err(|error| ExecError::System { what: "randomness", source: std::io::Error::other(error) })?;
                 self.handle(Input::Connected { nonce }, now);
             }
-            Some(FromLink::Disconnected { .. }) => self.handle(Input::Disconnected, now),
+            Some(FromLink::Disconnected { .. }) => {
+                self.is_connected = false;
+                self.handle(Input::Disconnected, now);
+            }
             Some(FromLink::Message { topic, retained, payload }) => {
                 self.handle(Input::Message { topic: &topic, retained, payload: &payload }, now);
                 self.tell_time();
@@ -330,7 +358,7 @@ impl Shell {
                 self.say(&judged);
             }
             None => {
-                self.link = None;
+                (self.link, self.is_connected) = (None, false);
                 self.core.handle(Input::Disconnected, now);
             }
         }
