@@ -15,6 +15,7 @@ pub mod frame;
 pub mod job;
 pub mod link;
 pub mod notify;
+pub mod ownership;
 pub mod peer;
 pub mod policy;
 pub mod process;

@@ -9,6 +9,7 @@ pub mod journal;
 mod peer_link;
 mod reboot;
 mod renewal;
+mod socket;
 mod storage;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -27,6 +28,7 @@ use tokio::sync::mpsc;
 use crate::frame::{FromExec, FromLink};
 use crate::job::secrets::JobSecrets;
 use crate::notify::Notifier;
+use crate::ownership::{self, OwnershipError};
 use crate::policy::PolicyWatch;
 use crate::settings::Settings;
 use crate::state::{ExecState, StateError};
@@ -57,6 +59,9 @@ pub enum ExecError {
     /// The node's own state cannot be read.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The link has a user of its own, and what is to be that user's cannot be.
+    #[error(transparent)]
+    Ownership(#[from] OwnershipError),
     /// The journal cannot be read or written.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -83,6 +88,7 @@ pub enum ExecError {
 /// # Errors
 /// See [`ExecError`]. Nothing that was promised is lost then: the journal has it.
 pub async fn run(settings: Settings, restarts: Option<u32>) -> Result<(), ExecError> {
+    ownership::establish(&settings)?;
     let state = ExecState::load(&settings)?;
     if let Some(file) = &settings.reboots.boot_id_file {
         clock::use_boot_id_of(file.clone());
@@ -125,7 +131,7 @@ pub async fn run(settings: Settings, restarts: Option<u32>) -> Result<(), ExecEr
     let core = recovery.with_policy(first).finish();
     let jobs = Jobs::new(state.layout.exec("jobs"), settings.output_limit_bytes, settings.job_user.clone(), boot, ended)
         .with_tools(settings.tools.clone());
-    let listener = listen(&settings)?;
+    let listener = socket::listen(&settings)?;
     let storage = Storage::new(journal);
     tracing::info!(node = %state.node, fleet = %state.fleet, trust = trust.version(), "exec is ready");
     let renewal = Renewal {
@@ -144,6 +150,7 @@ pub async fn run(settings: Settings, restarts: Option<u32>) -> Result<(), ExecEr
         renewal,
         told_time: None,
         link: None,
+        link_user: settings.link_user.map(|user| user.uid),
         refusals: BTreeMap::new(),
         withheld: VecDeque::new(),
         is_reboot_withheld: false,
@@ -166,17 +173,6 @@ fn agent_version() -> [u16; 3] {
     [(); 3].map(|()| parts.next().unwrap_or(0))
 }
 
-fn listen(settings: &Settings) -> Result<UnixListener, ExecError> {
-    let path = settings.socket.clone();
-    let failed = |source| ExecError::Socket { path: path.clone(), source };
-    // The journal's lock says that no other exec lives, so a socket that is there is a dead one's.
-    match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
-        _ => {}
-    }
-    UnixListener::bind(&path).map_err(failed)
-}
-
 fn log_policy(state: &PolicyState) {
     match state.standstill() {
         Some(why) => tracing::error!(why, "no order starts"),
@@ -195,6 +191,8 @@ struct Shell {
     /// What the link was last told to be now, and the uptime of that.
     told_time: Option<(u64, u64)>,
     link: Option<PeerLink>,
+    /// Who may connect to the socket besides root and the own user.
+    link_user: Option<u32>,
     /// When each reason was last logged, in uptime milliseconds.
     refusals: BTreeMap<RejectReason, u64>,
     /// What must wait until the disk takes records again, in its order.
@@ -312,7 +310,7 @@ impl Shell {
     }
 
     fn link_came(&mut self, stream: tokio::net::UnixStream) {
-        match crate::peer::check(&stream, None) {
+        match crate::peer::check(&stream, self.link_user) {
             Ok(()) => {
                 // The newest link counts: an older one is a dead one whose end is not yet seen.
                 if self.link.replace(PeerLink::new(stream)).is_some() {

@@ -3,8 +3,11 @@
 //! The link owns the TLS key and the network, and understands no message: what it can do to a node is to hinder it. While
 //! exec is away there is no connection, so that nobody believes the node to be there.
 //!
+//! Before it reads from the network it gives up every right that it does not need: see `confinement.rs`.
+//!
 //! It also sees to it that its certificate is renewed in time: see `renewal.rs`, and `credentials.rs` for the files.
 
+mod confinement;
 mod credentials;
 mod relay;
 mod renewal;
@@ -24,6 +27,7 @@ use crate::clock;
 use crate::notify::Notifier;
 use crate::settings::Settings;
 use crate::state::{Layout, LinkState, StateError};
+pub use confinement::{ConfinementError, confine};
 use credentials::Credentials;
 use relay::{Ended, Surroundings};
 use renewal::Renewal;
