@@ -11,8 +11,10 @@
 
 mod cgroup;
 mod install;
+mod installed;
 
 pub use install::Delivery;
+pub use installed::{EXEC, Installed, LINK};
 
 use crate::disk::Disk;
 use crate::process::{self, Child};
@@ -118,6 +120,19 @@ impl Machine {
     /// # Panics
     /// When it does not come up.
     pub fn boot(&mut self) {
+        self.power_on();
+        wait::until_true(BOOT_LIMIT, "the machine has booted", || {
+            assert!(!self.has_ended(), "the machine ended while it booted");
+            let state = self.run("systemctl is-system-running");
+            matches!(String::from_utf8_lossy(&state.stdout).trim(), "running" | "degraded")
+        });
+    }
+
+    /// Has its first process begin, with a new boot id, and waits for nothing else.
+    ///
+    /// # Panics
+    /// When it does not begin.
+    pub fn power_on(&mut self) {
         assert!(self.running.is_none(), "the machine is running");
         self.boots += 1;
         self.new_boot_id();
@@ -126,11 +141,6 @@ impl Machine {
         self.running = Some(child);
         self.first = wait::until(BOOT_LIMIT, "the machine's first process is there", || {
             process::find(|found| found.parent == parent && found.arguments.starts_with(SYSTEMD)).first().map(|found| found.pid)
-        });
-        wait::until_true(BOOT_LIMIT, "the machine has booted", || {
-            assert!(!self.has_ended(), "the machine ended while it booted");
-            let state = self.run("systemctl is-system-running");
-            matches!(String::from_utf8_lossy(&state.stdout).trim(), "running" | "degraded")
         });
     }
 
