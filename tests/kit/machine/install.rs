@@ -44,6 +44,17 @@ cp units/agent.toml /etc/flotilla/agent.toml
 systemd-sysusers flotilla-agent.conf
 "#;
 
+/// The bridge likewise.
+const BRIDGE: &str = r#"
+cd /witness/delivery
+cp flotilla-bridge /usr/bin/flotilla-bridge
+chmod 755 /usr/bin/flotilla-bridge
+cp units/flotilla-bridge.service /usr/lib/systemd/system/
+cp units/flotilla-bridge.sysusers.conf /usr/lib/sysusers.d/flotilla-bridge.conf
+systemd-sysusers flotilla-bridge.conf
+sync
+"#;
+
 /// What all deliveries get for tests: they are quick, and what they log outlives the power.
 const FOR_TESTS: &str = r#"
 printf 'keep_alive_s = 5\nreconnect_maximum_s = 1\nmaximum_jobs = 8\n' >>/etc/flotilla/agent.toml
@@ -77,26 +88,42 @@ impl Machine {
     /// # Panics
     /// When it cannot be.
     pub fn install(&self, delivery: &Delivery) {
-        let place = self.witness().join("delivery");
-        std::fs::create_dir(&place).expect("the witness can be written");
-        let script = match delivery {
+        self.deliver("the agent", |place| match delivery {
             Delivery::Built => {
-                copy(&binary("flotilla-agent"), &place);
-                let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-                process::copy_folder(&source.join("systemd"), &place.join("units"));
-                let guard = source.join("cross/package/guard");
+                copy(&binary("flotilla-agent"), place);
+                process::copy_folder(&source().join("systemd"), &place.join("units"));
+                let guard = source().join("cross/package/guard");
                 if guard.exists() {
-                    copy(&guard, &place);
+                    copy(&guard, place);
                 }
-                format!("version={}\n{BUILT}", env!("CARGO_PKG_VERSION"))
+                format!("version={}\n{BUILT}\n{FOR_TESTS}", env!("CARGO_PKG_VERSION"))
             }
             Delivery::Package(file) => {
                 copy(file, &place.join("agent.deb"));
-                "dpkg --install /witness/delivery/agent.deb >&2".to_owned()
+                format!("dpkg --install /witness/delivery/agent.deb >&2\n{FOR_TESTS}")
             }
-        };
-        let installed = self.once(&format!("{script}\n{FOR_TESTS}"));
-        assert!(installed.status.success(), "the agent cannot be installed: {}", String::from_utf8_lossy(&installed.stderr));
+        });
+    }
+
+    /// Installs the bridge that cargo has built, with its unit, on a machine that is off.
+    ///
+    /// # Panics
+    /// When it cannot be.
+    pub fn install_bridge(&self) {
+        self.deliver("the bridge", |place| {
+            copy(&binary("flotilla-bridge"), place);
+            process::copy_folder(&source().join("systemd"), &place.join("units"));
+            BRIDGE.to_owned()
+        });
+    }
+
+    /// Runs the script that `prepare` gives, which finds in /witness/delivery what that has put there.
+    fn deliver(&self, what: &str, prepare: impl FnOnce(&Path) -> String) {
+        let place = self.witness().join("delivery");
+        std::fs::create_dir(&place).expect("the witness can be written");
+        let script = prepare(&place);
+        let installed = self.once(&script);
+        assert!(installed.status.success(), "{what} cannot be installed: {}", String::from_utf8_lossy(&installed.stderr));
         std::fs::remove_dir_all(&place).expect("it was made");
     }
 
@@ -110,6 +137,11 @@ impl Machine {
         let _nothing = self.said("systemctl enable --now flotilla-agent 2>&1");
         id
     }
+}
+
+/// The folder of this repository.
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -47,15 +47,31 @@ impl Installed {
     /// # Panics
     /// When the agent does not come up.
     pub fn new() -> Result<Self, String> {
+        let mut installed = Self::unregistered()?;
+        installed.register();
+        Ok(installed)
+    }
+
+    /// As [`Installed::new`], booted and with the agent installed, and not yet a node.
+    ///
+    /// # Errors
+    /// As [`Installed::new`].
+    pub fn unregistered() -> Result<Self, String> {
         let wire = Wire::new()?;
         let fleet = Fleet::start_across(wire.host(), wire.enter());
         let mut machine = Machine::new(&fleet.logs(), &wire.enter())?;
         machine.install(&Delivery::of_environment());
         machine.boot();
-        let node = machine.register(&fleet.activation(1));
-        let installed = Self { machine, fleet, wire, node };
-        installed.await_online();
-        Ok(installed)
+        Ok(Self { machine, fleet, wire, node: String::new() })
+    }
+
+    /// Registers, enables and starts the agent as a person does, and waits until it is online.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub fn register(&mut self) {
+        self.node = self.machine.register(&self.fleet.activation(1));
+        self.await_online();
     }
 
     /// Waits until the bridge says that the node is there.
