@@ -9,8 +9,10 @@ pub mod journal;
 mod peer_link;
 mod reboot;
 mod renewal;
+pub mod runner;
 mod socket;
 mod storage;
+mod transient;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -38,6 +40,7 @@ use journal::{Journal, JournalError, Opened};
 use peer_link::PeerLink;
 use reboot::Rebooter;
 use renewal::Renewal;
+use runner::Runner;
 use storage::Storage;
 
 /// How often the growth of running jobs' output is looked at: short commands end before the first look and cost nothing.
@@ -130,7 +133,8 @@ pub async fn run(settings: Settings, restarts: Option<u32>) -> Result<(), ExecEr
     log_policy(&first);
     let core = recovery.with_policy(first).finish();
     let jobs = Jobs::new(state.layout.exec("jobs"), settings.output_limit_bytes, settings.job_user.clone(), boot, ended)
-        .with_tools(settings.tools.clone());
+        .with_tools(settings.tools.clone())
+        .with_runner(Runner::of_settings(&settings));
     let listener = socket::listen(&settings)?;
     let storage = Storage::new(journal);
     tracing::info!(node = %state.node, fleet = %state.fleet, trust = trust.version(), "exec is ready");

@@ -28,7 +28,9 @@ impl Cgroup {
         let place = place.ok_or("control groups of version 2 are not mounted")?;
         let path = place.join(format!("flotilla-machine-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
         fs::create_dir(&path).map_err(|error| format!("{} cannot be made: {error}", path.display()))?;
-        Ok(Self(path))
+        let cgroup = Self(path);
+        // Linux 5.14.
+        if cgroup.0.join("cgroup.kill").exists() { Ok(cgroup) } else { Err("this kernel cannot kill a control group".to_owned()) }
     }
 
     /// The file by which a process joins it.
@@ -45,6 +47,15 @@ impl Cgroup {
     /// Has everything in it stand still, each process before its next instruction.
     pub(super) fn freeze(&self) {
         process::write(&self.0.join("cgroup.freeze"), b"1");
+    }
+
+    /// Kills everything in it, whether it stands still or not, and waits until it is gone.
+    ///
+    /// # Panics
+    /// When it does not go.
+    pub(super) fn kill(&self) {
+        process::write(&self.0.join("cgroup.kill"), b"1");
+        wait::until_true(EMPTY_LIMIT, "the machine's processes are gone", || self.members().is_empty());
     }
 
     /// Removes the groups that its processes have made, which are gone by now, and lets those to come run.

@@ -20,7 +20,6 @@ use crate::disk::Disk;
 use crate::process::{self, Child};
 use crate::wait;
 use cgroup::Cgroup;
-use nix::sys::signal::Signal;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -175,17 +174,15 @@ impl Machine {
         self.cgroup.freeze();
         wait::let_pass(STANDSTILL);
         self.disk.cut();
-        process::signal(self.first, Signal::SIGKILL);
         self.clear();
         self.disk.restore();
     }
 
     /// Takes away what is left of a machine that has ended or is to.
     fn clear(&mut self) {
-        if let Some(mut child) = self.running.take() {
-            process::signal(self.first, Signal::SIGKILL);
-            wait::until_true(END_LIMIT, "the machine's processes are gone", || child.ended().is_some());
-        }
+        self.cgroup.kill();
+        // Its parent, which is in the group, too, is gone by now.
+        self.running = None;
         self.cgroup.clear();
     }
 
@@ -289,13 +286,7 @@ fn id_inside(pid: i32) -> Option<i32> {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        if let Some(mut child) = self.running.take() {
-            if self.first > 0 && child.ended().is_none() {
-                process::signal(self.first, Signal::SIGKILL);
-            }
-            drop(child);
-        }
-        self.cgroup.clear();
+        self.clear();
     }
 }
 
