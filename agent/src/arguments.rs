@@ -21,6 +21,7 @@ Usage:
 Commands:
   register   Make this device a node of a fleet. Prints the node's id.
                --activation -           reads the activation string that the operator gave you from standard input
+               --activation-file FILE   reads it from a file, for example a credential of systemd
                --activation '<string>'  takes it from the command line, where other users of this device can see it
                --again                  enrol once more with the same key, for example after the broker has moved
   run        Run the agent in the foreground until SIGTERM or Ctrl-C.
@@ -36,7 +37,7 @@ Examples:
   flotilla-agent register --activation 'fl1_…'
   FLOTILLA_AGENT__STATE_FOLDER=$HOME/agent flotilla-agent run
 
-The parts of a running agent (link, exec, job, step, prepare) are started by it or by a service, and not by hand.
+The parts of a running agent (link, exec, job, step, prepare, clean) are started by it or by a service, and not by hand.
 ";
 
 /// Which settings file to read.
@@ -46,6 +47,17 @@ pub enum SettingsFile {
     Named(PathBuf),
     /// [`DEFAULT_SETTINGS_FILE`], where it exists.
     Default,
+}
+
+/// Where the activation string is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ActivationFrom {
+    /// On the command line.
+    Argument(String),
+    /// The first line of standard input.
+    Input,
+    /// The first line of a file.
+    File(PathBuf),
 }
 
 /// What to do.
@@ -89,6 +101,15 @@ pub enum Command {
         attempt: Attempt,
         /// Where the boot id is read instead of the kernel's.
         boot_id_file: Option<PathBuf>,
+        /// The control group that it joins.
+        cgroup: Option<PathBuf>,
+    },
+    /// Removes what a job has left.
+    Clean {
+        /// The job's folder.
+        folder: PathBuf,
+        /// Not the folder, but what downloads may have left; what the job was to run is the standard input.
+        downloads: bool,
     },
     /// Becomes the shell of one step.
     Step {
@@ -99,8 +120,8 @@ pub enum Command {
     Register {
         /// Where the settings are.
         settings: SettingsFile,
-        /// The activation string, or `-`.
-        activation: String,
+        /// The activation string.
+        activation: ActivationFrom,
         /// Also when the device is a node already.
         again: bool,
     },
@@ -145,8 +166,11 @@ struct Given {
     folder: Option<PathBuf>,
     attempt: Option<Attempt>,
     boot_id_file: Option<PathBuf>,
+    cgroup: Option<PathBuf>,
+    downloads: Option<()>,
     plan: Option<PathBuf>,
     activation: Option<String>,
+    activation_file: Option<PathBuf>,
     again: Option<()>,
 }
 
@@ -168,8 +192,11 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, A
             Arg::Long("folder") => given.folder = Some(parser.value()?.into()),
             Arg::Long("attempt") => given.attempt = Some(parser.value()?.parse()?),
             Arg::Long("boot-id-file") => given.boot_id_file = Some(parser.value()?.into()),
+            Arg::Long("cgroup") => given.cgroup = Some(parser.value()?.into()),
+            Arg::Long("downloads") => given.downloads = Some(()),
             Arg::Long("plan") => given.plan = Some(parser.value()?.into()),
             Arg::Long("activation") => given.activation = Some(parser.value()?.string()?),
+            Arg::Long("activation-file") => given.activation_file = Some(parser.value()?.into()),
             Arg::Long("again") => given.again = Some(()),
             Arg::Value(name) if command.is_none() => command = Some(name.string()?),
             other => return Err(other.unexpected().into()),
@@ -186,11 +213,22 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, A
             folder: needed(given.folder.take(), "job", "--folder FOLDER")?,
             attempt: given.attempt.take().unwrap_or_default(),
             boot_id_file: given.boot_id_file.take(),
+            cgroup: given.cgroup.take(),
+        },
+        "clean" => Command::Clean {
+            folder: needed(given.folder.take(), "clean", "--folder FOLDER")?,
+            downloads: given.downloads.take().is_some(),
         },
         "step" => Command::Step { plan: needed(given.plan.take(), "step", "--plan FILE")? },
         "register" => Command::Register {
             settings: settings(),
-            activation: needed(given.activation.take(), "register", "--activation '<string>'")?,
+            activation: match given.activation_file.take() {
+                Some(file) => ActivationFrom::File(file),
+                None => match needed(given.activation.take(), "register", "--activation '<string>'")? {
+                    text if text == "-" => ActivationFrom::Input,
+                    text => ActivationFrom::Argument(text),
+                },
+            },
             again: given.again.take().is_some(),
         },
         _ => return Err(ArgumentsError::Unknown(command)),
@@ -215,8 +253,11 @@ impl Given {
             (self.folder.is_some(), "--folder"),
             (self.attempt.is_some(), "--attempt"),
             (self.boot_id_file.is_some(), "--boot-id-file"),
+            (self.cgroup.is_some(), "--cgroup"),
+            (self.downloads.is_some(), "--downloads"),
             (self.plan.is_some(), "--plan"),
             (self.activation.is_some(), "--activation"),
+            (self.activation_file.is_some(), "--activation-file"),
             (self.again.is_some(), "--again"),
         ];
         left.into_iter().find_map(|(given, option)| given.then_some(option))
@@ -236,11 +277,15 @@ mod tests {
         assert_eq!(parse_words("run"), Ok(Command::Run { settings: SettingsFile::Default }));
         assert_eq!(parse_words("run --settings a.toml"), Ok(Command::Run { settings: SettingsFile::Named("a.toml".into()) }));
         assert_eq!(parse_words("link --supervised 7"), Ok(Command::Link { settings: SettingsFile::Default, supervisor: Some(7) }));
-        let job = |attempt| Command::Job { folder: "f".into(), attempt, boot_id_file: None };
+        let job = |attempt| Command::Job { folder: "f".into(), attempt, boot_id_file: None, cgroup: None };
         assert_eq!(parse_words("job --folder f"), Ok(job(Attempt::default())));
         assert_eq!(parse_words("job --attempt 2.1 --folder f"), Ok(job(Attempt { reboots: 2, tries: 1 })));
-        let register = Command::Register { settings: SettingsFile::Default, activation: "x".into(), again: true };
-        assert_eq!(parse_words("register --again --activation x"), Ok(register));
+        let register = |activation, again| Command::Register { settings: SettingsFile::Default, activation, again };
+        let argument = ActivationFrom::Argument("x".into());
+        assert_eq!(parse_words("register --again --activation x"), Ok(register(argument, true)));
+        assert_eq!(parse_words("register --activation -"), Ok(register(ActivationFrom::Input, false)));
+        assert_eq!(parse_words("register --activation-file -"), Ok(register(ActivationFrom::File("-".into()), false)));
+        assert_eq!(parse_words("clean --folder f --downloads"), Ok(Command::Clean { folder: "f".into(), downloads: true }));
         assert_eq!(parse_words("run --help"), Ok(Command::Help));
     }
 
@@ -254,6 +299,9 @@ mod tests {
             ("job --folder f --settings s", "job takes no --settings"),
             ("run --folder", "--folder"),
             ("run --unknown", "--unknown"),
+            ("register --activation x --activation-file f", "--activation"),
+            ("clean --downloads", "clean needs --folder"),
+            ("job --folder f --downloads", "job takes no --downloads"),
             ("link --restarts 1", "--restarts"),
             ("link --supervised x", "\"x\""),
             ("job --folder f --attempt 2", "\"2\""),

@@ -4,7 +4,8 @@ use std::error::Error;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use flotilla_agent::arguments::{self, Command};
+use flotilla_agent::arguments::{self, ActivationFrom, Command};
+use flotilla_agent::job::clean;
 use flotilla_agent::settings::Settings;
 use flotilla_agent::{clock, exec, job, link, ownership, process, register, step, supervise};
 
@@ -28,17 +29,25 @@ fn run(command: Command) -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => failed(&error, error.exit_code()),
         },
-        Command::Job { folder, attempt, boot_id_file } => with_runtime(async {
+        Command::Clean { folder, downloads } => {
+            let done = if downloads { clean::remove_downloads(&folder, std::io::stdin()) } else { clean::remove_folder(&folder) };
+            done.map_or_else(|error| failed(&error, FAILED), |()| ExitCode::SUCCESS)
+        }
+        Command::Job { folder, attempt, boot_id_file, cgroup } => with_runtime(async {
             if let Some(file) = boot_id_file {
                 clock::use_boot_id_of(file);
             }
-            match job::run(&folder, attempt).await {
+            match job::run(&folder, attempt, cgroup.as_deref()).await {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => failed(&error, error.exit_code()),
             }
         }),
         Command::Register { settings, activation, again } => with_settings(&settings, async |settings| {
-            let activation = register::activation_text(&activation, std::io::stdin())?;
+            let activation = match activation {
+                ActivationFrom::Argument(text) => text,
+                ActivationFrom::Input => register::activation_line(std::io::stdin())?,
+                ActivationFrom::File(file) => register::activation_file(&file)?,
+            };
             let registered = register::register(&settings, &activation, again).await?;
             writeln!(std::io::stdout(), "{}", registered.node)?;
             Ok(())

@@ -19,6 +19,7 @@ use tokio::process::Child;
 use crate::arguments::SettingsFile;
 use crate::clock;
 use crate::job::folder::JobFolder;
+use crate::notify;
 
 /// Variable that names the order in the environment of everything that an order starts.
 pub const ORDER_VARIABLE: &str = "FLOTILLA_ORDER_ID";
@@ -87,22 +88,66 @@ pub fn start_half(role: &str, settings: &SettingsFile, restarts: u32) -> io::Res
 
 /// Starts the process of a job. It lives on when this process ends; its exit code is one of [`crate::job`]. It may be started
 /// any number of times: only the first start of a folder runs anything. `input` is its standard input: its secrets, where it has some.
+/// `group` is the control group that it joins.
 ///
 /// # Errors
 /// Whatever the system says; nothing was started then.
-pub fn start_job(folder: &JobFolder, input: Option<File>) -> io::Result<Child> {
-    // Not our own standard error: its reader may go away while the job lives on.
-    let log = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(folder.log())?;
+pub fn start_job(folder: &JobFolder, input: Option<File>, group: Option<&Path>) -> io::Result<Child> {
     let mut command = own_binary("job");
-    command.arg("--folder").arg(folder.path());
+    command.args(job_arguments(folder, group));
+    command.stdin(input.map_or_else(Stdio::null, Stdio::from)).stdout(Stdio::null()).stderr(log_of(folder)?);
+    tokio::process::Command::from(command).spawn()
+}
+
+/// The command that is the process of a job, for whoever else starts it.
+pub(crate) fn job_command(folder: &JobFolder) -> Vec<OsString> {
+    let mut command = own_command("job");
+    command.extend(job_arguments(folder, None));
+    command
+}
+
+fn job_arguments(folder: &JobFolder, group: Option<&Path>) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = vec!["--folder".into(), folder.path().into()];
     if folder.attempt() != Attempt::default() {
-        command.arg("--attempt").arg(folder.attempt().to_string());
+        arguments.extend(["--attempt".into(), folder.attempt().to_string().into()]);
     }
     if let Some(file) = clock::other_boot_id() {
-        command.arg("--boot-id-file").arg(file);
+        arguments.extend(["--boot-id-file".into(), file.into()]);
     }
-    command.stdin(input.map_or_else(Stdio::null, Stdio::from)).stdout(Stdio::null()).stderr(log);
+    if let Some(group) = group {
+        arguments.extend(["--cgroup".into(), group.into()]);
+    }
+    arguments
+}
+
+/// Not our own standard error: its reader may go away while the job lives on.
+fn log_of(folder: &JobFolder) -> io::Result<File> {
+    std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(folder.log())
+}
+
+/// Starts the program that has systemd start a job; it waits for the job's end. `input` and the job's log become the job's own.
+pub(crate) fn start_starter(
+    program: &Path,
+    arguments: &[OsString],
+    search_path: &str,
+    input: Option<File>,
+    folder: &JobFolder,
+) -> io::Result<Child> {
+    let mut command = starter(program, arguments, search_path, input);
+    command.stderr(log_of(folder)?);
     tokio::process::Command::from(command).spawn()
+}
+
+/// Runs the program that has systemd start something, and waits for the end of both.
+pub(crate) fn run_starter(program: &Path, arguments: &[OsString], search_path: &str, input: Option<File>) -> io::Result<ExitStatus> {
+    starter(program, arguments, search_path, input).status()
+}
+
+fn starter(program: &Path, arguments: &[OsString], search_path: &str, input: Option<File>) -> Command {
+    let mut command = new_command(program.as_os_str());
+    command.args(arguments).env_clear().env("PATH", search_path);
+    command.stdin(input.map_or_else(Stdio::null, Stdio::from)).stdout(Stdio::null());
+    command
 }
 
 /// Starts a program of the system that reboots it or is asked about that, without input and with what it writes where the caller says.
@@ -173,18 +218,31 @@ pub(crate) fn find_program(search_path: &str, program: &str) -> Option<PathBuf> 
     search_path.split(':').map(|folder| Path::new(folder).join(program)).find(is_program)
 }
 
-fn own_binary(role: &str) -> Command {
+/// This binary in another role, for whoever else starts it.
+pub(crate) fn own_command(role: &str) -> Vec<OsString> {
+    vec![own_path().into(), role.into()]
+}
+
+fn own_path() -> PathBuf {
     // After an update the file is another one, or gone: then the kernel still has the one that runs.
     let found = std::env::current_exe().ok().filter(|path| path.exists());
-    let path = found.unwrap_or_else(|| PathBuf::from("/proc/self/exe"));
-    let mut command = new_command(path.as_os_str());
+    found.unwrap_or_else(|| PathBuf::from(format!("/proc/{}/exe", std::process::id())))
+}
+
+fn own_binary(role: &str) -> Command {
+    let mut command = new_command(own_path().as_os_str());
     command.arg0(OsString::from("flotilla-agent")).arg(role);
     command
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that starts processes")]
 fn new_command(program: &OsStr) -> Command {
-    Command::new(program)
+    let mut command = Command::new(program);
+    // None of them may speak to systemd in our name.
+    for variable in notify::VARIABLES {
+        command.env_remove(variable);
+    }
+    command
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::arguments::{DEFAULT_SETTINGS_FILE, SettingsFile};
+use crate::job::profile::GivenLimits;
 use crate::job::tools::{ObjectStore, Tools};
 use crate::ownership::{LinkUser, LinkUserError};
 use crate::policy::PolicyPlace;
@@ -40,6 +41,10 @@ const REBOOT_PATIENCE_S: RangeInclusive<u64> = 1..=3600;
 const HEALTH_INTERVAL_S: RangeInclusive<u64> = 1..=86_400;
 /// Below it not even one report has room, above it telemetry would take the journal's room from orders.
 const TELEMETRY_SPOOL_BYTES: RangeInclusive<u64> = 1024..=1024 * 1024;
+/// With less not even the agent's own part of a job would run; more than any device has is no limit.
+const JOB_MEMORY_LIMIT_BYTES: RangeInclusive<u64> = 16 * 1024 * 1024..=1024 * 1024 * 1024 * 1024;
+/// With fewer not even a pipe of a shell would run; the kernel counts no further.
+const JOB_TASKS_LIMIT: RangeInclusive<u64> = 8..=4_194_304;
 /// The longest path of a local socket that Linux takes, without its final NUL.
 const MAXIMUM_SOCKET_BYTES: usize = 107;
 
@@ -70,6 +75,11 @@ pub struct Settings {
     pub telemetry_spool_bytes: u64,
     /// The node's own policy: `policy_file`, which must be there where it is given. Default `/etc/flotilla/policy.toml`, where it exists.
     pub policy: PolicyPlace,
+    /// Who starts and holds the processes of jobs: `job_runner`. Default `auto`.
+    pub job_runner: JobRunner,
+    /// What a job may use at most, instead of what its profile says: `job_memory_limit_bytes`, 16 MiB to 1 TiB, and `job_tasks_limit`, 8 to
+    /// 4,194,304.
+    pub job_limits: GivenLimits,
     /// What steps are told: `search_path`, `download_limit_bytes`, `certificate_authorities` and `[s3]`.
     pub tools: Tools,
 }
@@ -86,6 +96,18 @@ pub struct Reboots {
     pub patience_s: u64,
     /// Where the boot id is read instead of the kernel's; for tests, which play a reboot.
     pub boot_id_file: Option<PathBuf>,
+}
+
+/// Who starts and holds the processes of jobs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum JobRunner {
+    /// systemd where it has started the agent as root, else the agent.
+    #[default]
+    Auto,
+    /// The agent.
+    Process,
+    /// systemd: each job is a unit of its own.
+    Systemd,
 }
 
 impl Reboots {
@@ -165,6 +187,12 @@ pub enum SettingsError {
         /// What was given.
         given: String,
     },
+    /// None of three words.
+    #[error("the setting job_runner must be \"auto\", \"process\" or \"systemd\", not \"{given}\"")]
+    JobRunner {
+        /// What was given.
+        given: String,
+    },
     /// The command that reboots is no command.
     #[error("the setting reboot_command must begin with an absolute path, not \"{given}\"")]
     RebootCommand {
@@ -198,6 +226,9 @@ struct Given {
     health_interval_s: Option<u64>,
     telemetry_spool_bytes: Option<u64>,
     policy_file: Option<PathBuf>,
+    job_runner: Option<String>,
+    job_memory_limit_bytes: Option<u64>,
+    job_tasks_limit: Option<u64>,
     search_path: Option<String>,
     download_limit_bytes: Option<u64>,
     certificate_authorities: Option<PathBuf>,
@@ -283,6 +314,9 @@ impl Given {
             health_interval_s: self.health_interval_s.or(lower.health_interval_s),
             telemetry_spool_bytes: self.telemetry_spool_bytes.or(lower.telemetry_spool_bytes),
             policy_file: self.policy_file.or(lower.policy_file),
+            job_runner: self.job_runner.or(lower.job_runner),
+            job_memory_limit_bytes: self.job_memory_limit_bytes.or(lower.job_memory_limit_bytes),
+            job_tasks_limit: self.job_tasks_limit.or(lower.job_tasks_limit),
             search_path: self.search_path.or(lower.search_path),
             download_limit_bytes: self.download_limit_bytes.or(lower.download_limit_bytes),
             certificate_authorities: self.certificate_authorities.or(lower.certificate_authorities),
@@ -305,6 +339,11 @@ impl Given {
         }
         let reboots = check_reboots(self.reboot, self.reboot_command, self.reboot_patience_s, self.boot_id_file)?;
         let tools = check_tools(self.search_path, self.download_limit_bytes, self.certificate_authorities, self.s3)?;
+        let limit = |name, given: Option<u64>, limits| given.map(|given| within(name, given, limits)).transpose();
+        let job_limits = GivenLimits {
+            memory_bytes: limit("job_memory_limit_bytes", self.job_memory_limit_bytes, JOB_MEMORY_LIMIT_BYTES)?,
+            tasks: limit("job_tasks_limit", self.job_tasks_limit, JOB_TASKS_LIMIT)?,
+        };
         let maximum_jobs = within("maximum_jobs", self.maximum_jobs.unwrap_or(4), MAXIMUM_JOBS)?;
         Ok(Settings {
             state_folder,
@@ -319,8 +358,19 @@ impl Given {
             health_interval_s: within("health_interval_s", self.health_interval_s.unwrap_or(3600), HEALTH_INTERVAL_S)?,
             telemetry_spool_bytes: within("telemetry_spool_bytes", self.telemetry_spool_bytes.unwrap_or(64 * 1024), TELEMETRY_SPOOL_BYTES)?,
             policy: check_policy(self.policy_file)?,
+            job_runner: check_job_runner(self.job_runner)?,
+            job_limits,
             tools,
         })
+    }
+}
+
+fn check_job_runner(given: Option<String>) -> Result<JobRunner, SettingsError> {
+    match given.as_deref() {
+        None | Some("auto") => Ok(JobRunner::Auto),
+        Some("process") => Ok(JobRunner::Process),
+        Some("systemd") => Ok(JobRunner::Systemd),
+        Some(given) => Err(SettingsError::JobRunner { given: given.to_owned() }),
     }
 }
 
@@ -419,6 +469,11 @@ mod tests {
         assert_eq!((settings.keep_alive_s, settings.reconnect_maximum_s), (300, 30));
         assert_eq!((settings.health_interval_s, settings.telemetry_spool_bytes), (3600, 64 * 1024));
 
+        assert_eq!((settings.job_runner, settings.job_limits), (JobRunner::Auto, GivenLimits::default()));
+        let settings = read("job_runner = \"systemd\"\njob_tasks_limit = 64", &[("FLOTILLA_AGENT__JOB_RUNNER", "process")]).unwrap();
+        assert_eq!((settings.job_runner, settings.job_limits.tasks), (JobRunner::Process, Some(64)));
+
+        let settings = read("", &[]).unwrap();
         let variables = [("FLOTILLA_AGENT__STATE_FOLDER", "/b"), ("FLOTILLA_AGENT__MAXIMUM_JOBS", "9")];
         assert_eq!(settings.tools, Tools::default());
         let text = "download_limit_bytes = 2048\n[s3]\nendpoint = \"https://storage:9000\"\nregion = \"local\"";
@@ -471,6 +526,9 @@ mod tests {
             ("search_path = \"\"", "search_path must be absolute"),
             ("download_limit_bytes = 1", "download_limit_bytes must be from 1024"),
             ("certificate_authorities = \"ca.pem\"", "certificate_authorities must be an absolute path"),
+            ("job_runner = \"docker\"", "\"auto\", \"process\" or \"systemd\", not \"docker\""),
+            ("job_memory_limit_bytes = 1048576", "job_memory_limit_bytes must be from 16777216"),
+            ("job_tasks_limit = 7", "job_tasks_limit must be from 8"),
             ("reboot = \"maybe\"", "\"allow\" or \"refuse\""),
             ("reboot_command = \"reboot\"", "reboot_command must begin with an absolute path"),
             ("reboot_command = \"\"", "reboot_command must begin with an absolute path"),

@@ -19,8 +19,9 @@ const END_LIMIT: Duration = Duration::from_secs(90);
 const LIST_PAUSE: Duration = Duration::from_millis(250);
 /// Pause between two looks at one.
 const PAUSE: Duration = Duration::from_millis(25);
-/// The shell finds its node's name in its working folder, so that each node of a command leaves a mark of its own.
-pub const NODE_NAME: &str = "node=${PWD#*/nodes/}; node=${node%%/*}";
+/// The shell finds its node's name in its working folder, so that each node of a command leaves a mark of its own. On a machine of its own
+/// there is none in it.
+pub const NODE_NAME: &str = "node=${PWD#*/nodes/}; node=${node%%/*}; node=${node:-n0}";
 
 /// A command as it was sent.
 #[derive(Debug, Clone)]
@@ -54,7 +55,16 @@ impl Campaign {
     #[must_use]
     pub fn new(fleet: &Fleet) -> Self {
         let names = fleet.node_ids().into_iter().enumerate().map(|(number, id)| (id, format!("n{number}"))).collect();
-        let effects = Effects::new(fleet.folder());
+        Self::of(names, Effects::new(fleet.folder()))
+    }
+
+    /// Of one node that is a machine of its own, with what its commands write.
+    #[must_use]
+    pub fn of_machine(node: &str, effects: Effects) -> Self {
+        Self::of(BTreeMap::from([(node.to_owned(), "n0".to_owned())]), effects)
+    }
+
+    fn of(names: BTreeMap<String, String>, effects: Effects) -> Self {
         Self {
             effects,
             names,
@@ -239,6 +249,22 @@ impl Campaign {
     /// # Panics
     /// When a node does not stop, or its journal cannot be read.
     pub fn check_all(&mut self, fleet: &mut Fleet) -> Vec<Broken> {
+        let broken = self.await_all(fleet);
+        let mut history = verdict::of_bridge(fleet);
+        verdict::add_journals(fleet, &mut history);
+        self.judge(history, broken)
+    }
+
+    /// As [`Campaign::check_all`], where `add_journals` stops the node and adds what its journal holds.
+    pub fn check_machine(&mut self, fleet: &Fleet, add_journals: impl FnOnce(&mut History)) -> Vec<Broken> {
+        let broken = self.await_all(fleet);
+        let mut history = verdict::of_bridge(fleet);
+        add_journals(&mut history);
+        self.judge(history, broken)
+    }
+
+    /// Waits until everything that the bridge knows has ended, and notes the ends; what nobody has sent, or sent once, is broken.
+    fn await_all(&mut self, fleet: &Fleet) -> Vec<Broken> {
         let deadline = clock::now() + END_LIMIT;
         let all = loop {
             let all = fleet.invocations(None);
@@ -264,8 +290,10 @@ impl Campaign {
                 broken.push(Broken::new(Kind::DoubleRun, format!("{key:?} is listed twice: one call made two commands")));
             }
         }
-        let mut history = verdict::of_bridge(fleet);
-        verdict::add_journals(fleet, &mut history);
+        broken
+    }
+
+    fn judge(&self, mut history: History, mut broken: Vec<Broken>) -> Vec<Broken> {
         self.tell(&mut history);
         broken.extend(invariants::check(&history).into_iter().map(verdict::broken));
         broken

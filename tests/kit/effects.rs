@@ -16,27 +16,35 @@ pub struct Effect {
 #[derive(Debug, Clone)]
 pub struct Effects {
     path: PathBuf,
+    /// Its path as scripts see it.
+    seen: PathBuf,
 }
 
 impl Effects {
     /// A file in this folder.
     #[must_use]
     pub fn new(folder: &Path) -> Self {
-        Self { path: folder.join("effects") }
+        Self::seen_in(folder, folder)
+    }
+
+    /// A file in this folder, which scripts see as another: those of a [`crate::machine::Machine`].
+    #[must_use]
+    pub fn seen_in(folder: &Path, seen: &Path) -> Self {
+        Self { path: folder.join("effects"), seen: seen.join("effects") }
     }
 
     /// A script that writes `mark` at its start, runs `body`, and writes it again at its end. One short line is one write to a file
     /// that is opened for appending, so lines of several nodes do not mix.
     #[must_use]
     pub fn script(&self, mark: &str, body: &str) -> String {
-        let path = self.path.display();
+        let path = self.seen.display();
         format!("echo \"start {mark} $(date +%s%N)\" >> {path}\n{body}\necho \"end {mark} $(date +%s%N)\" >> {path}\necho done {mark}")
     }
 
     /// A line that writes `mark` when it is run: for one step of a document.
     #[must_use]
     pub fn start(&self, mark: &str) -> String {
-        format!("echo \"start {mark} $(date +%s%N)\" >> {}", self.path.display())
+        format!("echo \"start {mark} $(date +%s%N)\" >> {}", self.seen.display())
     }
 
     /// What was written so far, by mark.

@@ -89,6 +89,14 @@ pub fn command(program: &Path, log: &Path, injection: Option<&Injection>) -> Com
     command
 }
 
+/// The strace of a process that runs already, with the threads that it has, from the moment at which it is held.
+#[must_use]
+pub fn attach(pid: i32, log: &Path, injection: Option<&Injection>) -> Command {
+    let mut command = process::command(Path::new(STRACE));
+    command.args(arguments(log, injection)).args(["-p", &pid.to_string()]);
+    command
+}
+
 /// A shell script that is put in a program's place: its first run is the program under strace, with the process id of the script and strace
 /// in a session of its own; every later run is the program alone. `once` is the folder by which it knows.
 #[must_use]

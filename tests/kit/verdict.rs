@@ -5,6 +5,7 @@ use crate::invariants::{History, Invariant, Violation, database, journal};
 use crate::tally::{Broken, Kind};
 use crate::wait;
 use flotilla_agent::exec::journal::JournalError;
+use std::path::Path;
 use std::time::Duration;
 
 /// Within this a node that was stopped has let go of its journal.
@@ -39,14 +40,22 @@ pub fn add_journals(fleet: &mut Fleet, history: &mut History) {
     for node in &mut fleet.nodes {
         node.stop();
         let (id, exec) = (node.id(), node.state().join("exec"));
-        let kept = wait::until(JOURNAL_LIMIT, &format!("{id} lets go of its journal"), || match journal::read(&exec) {
-            Err(JournalError::InUse { .. }) => None,
-            read => Some(read.unwrap_or_else(|error| panic!("the journal of {id}: {error}"))),
-        });
-        let of_node = history.node(&id);
-        of_node.receipted_up_to = kept.receipted_up_to;
-        of_node.kept = Some(kept);
+        add_journal(&id, &exec, history);
     }
+}
+
+/// Adds what the journal in the folder of exec holds, which is to end or has ended.
+///
+/// # Panics
+/// When the node does not let go of it, or it cannot be read.
+pub fn add_journal(id: &str, exec: &Path, history: &mut History) {
+    let kept = wait::until(JOURNAL_LIMIT, &format!("{id} lets go of its journal"), || match journal::read(exec) {
+        Err(JournalError::InUse { .. }) => None,
+        read => Some(read.unwrap_or_else(|error| panic!("the journal of {id}: {error}"))),
+    });
+    let of_node = history.node(id);
+    of_node.receipted_up_to = kept.receipted_up_to;
+    of_node.kept = Some(kept);
 }
 
 /// In the account's words.

@@ -16,12 +16,11 @@ use flotilla_protocol::status::{Outcome, StepStatus};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
+use super::runner::Runner;
 use crate::job::folder::{FolderError, JobFolder, JobState};
 use crate::job::secrets::JobSecrets;
 use crate::job::spec::{self, CapturedFile, JobReport, JobSpec, JobStep};
 use crate::job::tools::Tools;
-use crate::process;
-use crate::step;
 
 /// How often a job that is not our child is looked at: one that was started before exec was.
 const LOOK: Duration = Duration::from_millis(200);
@@ -60,6 +59,7 @@ pub struct Jobs {
     job_user: Option<String>,
     boot: BootId,
     tools: Tools,
+    runner: Runner,
     ended: mpsc::Sender<Ended>,
     running: BTreeMap<OrderId, tokio::task::JoinHandle<()>>,
 }
@@ -68,13 +68,19 @@ impl Jobs {
     /// Jobs in a folder; what ends is sent to `ended`.
     #[must_use]
     pub fn new(folder: PathBuf, output_limit_bytes: u64, job_user: Option<String>, boot: BootId, ended: mpsc::Sender<Ended>) -> Self {
-        Self { folder, output_limit_bytes, job_user, boot, tools: Tools::default(), ended, running: BTreeMap::new() }
+        Self { folder, output_limit_bytes, job_user, boot, tools: Tools::default(), runner: Runner::default(), ended, running: BTreeMap::new() }
     }
 
     /// The same, with what the settings say to steps.
     #[must_use]
     pub fn with_tools(self, tools: Tools) -> Self {
         Self { tools, ..self }
+    }
+
+    /// The same, with jobs that are started and held so.
+    #[must_use]
+    pub fn with_runner(self, runner: Runner) -> Self {
+        Self { runner, ..self }
     }
 
     /// Removes the folders of orders that nobody needs any more. After a loss of memory these are the folders of all orders that were taken
@@ -85,26 +91,33 @@ impl Jobs {
             tracing::warn!(%error, "the folder of jobs cannot be listed");
             Vec::new()
         });
+        let mut unneeded = Vec::new();
         for order in orders.into_iter().filter(|order| !is_needed(*order)) {
             let folder = self.of_last(order);
             match folder.state() {
-                Ok(JobState::Running { .. }) => drop(tokio::spawn(remove_when_ended(order, folder))),
+                Ok(JobState::Running { .. }) => drop(tokio::spawn(remove_when_ended(order, folder, self.runner.clone()))),
                 Ok(JobState::NotStarted) => {
                     // A job process may be on its way: without the start it runs nothing, and without the folder it gets none.
                     warn_of(order, folder.forbid_start().map(|_| ()));
-                    warn_of(order, folder.remove());
+                    unneeded.push((order, folder, false));
                 }
-                Ok(JobState::Lost { .. }) => {
-                    if let Ok(spec) = folder.spec() {
-                        step::remove_leftovers(&spec.plan, &spec, &folder.work());
-                    }
-                    warn_of(order, folder.remove());
-                }
-                Ok(JobState::Ended(_) | JobState::RebootAsked(_) | JobState::Forbidden) | Err(_) => warn_of(order, folder.remove()),
+                Ok(JobState::Lost { .. }) => unneeded.push((order, folder, true)),
+                Ok(JobState::Ended(_) | JobState::RebootAsked(_) | JobState::Forbidden) | Err(_) => unneeded.push((order, folder, false)),
             }
         }
-        JobFolder::remove_remains(&self.folder)
-            .unwrap_or_else(|error| tracing::warn!(error = %with_causes(&error), "remains of jobs' folders stay"));
+        // Now, while no folder is being made. Only what exec may not remove is removed later.
+        let remains = JobFolder::remove_remains(&self.folder);
+        let runner = self.runner.clone();
+        let remove = move || {
+            for (order, folder, is_lost) in unneeded {
+                if let Some(spec) = is_lost.then(|| folder.spec().ok()).flatten() {
+                    runner.remove_downloads(&spec, &folder);
+                }
+                warn_of(order, runner.remove(&folder));
+            }
+            remains.iter().for_each(|error| runner.remove_remains(error));
+        };
+        if self.runner.is_slow_to_remove() { drop(tokio::task::spawn_blocking(remove)) } else { remove() }
     }
 
     /// Starts a job that was never started, or goes on with it after a reboot, or without the one that it asked for, and hands it its
@@ -114,32 +127,22 @@ impl Jobs {
         let names = step_names(&spec);
         let folder = self.of(order).of_attempt(attempt);
         let made = if attempt.reboots == 0 { JobFolder::create(&self.folder, &spec).map(drop) } else { folder.prepare(&spec) };
-        let started = made
+        let runner = self.runner.clone();
+        let begun = made
             .map_err(|error| with_causes(&error))
             .and_then(|()| secrets.to_input().map_err(|error| format!("the secrets cannot be handed to the job: {error}")))
-            .and_then(|input| process::start_job(&folder, input).map_err(|error| format!("the job's process cannot be started: {error}")));
-        match started {
-            Ok(mut child) => self.watch(order, async move {
-                if let Err(error) = child.wait().await {
-                    tracing::warn!(%order, %error, "the job's process cannot be waited for");
+            .and_then(|input| runner.begin(order, &folder, &spec.plan, input));
+        self.watch(order, async move {
+            let why_not = match begun {
+                Ok(begun) => begun.ended().await,
+                // A job process of an exec before us may still be on its way to the start: `end_of` takes the start from it or waits for it.
+                Err(explanation) => {
+                    tracing::warn!(%order, explanation, "a job cannot be started");
+                    explanation
                 }
-                end_of(&folder, &names).await
-            }),
-            // A job process of an exec before us may still be on its way to the start: `end_of` takes the start from it or waits for it.
-            Err(explanation) => {
-                tracing::warn!(%order, explanation, "a job cannot be started");
-                self.watch(order, async move {
-                    let mut fate = end_of(&folder, &names).await;
-                    if let Fate::Over(end) = &mut fate
-                        && end.outcome == Outcome::Failed
-                        && end.steps.is_empty()
-                    {
-                        end.explanation = explanation;
-                    }
-                    fate
-                });
-            }
-        }
+            };
+            end_of(&folder, &names, &runner, &why_not).await
+        });
     }
 
     /// Finds out what became of a job that was about to start before exec did. Where it never was it is kept from it for good: whether and
@@ -151,9 +154,11 @@ impl Jobs {
             let why = "the device was restarted while the command ran";
             // Nothing in the folder was synced, what is to run included.
             let spec = self.spec_of(order, command.clone());
-            return self.watch(order, async move { Fate::Over(interrupted(folder, names, why.to_owned(), Some(spec)).await) });
+            let runner = self.runner.clone();
+            return self.watch(order, async move { Fate::Over(interrupted(folder, names, &runner, why.to_owned(), Some(spec)).await) });
         }
-        self.watch(order, async move { fate_of(&folder, &names).await });
+        let runner = self.runner.clone();
+        self.watch(order, async move { fate_of(&folder, &names, &runner).await });
     }
 
     /// Has a running job stop.
@@ -164,9 +169,9 @@ impl Jobs {
     /// Removes a job's folder.
     pub fn forget(&mut self, order: OrderId) {
         self.running.remove(&order);
-        let folder = self.of(order);
+        let (folder, runner) = (self.of(order), self.runner.clone());
         // A working folder may hold a million files: nothing waits for their removal.
-        drop(tokio::task::spawn_blocking(move || warn_of(order, folder.remove())));
+        drop(tokio::task::spawn_blocking(move || warn_of(order, runner.remove(&folder))));
     }
 
     /// At most `maximum` bytes of a step's output; an empty answer says that there are no more, and nothing that they cannot be read now (no
@@ -186,6 +191,12 @@ impl Jobs {
     #[must_use]
     pub fn any_running(&self) -> bool {
         self.running.values().any(|task| !task.is_finished())
+    }
+
+    /// How many jobs run.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.running.values().filter(|task| !task.is_finished()).count()
     }
 
     /// How much output the running jobs have by now.
@@ -257,7 +268,7 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 /// A job process of an earlier exec may be on its way to the start all the while. One of the two gets it: either the job does, and is waited
 /// for, or it finds the start taken and runs nothing. Then the folder goes, under its whole name at once. A process that looks for it later
 /// finds none, or one that was made anew because the order may start now; there again only one process gets the start.
-async fn fate_of(folder: &JobFolder, names: &[String]) -> Fate {
+async fn fate_of(folder: &JobFolder, names: &[String], runner: &Runner) -> Fate {
     let mut pause = LOOK;
     loop {
         let done = match folder.state() {
@@ -270,7 +281,7 @@ async fn fate_of(folder: &JobFolder, names: &[String]) -> Fate {
                 Err(error) => Err(error),
             },
             Err(error) if !matches!(error, FolderError::Damaged { .. }) => Err(error),
-            Ok(_) | Err(_) => return end_of(folder, names).await,
+            Ok(_) | Err(_) => return end_of(folder, names, runner, "nobody has started it").await,
         };
         // With the start decided, the next look says what became of it.
         if let Err(error) = done {
@@ -280,9 +291,17 @@ async fn fate_of(folder: &JobFolder, names: &[String]) -> Fate {
     }
 }
 
-/// Waits until the job in `folder` is over. A folder that cannot be read for a moment (no descriptors, a disk error) is looked at again: a
+/// Waits until the job in `folder` is over, and nothing of it runs. `why_not` is the explanation where nobody has started it: then nobody ever
+/// will.
+async fn end_of(folder: &JobFolder, names: &[String], runner: &Runner, why_not: &str) -> Fate {
+    let fate = wait_for_end(folder, names, runner, why_not).await;
+    runner.tidy(folder).await;
+    fate
+}
+
+/// A folder that cannot be read for a moment (no descriptors, a disk error) is looked at again: a
 /// job that may be alive is never reported as over.
-async fn end_of(folder: &JobFolder, names: &[String]) -> Fate {
+async fn wait_for_end(folder: &JobFolder, names: &[String], runner: &Runner, why_not: &str) -> Fate {
     let mut pause = LOOK;
     loop {
         match folder.state() {
@@ -290,27 +309,21 @@ async fn end_of(folder: &JobFolder, names: &[String]) -> Fate {
             Ok(JobState::Ended(report)) => return Fate::Over(with_output(folder.clone(), report).await),
             Ok(JobState::RebootAsked(asked)) => return reboot_asked(folder.clone(), asked).await,
             // The folder could not be made, on a full disk for example: nothing can be linked in it, and nobody else makes it.
-            Ok(JobState::NotStarted) if matches!(folder.path().try_exists(), Ok(false)) => {
-                return not_started("the job's folder cannot be made, and nothing was started");
-            }
+            Ok(JobState::NotStarted) if matches!(folder.path().try_exists(), Ok(false)) => return not_started(why_not),
             Ok(JobState::NotStarted) => match folder.forbid_start() {
-                Ok(true) => return not_started("the job's process ended before it started anything"),
+                Ok(true) => return not_started(why_not),
                 Ok(false) => pause = LOOK,
                 Err(error) => pause = next_look(pause, &error),
             },
             Ok(JobState::Forbidden) => return not_started("the start was taken away before anything was started"),
             Ok(JobState::Lost { .. }) => {
-                match folder.kill_leftovers() {
-                    Ok(0) => {}
-                    Ok(killed) => tracing::warn!(killed, "processes of a lost job were killed"),
-                    Err(error) => tracing::warn!(error = %with_causes(&error), "what a lost job left running cannot be killed"),
-                }
+                runner.end_leftovers(folder).await;
                 let why = "the job's process was killed, and how far the command came cannot be known";
-                return Fate::Over(interrupted(folder.clone(), names.to_vec(), why.to_owned(), None).await);
+                return Fate::Over(interrupted(folder.clone(), names.to_vec(), runner, why.to_owned(), None).await);
             }
             Err(error @ FolderError::Damaged { .. }) => {
                 let why = format!("the job's folder is damaged: {}", with_causes(&error));
-                return Fate::Over(interrupted(folder.clone(), names.to_vec(), why, None).await);
+                return Fate::Over(interrupted(folder.clone(), names.to_vec(), runner, why, None).await);
             }
             Err(error) => pause = next_look(pause, &error),
         }
@@ -326,11 +339,11 @@ fn next_look(pause: Duration, error: &FolderError) -> Duration {
     (pause * 2).min(LONGEST_LOOK)
 }
 
-async fn remove_when_ended(order: OrderId, folder: JobFolder) {
+async fn remove_when_ended(order: OrderId, folder: JobFolder, runner: Runner) {
     while matches!(folder.state(), Ok(JobState::Running { .. })) {
         tokio::time::sleep(LONGEST_LOOK).await;
     }
-    warn_of(order, folder.remove());
+    drop(tokio::task::spawn_blocking(move || warn_of(order, runner.remove(&folder))));
 }
 
 fn not_started(explanation: &str) -> Fate {
@@ -397,10 +410,11 @@ fn captured(folder: &JobFolder, step: u16, stream: OutputStream, file: CapturedF
 
 /// The end of a job whose outcome nobody can know, with the output that is there. Reading it may take long and is done aside. What its
 /// downloads have left goes, passwords among it; `spec` is what it was to run, none where its folder says so.
-async fn interrupted(folder: JobFolder, names: Vec<String>, explanation: String, spec: Option<JobSpec>) -> JobEnd {
+async fn interrupted(folder: JobFolder, names: Vec<String>, runner: &Runner, explanation: String, spec: Option<JobSpec>) -> JobEnd {
+    let runner = runner.clone();
     let looked = tokio::task::spawn_blocking(move || {
         if let Some(spec) = spec.or_else(|| folder.spec().ok()) {
-            step::remove_leftovers(&spec.plan, &spec, &folder.work());
+            runner.remove_downloads(&spec, &folder);
         }
         // The result will say how much there is, so no power cut may take any of it away afterwards.
         folder.sync_output().unwrap_or_else(|error| tracing::warn!(error = %with_causes(&error), "output may not outlast a power cut"));

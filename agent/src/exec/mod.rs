@@ -9,8 +9,10 @@ pub mod journal;
 mod peer_link;
 mod reboot;
 mod renewal;
+pub mod runner;
 mod socket;
 mod storage;
+mod transient;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -27,6 +29,7 @@ use tokio::sync::mpsc;
 
 use crate::frame::{FromExec, FromLink};
 use crate::job::secrets::JobSecrets;
+use crate::notify::Notifier;
 use crate::ownership::{self, OwnershipError};
 use crate::policy::PolicyWatch;
 use crate::settings::Settings;
@@ -37,6 +40,7 @@ use journal::{Journal, JournalError, Opened};
 use peer_link::PeerLink;
 use reboot::Rebooter;
 use renewal::Renewal;
+use runner::Runner;
 use storage::Storage;
 
 /// How often the growth of running jobs' output is looked at: short commands end before the first look and cost nothing.
@@ -129,7 +133,8 @@ pub async fn run(settings: Settings, restarts: Option<u32>) -> Result<(), ExecEr
     log_policy(&first);
     let core = recovery.with_policy(first).finish();
     let jobs = Jobs::new(state.layout.exec("jobs"), settings.output_limit_bytes, settings.job_user.clone(), boot, ended)
-        .with_tools(settings.tools.clone());
+        .with_tools(settings.tools.clone())
+        .with_runner(Runner::of_settings(&settings));
     let listener = socket::listen(&settings)?;
     let storage = Storage::new(journal);
     tracing::info!(node = %state.node, fleet = %state.fleet, trust = trust.version(), "exec is ready");
@@ -154,6 +159,8 @@ pub async fn run(settings: Settings, restarts: Option<u32>) -> Result<(), ExecEr
         withheld: VecDeque::new(),
         is_reboot_withheld: false,
         has_begun: false,
+        is_connected: false,
+        notifier: Notifier::from_environment(),
     };
     shell.try_disk();
     shell.run(listener, ends, refusals_to_reboot).await
@@ -198,6 +205,9 @@ struct Shell {
     is_reboot_withheld: bool,
     /// Whether what was read from the journal is known to be on disk: only then it is acted on.
     has_begun: bool,
+    /// Whether the link has a connection to the broker.
+    is_connected: bool,
+    notifier: Notifier,
 }
 
 impl Shell {
@@ -213,12 +223,16 @@ impl Shell {
         let mut hangup = signal(SignalKind::hangup()).map_err(no_signals)?;
         let mut look = tokio::time::interval(OUTPUT_LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        self.notifier.ready();
         loop {
             self.take_outputs();
             let now = clock::boottime_ms();
+            self.notifier.feed(now);
+            self.tell_status();
             let standstill = (self.policy.is_standing_still() && self.core.has_waiting()).then(|| now.saturating_add(STANDSTILL_LOOK_MS));
             let next = [self.core.next_wakeup(now), self.storage.next_try(), standstill].into_iter().flatten().min();
             let sleep = next.map_or(LONGEST_SLEEP, |at| Duration::from_millis(at.saturating_sub(now)).min(LONGEST_SLEEP));
+            let sleep = self.notifier.until_feed(now).map_or(sleep, |until| sleep.min(until));
             tokio::select! {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, _)) => self.link_came(stream),
@@ -250,9 +264,22 @@ impl Shell {
                 _ = interrupt.recv() => break,
             }
         }
+        self.notifier.stopping();
         self.take_outputs();
         self.storage.end();
         Ok(())
+    }
+
+    /// Has `systemctl status` show what exec does.
+    fn tell_status(&mut self) {
+        let running = match self.jobs.running() {
+            0 => "no job runs".to_owned(),
+            1 => "1 job runs".to_owned(),
+            many => format!("{many} jobs run"),
+        };
+        let connection = if self.is_connected { "connected" } else { "not connected" };
+        let standstill = if self.policy.is_standing_still() { "; no order starts" } else { "" };
+        self.notifier.status(&format!("{connection}; {running}{standstill}"));
     }
 
     /// Tries what could not be done on the disk before, when it is time for that.
@@ -291,6 +318,7 @@ impl Shell {
             Ok(()) => {
                 // The newest link counts: an older one is a dead one whose end is not yet seen.
                 if self.link.replace(PeerLink::new(stream)).is_some() {
+                    self.is_connected = false;
                     self.core.handle(Input::Disconnected, clock::boottime_ms());
                 }
                 (self.renewal.stage, self.told_time) = (renewal::Stage::default(), None);
@@ -305,12 +333,16 @@ impl Shell {
         let now = clock::boottime_ms();
         match frame {
             Some(FromLink::Connected) => {
+                self.is_connected = true;
                 let mut nonce = [0; 32];
                 getrandom::fill(&mut nonce)
                     .map_err(|error| ExecError::System { what: "randomness", source: std::io::Error::other(error) })?;
                 self.handle(Input::Connected { nonce }, now);
             }
-            Some(FromLink::Disconnected { .. }) => self.handle(Input::Disconnected, now),
+            Some(FromLink::Disconnected { .. }) => {
+                self.is_connected = false;
+                self.handle(Input::Disconnected, now);
+            }
             Some(FromLink::Message { topic, retained, payload }) => {
                 self.handle(Input::Message { topic: &topic, retained, payload: &payload }, now);
                 self.tell_time();
@@ -328,7 +360,7 @@ impl Shell {
                 self.say(&judged);
             }
             None => {
-                self.link = None;
+                (self.link, self.is_connected) = (None, false);
                 self.core.handle(Input::Disconnected, now);
             }
         }

@@ -15,10 +15,9 @@ use tokio::process::Child;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use super::runner::SYSTEMD;
 use crate::process;
 
-/// There while systemd is what runs the system (sd_booted(3)).
-const SYSTEMD: &str = "/run/systemd/system";
 /// What is kept of why the command refuses, in bytes.
 const MAXIMUM_REASON_BYTES: usize = 512;
 /// What is read of logind's answer, in bytes: a list of at most eight short words.

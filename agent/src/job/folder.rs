@@ -222,6 +222,27 @@ impl JobFolder {
         self.path.join("log")
     }
 
+    /// The order whose folder it is; none for a folder of another name.
+    #[must_use]
+    pub fn order_id(&self) -> Option<OrderId> {
+        self.path.file_name()?.to_str()?.parse().ok()
+    }
+
+    /// The last bytes of the log, at most `maximum`, and none of those before `from`; nothing when it cannot be read.
+    #[must_use]
+    pub fn log_since(&self, from: u64, maximum: usize) -> Vec<u8> {
+        let maximum = u64::try_from(maximum).unwrap_or(u64::MAX);
+        let read = || -> io::Result<Vec<u8>> {
+            let mut file = File::open(self.log())?;
+            let start = file.metadata()?.len().saturating_sub(maximum).max(from);
+            file.seek(SeekFrom::Start(start))?;
+            let mut bytes = Vec::new();
+            file.take(maximum).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        read().unwrap_or_default()
+    }
+
     /// What has become of the job.
     ///
     /// # Errors
@@ -391,24 +412,28 @@ impl JobFolder {
         };
         // First the name goes, so that nobody finds a folder whose `started` is removed and the rest is not. What an exec that was killed
         // has left under the other name goes first.
-        let removed = self.path.with_extension(REMOVED);
+        let removed = self.unnamed();
         gone(fs::remove_dir_all(&removed))?;
         gone(fs::rename(&self.path, &removed))?;
         gone(fs::remove_dir_all(&removed))
     }
 
-    /// Removes what an exec that was killed while it removed folders has left.
-    ///
-    /// # Errors
-    /// [`FolderError::Failed`].
-    pub fn remove_remains(jobs: &Path) -> Result<(), FolderError> {
-        for entry in fs::read_dir(jobs).map_err(failed(jobs))? {
-            let path = entry.map_err(failed(jobs))?.path();
-            if path.extension().is_some_and(|extension| extension == REMOVED || extension == NEW) {
-                fs::remove_dir_all(&path).map_err(failed(&path))?;
-            }
-        }
-        Ok(())
+    /// Where what is removed of it has no name any more.
+    #[must_use]
+    pub fn unnamed(&self) -> PathBuf {
+        self.path.with_extension(REMOVED)
+    }
+
+    /// Removes what an exec that was killed while it removed folders has left. What stays is returned, each time a [`FolderError::Failed`].
+    #[must_use]
+    pub fn remove_remains(jobs: &Path) -> Vec<FolderError> {
+        let entries = match fs::read_dir(jobs) {
+            Ok(entries) => entries,
+            Err(error) => return vec![failed(jobs)(error)],
+        };
+        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        let remains = paths.filter(|path| path.extension().is_some_and(|extension| extension == REMOVED || extension == NEW));
+        remains.filter_map(|path| fs::remove_dir_all(&path).map_err(failed(&path)).err()).collect()
     }
 
     pub(crate) fn order(&self) -> PathBuf {

@@ -26,9 +26,12 @@
 //! work, and what there is to know of it stands in `log`.
 
 pub mod capture;
+pub mod cgroup;
 pub mod child;
+pub mod clean;
 pub mod folder;
 pub mod host;
+pub mod profile;
 pub mod redaction;
 pub mod secrets;
 pub mod spec;
@@ -68,7 +71,7 @@ pub const COULD_NOT_RUN: u8 = 70;
 const FIRST_REPORT_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_REPORT_PAUSE: Duration = Duration::from_secs(10);
 /// After so long on a full disk the report is given up, and the outcome is not known.
-const REPORT_PATIENCE: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const REPORT_PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
 /// Why a job has no report.
 #[derive(Debug, Error)]
@@ -108,9 +111,14 @@ enum Finish {
 
 /// Runs the job of a folder, if nobody has before: from its first step, or from the step that asked for the last reboot.
 ///
+/// `group` is the control group that it joins: without it nothing holds what leaves its process group, and the job runs all the same.
+///
 /// # Errors
 /// See [`JobError`]. What goes wrong within the steps is no error: it stands in the report.
-pub async fn run(folder: &Path, attempt: Attempt) -> Result<(), JobError> {
+pub async fn run(folder: &Path, attempt: Attempt, group: Option<&Path>) -> Result<(), JobError> {
+    if let Some(Err(error)) = group.map(cgroup::join) {
+        tracing::warn!(%error, "the job cannot join its control group");
+    }
     // First, so that they are in nothing that others could open.
     let secrets = JobSecrets::take_input();
     let folder = JobFolder::at(std::path::absolute(folder).map_err(JobError::Process)?).of_attempt(attempt);

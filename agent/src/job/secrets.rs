@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
 use flotilla_protocol::capability::command::Parameter;
 use flotilla_protocol::document::{Template, Value};
@@ -196,8 +196,13 @@ fn to_input(value: &impl Serialize) -> io::Result<File> {
     in_memory(&Zeroizing::new(bytes))
 }
 
+/// The same file, read from its beginning whatever becomes of the other.
+pub(crate) fn reopened(file: &File) -> io::Result<File> {
+    File::open(format!("/proc/self/fd/{}", file.as_raw_fd()))
+}
+
 /// An open file without a name that holds these bytes for ever.
-fn in_memory(bytes: &[u8]) -> io::Result<File> {
+pub(crate) fn in_memory(bytes: &[u8]) -> io::Result<File> {
     let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
     // A kernel before 6.3 does not know that such a file is never a program; a newer one may ask that it is said.
     let descriptor: OwnedFd = match memfd_create(c"secret", flags | MFdFlags::from_bits_retain(NEVER_A_PROGRAM)) {
@@ -271,6 +276,9 @@ mod tests {
         let parts: Vec<(u16, String)> = postcard::from_bytes(&bytes).unwrap();
         assert_eq!(parts, [(1, "hunter2".to_owned()), (3, "the token".to_owned())]);
         assert!(input.write_at(b"x", 0).is_err() && input.set_len(0).is_err());
+        let mut again = Vec::new();
+        reopened(&input).unwrap().read_to_end(&mut again).unwrap();
+        assert_eq!(again, bytes, "from the beginning, though the other was read to its end");
         assert!(JobSecrets::default().to_input().unwrap().is_none());
     }
 

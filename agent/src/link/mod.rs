@@ -23,6 +23,8 @@ use tokio::net::UnixStream;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
+use crate::clock;
+use crate::notify::Notifier;
 use crate::settings::Settings;
 use crate::state::{Layout, LinkState, StateError};
 pub use confinement::{ConfinementError, confine};
@@ -71,11 +73,13 @@ pub async fn run(settings: Settings) -> Result<(), LinkError> {
     let time = KnownTime::new(state.time_floor_s);
     let mut connection = connection_settings(&settings, &state, &credentials, &time, &online)?;
     let renewal = Renewal::new(state.claim.clone(), state.fleet, settings.reconnect_maximum_s);
-    let mut surroundings = Surroundings { credentials, renewal, time };
+    let notifier = Notifier::from_environment();
     let mut terminate = signal(SignalKind::terminate()).map_err(LinkError::Signals)?;
+    notifier.ready();
+    let mut surroundings = Surroundings { credentials, renewal, time, notifier };
     let relaying = async {
         loop {
-            let exec = connect_to_exec(&settings.socket).await;
+            let exec = connect_to_exec(&settings.socket, &mut surroundings.notifier).await;
             match relay::run(&mut connection, exec, &online, &mut surroundings).await {
                 Ended::ExecGone => tracing::info!("exec is gone; the connection to the broker is closed until it is back"),
                 Ended::Stopped(reason) => return LinkError::Stopped(reason),
@@ -84,10 +88,12 @@ pub async fn run(settings: Settings) -> Result<(), LinkError> {
             sleep(SOCKET_PAUSE).await;
         }
     };
-    tokio::select! {
+    let ended = tokio::select! {
         error = relaying => Err(error),
         _ = terminate.recv() => Ok(()),
-    }
+    };
+    surroundings.notifier.stopping();
+    ended
 }
 
 fn connection_settings(
@@ -111,9 +117,11 @@ fn connection_settings(
     })
 }
 
-async fn connect_to_exec(socket: &Path) -> UnixStream {
+async fn connect_to_exec(socket: &Path, notifier: &mut Notifier) -> UnixStream {
     let mut said = false;
+    notifier.status("waiting for exec");
     loop {
+        notifier.feed(clock::boottime_ms());
         match UnixStream::connect(socket).await {
             Ok(stream) => match crate::peer::check(&stream, None) {
                 Ok(()) => return stream,

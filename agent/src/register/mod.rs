@@ -10,7 +10,7 @@ pub(crate) mod exchange;
 mod store;
 
 use std::io::{self, BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use flotilla_link::{AddressError, BrokerAddress, TlsError};
 use flotilla_protocol::enrolment::{Activation, ClaimRefusal, InvalidActivation};
@@ -25,7 +25,7 @@ use crate::state::{Layout, StateError};
 use claim::Claim;
 use store::Keys;
 
-/// Longest line that is read from standard input, in bytes.
+/// Longest line that is read from standard input or a file, in bytes.
 const MAXIMUM_LINE_BYTES: u64 = 4096;
 
 /// Why the device is not registered, or not anew. Nothing that counts was changed.
@@ -37,6 +37,14 @@ pub enum RegisterError {
     /// No line came on standard input.
     #[error("the activation string cannot be read from standard input")]
     Input(#[source] io::Error),
+    /// The file that is to hold it cannot be read.
+    #[error("the activation string cannot be read from {}", .file.display())]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The device is a node already.
     #[error("this device is registered already, as {node}; --again registers it once more with the same key")]
     AlreadyRegistered {
@@ -129,16 +137,26 @@ pub struct Registered {
     pub node: NodeId,
 }
 
-/// The activation string of the command line; `-` stands for the first line of the input.
+/// The activation string in a file: its first line.
+///
+/// # Errors
+/// [`RegisterError::File`].
+pub fn activation_file(file: &Path) -> Result<String, RegisterError> {
+    let failed = |source| RegisterError::File { file: file.to_owned(), source };
+    first_line(std::fs::File::open(file).map_err(failed)?).map_err(failed)
+}
+
+/// The activation string in an input: its first line.
 ///
 /// # Errors
 /// [`RegisterError::Input`].
-pub fn activation_text(given: &str, input: impl io::Read) -> Result<String, RegisterError> {
-    if given != "-" {
-        return Ok(given.to_owned());
-    }
+pub fn activation_line(input: impl io::Read) -> Result<String, RegisterError> {
+    first_line(input).map_err(RegisterError::Input)
+}
+
+fn first_line(input: impl io::Read) -> io::Result<String> {
     let mut line = String::new();
-    BufReader::new(input.take(MAXIMUM_LINE_BYTES)).read_line(&mut line).map_err(RegisterError::Input)?;
+    BufReader::new(input.take(MAXIMUM_LINE_BYTES)).read_line(&mut line)?;
     Ok(line)
 }
 

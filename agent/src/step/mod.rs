@@ -116,6 +116,15 @@ async fn act(step: &Step, host: &mut Host<'_>, captures: [Capture; 2]) -> Ending
     }
 }
 
+/// Whether there are downloads in a plan.
+pub(crate) fn has_downloads(plan: &Plan) -> bool {
+    plan.steps.iter().any(|step| match step.action() {
+        Ok(Action::DownloadContent(_)) => true,
+        Ok(Action::RunPlan(plan)) => has_downloads(&plan),
+        _ => false,
+    })
+}
+
 /// Removes what the downloads of a plan may have left when their job was killed. Nothing of the job may run any more.
 pub(crate) fn remove_leftovers(plan: &Plan, spec: &JobSpec, work: &Path) {
     for step in &plan.steps {

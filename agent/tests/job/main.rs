@@ -9,6 +9,7 @@ mod secrets;
 mod server;
 mod stopping;
 mod surroundings;
+mod units;
 
 use flotilla_agent::exec::jobs::{Fate, Jobs};
 use flotilla_agent::job::folder::{JobFolder, JobState};
