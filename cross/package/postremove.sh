@@ -1,0 +1,15 @@
+# After the files have gone.
+# shellcheck shell=sh
+init=$(init_of)
+# An upgrade runs this too, when the new version is there or is about to be: only a word for a removal counts.
+case "${packager}:${1:-}:${PKG_UPGRADE:-0}" in
+  deb:remove:* | rpm:0:* | apk:* | ipk:remove:0 | ipk::0)
+    remove_versions
+    reload_units
+    tell_of_state
+    ;;
+  deb:purge:*)
+    remove_versions
+    remove_state
+    ;;
+esac
