@@ -66,7 +66,9 @@ def parse(arguments: list[str], table: Table) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="cross/build", description=DESCRIPTION, epilog=EPILOGUE, formatter_class=form)
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"of {', '.join(table.targets)}; all of them without one")
     parser.add_argument("--program", action="append", choices=sorted(table.programs), help="only this program; may be given again")
-    parser.add_argument("--no-packages", action="store_true", help="no packages")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--no-packages", action="store_true", help="no packages")
+    which.add_argument("--packages-only", action="store_true", help="pack what was built before, and build nothing")
     parser.add_argument("--twice", action="store_true", help="build a second time in another folder, and compare")
     parser.add_argument("--list", action="store_true", help="say which targets there are, and end")
     chosen = parser.parse_args(arguments)
@@ -91,6 +93,8 @@ def build(table: Table, chosen: argparse.Namespace) -> int:
     places = Places.usual()
     tools = Tools.install(places, table.tools)
     outcome = Outcome()
+    if chosen.packages_only:
+        return pack_only(table, chosen, places, tools)
     for target in [table.targets[name] for name in chosen.targets or table.targets]:
         programs = [table.programs[name] for name in target.programs if not chosen.program or name in chosen.program]
         compile.clear(places, target, programs)
@@ -106,6 +110,18 @@ def build(table: Table, chosen: argparse.Namespace) -> int:
                 outcome.failures.append(str(error))
                 print(f"cross/build: {error}", file=sys.stderr, flush=True)
     return conclude(outcome, chosen, time.monotonic() - begun)
+
+
+def pack_only(table: Table, chosen: argparse.Namespace, places: Places, tools: Tools) -> int:
+    outcome = Outcome()
+    for target in [table.targets[name] for name in chosen.targets or table.targets]:
+        for program in [table.programs[name] for name in target.programs if table.programs[name].is_packaged]:
+            file = places.binaries / target.name / program.name
+            if file.is_file():
+                outcome.lines += [shown(path) for path in packages.pack(tools, places, target, file)]
+            else:
+                outcome.skipped.append(f"{target.name}: {program.name} was not built before")
+    return conclude(outcome, chosen, 0)
 
 
 def one(tools: Tools, places: Places, target: Target, program: Program, chosen: argparse.Namespace, outcome: Outcome) -> None:

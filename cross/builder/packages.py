@@ -51,9 +51,9 @@ def stage_files(places: Places, stage: Path, binary: Path) -> None:
     package, units = places.source / "cross/package", places.source / "systemd"
     put(binary, stage / "flotilla-agent", 0o755)
     put(package / "guard", stage / "guard", 0o755)
-    put(package / "agent.toml", stage / "agent.toml", 0o644)
+    put(units / "agent.toml", stage / "agent.toml", 0o644)
     for kind in SERVICE_SCRIPTS.values():
-        put(places.source / f"cross/service/{kind}", stage / kind, 0o755)
+        put(places.source / f"cross/service/{kind}/{NAME}", stage / kind, 0o755)
     found = sorted(path for path in units.iterdir() if is_unit_of_the_agent(path.name))
     if not found:
         raise BuildError(f"there are no units of the agent in {units}")
@@ -89,7 +89,8 @@ def by_nfpm(tools: Tools, places: Places, target: Target, kind: str, stage: Path
     own = stage / kind
     own.mkdir()
     for name in SCRIPTS:
-        put_text(own / name, script(places, name, {"packager": kind, "version": version}), 0o755)
+        variables = {"packager": kind} | ({"version": version} if name == "postinstall" else {})
+        put_text(own / name, script(places, name, variables), 0o755)
     config = own / "nfpm.yaml"
     template = Template((places.source / "cross/package/nfpm.yaml").read_text())
     config.write_text(template.substitute(arch=target.packages[kind], version=version, stage=stage, scripts=own, services=services(kind, stage)))

@@ -3,6 +3,7 @@
 # $root: the folder of an image, or empty for this system; opkg makes images with IPKG_INSTROOT, the others change into the folder.
 # $init: what starts services there.
 root="${IPKG_INSTROOT:-}"
+init=''
 library="$root/usr/lib/flotilla-agent"
 user=flotilla-link
 
