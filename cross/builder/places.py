@@ -20,6 +20,8 @@ class Places:
 
     source: Path
     output: Path
+    fixed_date: int | None = None
+    """Of a copy, which has no history: the date of what it was copied from."""
 
     @staticmethod
     def usual() -> "Places":
@@ -52,6 +54,8 @@ class Places:
     @cached_property
     def date(self) -> int:
         """Unix seconds that every file in a package has: SOURCE_DATE_EPOCH, or the time of the last commit."""
+        if self.fixed_date is not None:
+            return self.fixed_date
         if given := os.environ.get("SOURCE_DATE_EPOCH"):
             if not given.isdecimal():
                 raise BuildError(f"SOURCE_DATE_EPOCH must be a number of seconds, not {given!r}")

@@ -119,10 +119,13 @@ service() {
   init_runs || return 0
   case "$init" in
     systemd)
-      if has deb-systemd-invoke && [ "${packager:-}" = deb ]; then
-        deb-systemd-invoke "$1" flotilla-agent.service
+      manager=systemctl
+      if has deb-systemd-invoke && [ "${packager:-}" = deb ]; then manager=deb-systemd-invoke; fi
+      # The others start with it. They are stopped by name, for the link may run without exec, and the guard would start both again.
+      if [ "$1" = stop ]; then
+        "$manager" stop flotilla-agent-guard.service flotilla-agent.service flotilla-agent-link.service
       else
-        systemctl "$1" flotilla-agent.service
+        "$manager" "$1" flotilla-agent.service
       fi
       ;;
     openrc) rc-service flotilla-agent "$1" ;;

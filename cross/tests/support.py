@@ -33,11 +33,11 @@ def built() -> list[Target]:
     return [target for target in TABLE.targets.values() if (PLACES.binaries / target.name / "flotilla-agent").is_file()]
 
 
-def played_packages(output: Path, version: str, target: str = "x86_64") -> dict[str, Path]:
-    """Packages of a program that only knows its version, by kind."""
-    program = output / f"played-{version}"
-    program.write_text(systems.played_program(version))
-    made = packages.pack(tools(), PLACES, TABLE.targets[target], program, version=version, output=output)
+def played_packages(output: Path, version: str, program: str | None = None) -> dict[str, Path]:
+    """Packages of a program that only knows its version, or of another script, by kind."""
+    file = output / f"played-{version}"
+    file.write_text(program or systems.played_program(version))
+    made = packages.pack(tools(), PLACES, TABLE.targets["x86_64"], file, version=version, output=output)
     return {path.name.rsplit(".", 1)[1]: path for path in made}
 
 
