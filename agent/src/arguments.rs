@@ -36,7 +36,7 @@ Examples:
   flotilla-agent register --activation 'fl1_…'
   FLOTILLA_AGENT__STATE_FOLDER=$HOME/agent flotilla-agent run
 
-The parts of a running agent (link, exec, job, step) are started by it and not by hand.
+The parts of a running agent (link, exec, job, step, prepare) are started by it or by a service, and not by hand.
 ";
 
 /// Which settings file to read.
@@ -75,6 +75,11 @@ pub enum Command {
         supervisor: Option<u32>,
         /// How often the supervisor has started it again.
         restarts: Option<u32>,
+    },
+    /// Makes folders and their owners what the settings say, and ends: for a service whose halves have not the right to.
+    Prepare {
+        /// Where the settings are.
+        settings: SettingsFile,
     },
     /// The role job.
     Job {
@@ -176,6 +181,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, A
         "run" => Command::Run { settings: settings() },
         "link" => Command::Link { settings: settings(), supervisor: given.supervisor.take() },
         "exec" => Command::Exec { settings: settings(), supervisor: given.supervisor.take(), restarts: given.restarts.take() },
+        "prepare" => Command::Prepare { settings: settings() },
         "job" => Command::Job {
             folder: needed(given.folder.take(), "job", "--folder FOLDER")?,
             attempt: given.attempt.take().unwrap_or_default(),

@@ -14,6 +14,8 @@ pub mod facts;
 pub mod frame;
 pub mod job;
 pub mod link;
+pub mod notify;
+pub mod ownership;
 pub mod peer;
 pub mod policy;
 pub mod process;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use flotilla_agent::arguments::{self, Command};
 use flotilla_agent::settings::Settings;
-use flotilla_agent::{clock, exec, job, link, process, register, step, supervise};
+use flotilla_agent::{clock, exec, job, link, ownership, process, register, step, supervise};
 
 /// The role could not do its work.
 const FAILED: u8 = 1;
@@ -44,15 +44,35 @@ fn run(command: Command) -> ExitCode {
             Ok(())
         }),
         Command::Run { settings: file } => with_settings(&file.clone(), async |settings| Ok(supervise::run(&settings, &file).await?)),
-        Command::Link { settings, supervisor } => with_settings(&settings, async |settings| {
-            process::stop_with_supervisor(supervisor)?;
-            Ok(link::run(settings).await?)
-        }),
+        Command::Prepare { settings } => with_settings(&settings, async |settings| Ok(ownership::establish(&settings)?)),
+        Command::Link { settings, supervisor } => confined_link(&settings, supervisor),
         Command::Exec { settings, supervisor, restarts } => with_settings(&settings, async |settings| {
             process::stop_with_supervisor(supervisor)?;
             Ok(exec::run(settings, restarts).await?)
         }),
     }
+}
+
+/// The link without the rights of whoever started it. They are given up before there is a second thread, and before the kernel is asked to
+/// stop it with its supervisor: a change of user would revoke that.
+fn confined_link(file: &arguments::SettingsFile, supervisor: Option<u32>) -> ExitCode {
+    let settings = match Settings::load(file) {
+        Ok(settings) => settings,
+        Err(error) => return failed(&error, USAGE),
+    };
+    begin();
+    if let Err(error) = link::confine(&settings) {
+        return failed(&error, FAILED);
+    }
+    in_runtime(async {
+        if let Err(error) = process::stop_with_supervisor(supervisor) {
+            return failed(&error, FAILED);
+        }
+        match link::run(settings).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error, FAILED),
+        }
+    })
 }
 
 fn with_settings(file: &arguments::SettingsFile, role: impl AsyncFnOnce(Settings) -> Result<(), Box<dyn Error>>) -> ExitCode {
@@ -69,9 +89,18 @@ fn with_settings(file: &arguments::SettingsFile, role: impl AsyncFnOnce(Settings
 }
 
 fn with_runtime(role: impl Future<Output = ExitCode>) -> ExitCode {
+    begin();
+    in_runtime(role)
+}
+
+/// What every role does first.
+fn begin() {
     process::end_at_any_panic();
     // A log that cannot be written is no reason to stop: its reader may be gone.
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_target(false).log_internal_errors(false).init();
+}
+
+fn in_runtime(role: impl Future<Output = ExitCode>) -> ExitCode {
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => {
             let code = runtime.block_on(role);

@@ -19,6 +19,7 @@ use tokio::process::Child;
 use crate::arguments::SettingsFile;
 use crate::clock;
 use crate::job::folder::JobFolder;
+use crate::notify;
 
 /// Variable that names the order in the environment of everything that an order starts.
 pub const ORDER_VARIABLE: &str = "FLOTILLA_ORDER_ID";
@@ -184,7 +185,12 @@ fn own_binary(role: &str) -> Command {
 
 #[expect(clippy::disallowed_methods, reason = "the one place that starts processes")]
 fn new_command(program: &OsStr) -> Command {
-    Command::new(program)
+    let mut command = Command::new(program);
+    // None of them may speak to systemd in our name.
+    for variable in notify::VARIABLES {
+        command.env_remove(variable);
+    }
+    command
 }
 
 #[cfg(test)]

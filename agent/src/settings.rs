@@ -15,6 +15,7 @@ use thiserror::Error;
 
 use crate::arguments::{DEFAULT_SETTINGS_FILE, SettingsFile};
 use crate::job::tools::{ObjectStore, Tools};
+use crate::ownership::{LinkUser, LinkUserError};
 use crate::policy::PolicyPlace;
 
 /// Prefix of every setting in the environment; what follows it is two underscores and the name.
@@ -55,6 +56,8 @@ pub struct Settings {
     pub output_limit_bytes: u64,
     /// Who runs the steps, where the agent is root. Default: the agent's own user.
     pub job_user: Option<String>,
+    /// Who the link runs as, where root starts the agent. Default: the agent's own user.
+    pub link_user: Option<LinkUser>,
     /// Pause between two pings to the broker, in seconds, 5 to 1,200. Default 300.
     pub keep_alive_s: u64,
     /// Longest pause between two attempts to connect, in seconds, 1 to 3,600. Default 30.
@@ -147,6 +150,9 @@ pub enum SettingsError {
     /// An empty name.
     #[error("the setting job_user is empty; leave it out to run steps as the agent's own user")]
     EmptyUser,
+    /// The link's user.
+    #[error(transparent)]
+    LinkUser(#[from] LinkUserError),
     /// A search path with a folder that is not absolute.
     #[error("the setting search_path must be absolute paths with \":\" between them, not \"{given}\"")]
     SearchPath {
@@ -182,6 +188,7 @@ struct Given {
     maximum_jobs: Option<u64>,
     output_limit_bytes: Option<u64>,
     job_user: Option<String>,
+    link_user: Option<String>,
     keep_alive_s: Option<u64>,
     reconnect_maximum_s: Option<u64>,
     reboot: Option<String>,
@@ -266,6 +273,7 @@ impl Given {
             maximum_jobs: self.maximum_jobs.or(lower.maximum_jobs),
             output_limit_bytes: self.output_limit_bytes.or(lower.output_limit_bytes),
             job_user: self.job_user.or(lower.job_user),
+            link_user: self.link_user.or(lower.link_user),
             keep_alive_s: self.keep_alive_s.or(lower.keep_alive_s),
             reconnect_maximum_s: self.reconnect_maximum_s.or(lower.reconnect_maximum_s),
             reboot: self.reboot.or(lower.reboot),
@@ -304,6 +312,7 @@ impl Given {
             maximum_jobs: usize::try_from(maximum_jobs).unwrap_or(1),
             output_limit_bytes: within("output_limit_bytes", self.output_limit_bytes.unwrap_or(1024 * 1024), OUTPUT_LIMIT_BYTES)?,
             job_user: self.job_user,
+            link_user: self.link_user.as_deref().map(LinkUser::find).transpose()?,
             keep_alive_s: within("keep_alive_s", self.keep_alive_s.unwrap_or(300), KEEP_ALIVE_S)?,
             reconnect_maximum_s: within("reconnect_maximum_s", self.reconnect_maximum_s.unwrap_or(30), RECONNECT_MAXIMUM_S)?,
             reboots,
@@ -455,6 +464,9 @@ mod tests {
             ("maximum_jobs = -1", "maximum_jobs"),
             ("state_folder = \"a\"", "absolute path"),
             ("job_user = \"\"", "job_user is empty"),
+            ("link_user = \"flotilla-nobody-at-all\"", "link_user names \"flotilla-nobody-at-all\", and this system has no such user"),
+            ("link_user = \"\"", "no such user"),
+            ("link_user = \"root\"", "which is root"),
             ("search_path = \"/bin:usr/bin\"", "search_path must be absolute"),
             ("search_path = \"\"", "search_path must be absolute"),
             ("download_limit_bytes = 1", "download_limit_bytes must be from 1024"),

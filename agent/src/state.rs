@@ -1,11 +1,11 @@
 //! The state folder: everything that the agent keeps, and the one way in which it writes it.
 //!
 //! ```text
-//! <state folder>/            0700; every file in it 0600
+//! <state folder>/            0700 (0711 where the link has a user of its own, see [`crate::ownership`]); every file in it 0600
 //!   registered               written last: without it the device is no node, whatever else is there
 //!   link/                    tls.key (PKCS#8 v1)  certificate.der  authority.der  connection.toml: as the device was registered
 //!                            credentials  credentials.next: key, certificate and authorities of a renewal, see [`crate::link`]
-//!   exec/                    identity.key  sealing.key  root.hash (32 bytes each)  floor (u64 LE, milliseconds)
+//!   exec/                    identity.key  sealing.key  root.hash (32 bytes each)  floor (u64 LE, milliseconds)  connection.toml: exec's copy
 //!     trust/  trust.copy/    <version>.bundle: the envelopes of all trust bundles from 1 on, twice; root.hash once more in the second
 //!     journal/               the journal
 //!     jobs/<order id>/       one folder a job, see [`crate::job`]
@@ -13,7 +13,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 use config::{Config, FileFormat};
@@ -22,6 +22,7 @@ use flotilla_agent_core::HeldTrust;
 use flotilla_link::BrokerAddress;
 use flotilla_protocol::id::{FleetId, NodeId};
 use flotilla_protocol::secret::SealingKey;
+use nix::fcntl::OFlag;
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -33,6 +34,8 @@ const MAXIMUM_FILE_BYTES: u64 = 128 * 1024;
 /// What stands in front of the seed in the PKCS#8 v1 form of an ed25519 key (RFC 8410).
 const PKCS8_PREFIX: [u8; 16] = [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 
+/// In the link's folder, and a copy in exec's: [`Connection`].
+pub(crate) const CONNECTION: &str = "connection.toml";
 /// In the link's folder: key, certificate and authorities of the last renewal, once a connection with them has succeeded.
 pub(crate) const RENEWED: &str = "credentials";
 /// In the link's folder: those of a renewal with which no connection has succeeded yet.
@@ -77,18 +80,22 @@ pub enum StateError {
 #[derive(Debug, Clone)]
 pub struct Layout {
     folder: PathBuf,
+    /// User and group of the link's files, where these are not those of whoever writes them.
+    link_owner: Option<(u32, u32)>,
 }
 
 impl Layout {
     /// The layout of a state folder.
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
-        Self { folder: settings.state_folder.clone() }
+        // Only root gives files away, and the link itself needs not.
+        let user = settings.link_user.as_ref().filter(|_| nix::unistd::geteuid().is_root());
+        Self { folder: settings.state_folder.clone(), link_owner: user.map(|user| (user.uid, user.gid)) }
     }
 
     #[cfg(test)]
     pub(crate) fn in_folder(folder: &Path) -> Self {
-        Self { folder: folder.to_owned() }
+        Self { folder: folder.to_owned(), link_owner: None }
     }
 
     /// The marker that is written last.
@@ -126,7 +133,32 @@ impl Layout {
         ["trust", "trust.copy", "journal", "jobs"].into_iter().try_for_each(|name| make_folder(&self.exec(name)))
     }
 
-    fn require_registered(&self) -> Result<(), StateError> {
+    /// Writes a file of the link as [`replace_file`] does, and has it belong to the link's user before it is there.
+    ///
+    /// # Errors
+    /// [`StateError::NotWritable`].
+    pub fn write_link(&self, name: &str, bytes: &[u8]) -> Result<(), StateError> {
+        let path = self.link(name);
+        replace_file_as(&path, bytes, self.link_owner).map_err(|source| StateError::NotWritable { path, source })
+    }
+
+    /// Gives exec its copy of where the broker is, where the device was registered before there was one: exec may have no right to look into
+    /// the link's folder.
+    ///
+    /// # Errors
+    /// [`StateError`]; what the link has is there as before.
+    pub(crate) fn keep_connection(&self) -> Result<(), StateError> {
+        let (own, of_link) = (self.exec(CONNECTION), self.link(CONNECTION));
+        if own.exists() || !of_link.exists() {
+            return Ok(());
+        }
+        let connection = Connection::load(&of_link)?;
+        write_atomically(&own, connection.to_toml().as_bytes())
+    }
+
+    /// # Errors
+    /// [`StateError::NotRegistered`].
+    pub(crate) fn require_registered(&self) -> Result<(), StateError> {
         let marker = self.registered();
         if marker.exists() { Ok(()) } else { Err(StateError::NotRegistered { marker }) }
     }
@@ -163,7 +195,8 @@ impl ExecState {
         layout.require_registered()?;
         let identity = SigningKey::from_bytes(&read_32(&layout.exec("identity.key"))?);
         let root_hash = trust_store::root_hash(&layout)?;
-        let connection = Connection::load(&layout)?;
+        let own = layout.exec(CONNECTION);
+        let connection = Connection::load(&if own.exists() { own } else { layout.link(CONNECTION) })?;
         Ok(Self {
             node: NodeId::of_key(identity.verifying_key().as_bytes()),
             fleet: FleetId::of_root_hash(&root_hash),
@@ -220,7 +253,7 @@ impl LinkState {
     pub fn load(settings: &Settings) -> Result<Self, StateError> {
         let layout = Layout::new(settings);
         layout.require_registered()?;
-        let connection = Connection::load(&layout)?;
+        let connection = Connection::load(&layout.link(CONNECTION))?;
         Ok(Self {
             node: connection.node,
             fleet: connection.fleet,
@@ -271,10 +304,9 @@ impl Connection {
         format!("host = \"{host}\"\nport = {port}\n{claim}fleet = \"{fleet}\"\nnode = \"{node}\"\nenrolled_at_s = {enrolled_at_s}\n")
     }
 
-    fn load(layout: &Layout) -> Result<Self, StateError> {
-        let path = layout.link("connection.toml");
-        let text = String::from_utf8(read(&path)?).map_err(|error| damaged(&path, &error))?;
-        Self::parse(&text).map_err(|error| damaged(&path, error.as_ref()))
+    fn load(path: &Path) -> Result<Self, StateError> {
+        let text = String::from_utf8(read(path)?).map_err(|error| damaged(path, &error))?;
+        Self::parse(&text).map_err(|error| damaged(path, error.as_ref()))
     }
 
     fn parse(text: &str) -> Result<Self, Box<dyn std::error::Error>> {
@@ -312,11 +344,16 @@ pub(crate) fn read_32(path: &Path) -> Result<[u8; 32], StateError> {
     read(path)?.as_slice().try_into().map_err(|_| damaged(path, &"it must have 32 bytes"))
 }
 
-/// A whole file, bounded.
+/// A whole file, bounded. What the link's user may have put in its place is neither followed elsewhere nor waited for.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, StateError> {
     let unreadable = |source| StateError::Unreadable { path: path.to_owned(), source };
     let mut bytes = Vec::new();
-    File::open(path).map_err(unreadable)?.take(MAXIMUM_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).map_err(unreadable)?;
+    if !file.metadata().map_err(unreadable)?.is_file() {
+        return Err(damaged(path, &"it is no file"));
+    }
+    file.take(MAXIMUM_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > MAXIMUM_FILE_BYTES) {
         return Err(damaged(path, &"it is larger than 128 KiB"));
     }
@@ -346,8 +383,13 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
 /// # Errors
 /// Whatever the file system says; the old file is then still there, or the new one is there and may not outlast a cut.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_file_as(path, bytes, None)
+}
+
+/// As [`replace_file`], for another user and group.
+fn replace_file_as(path: &Path, bytes: &[u8], owner: Option<(u32, u32)>) -> io::Result<()> {
     let folder = path.parent().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-    let temporary = write_beside(folder, path, bytes)?;
+    let temporary = write_beside(folder, path, bytes, owner)?;
     File::open(&temporary)?.sync_all()?;
     fs::rename(&temporary, path)?;
     sync_folder(folder)
@@ -359,10 +401,10 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Whatever the file system says; the old file is then still there.
 pub fn replace_file_for_this_boot(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-    fs::rename(write_beside(folder, path, bytes)?, path)
+    fs::rename(write_beside(folder, path, bytes, None)?, path)
 }
 
-fn write_beside(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
+fn write_beside(folder: &Path, path: &Path, bytes: &[u8], owner: Option<(u32, u32)>) -> io::Result<PathBuf> {
     let mut name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?.to_owned();
     name.push(".new");
     let temporary = folder.join(name);
@@ -373,6 +415,9 @@ fn write_beside(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<PathBuf>
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
     file.write_all(bytes)?;
+    if let Some((uid, gid)) = owner {
+        fchown(&file, Some(uid), Some(gid))?;
+    }
     Ok(temporary)
 }
 

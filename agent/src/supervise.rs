@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::arguments::SettingsFile;
+use crate::ownership::{self, OwnershipError};
 use crate::process;
 use crate::settings::Settings;
 use crate::state::{ExecState, LinkState, StateError};
@@ -33,6 +34,9 @@ pub enum SuperviseError {
     /// The state is missing or damaged: starting the halves over and over would not mend it.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The link has a user of its own, and what is to be that user's cannot be.
+    #[error(transparent)]
+    Ownership(#[from] OwnershipError),
     /// Signals cannot be received.
     #[error("the system gives no signal handlers")]
     Signals(#[source] io::Error),
@@ -43,6 +47,7 @@ pub enum SuperviseError {
 /// # Errors
 /// See [`SuperviseError`]; nothing runs then.
 pub async fn run(settings: &Settings, file: &SettingsFile) -> Result<(), SuperviseError> {
+    ownership::establish(settings)?;
     LinkState::load(settings)?;
     let node = ExecState::load(settings)?.node;
     let mut terminate = signal(SignalKind::terminate()).map_err(SuperviseError::Signals)?;

@@ -25,6 +25,7 @@ pub mod invariants;
 pub mod killer;
 pub mod leaks;
 pub mod lone;
+pub mod machine;
 pub mod namespace;
 pub mod node;
 pub mod operators;

@@ -1,6 +1,6 @@
 //! A node: an agent with a state folder of its own.
 
-use crate::process::{self, Child, Found, binary};
+use crate::process::{self, Child, Found, binary, write};
 use crate::wait;
 use nix::sys::signal::Signal;
 use std::fs::File;
@@ -210,9 +210,4 @@ impl Node {
         let folder = self.state().join("exec/jobs").to_string_lossy().into_owned();
         process::find(|found| found.arguments.starts_with("flotilla-agent job ") && found.arguments.contains(&folder))
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "files of a test are not kept over a power cut")]
-fn write(path: &Path, content: &[u8]) {
-    std::fs::write(path, content).unwrap_or_else(|error| panic!("{} cannot be written: {error}", path.display()));
 }

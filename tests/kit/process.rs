@@ -41,6 +41,15 @@ pub fn command(program: &Path) -> Command {
     command
 }
 
+/// Writes a file of a test, whole or not at all being of no interest.
+///
+/// # Panics
+/// When it cannot be written.
+#[expect(clippy::disallowed_methods, reason = "files of a test are not kept over a power cut")]
+pub fn write(path: &Path, content: &[u8]) {
+    std::fs::write(path, content).unwrap_or_else(|error| panic!("{} cannot be written: {error}", path.display()));
+}
+
 /// Copies a folder with everything in it and its modes. Only files and folders are copied.
 ///
 /// # Panics

@@ -188,6 +188,12 @@ impl Jobs {
         self.running.values().any(|task| !task.is_finished())
     }
 
+    /// How many jobs run.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.running.values().filter(|task| !task.is_finished()).count()
+    }
+
     /// How much output the running jobs have by now.
     #[must_use]
     pub fn output_lengths(&self) -> Vec<(OrderId, u16, OutputStream, u64)> {

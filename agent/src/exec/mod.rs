@@ -10,6 +10,7 @@ pub mod journal;
 mod peer_link;
 mod reboot;
 mod renewal;
+mod socket;
 mod storage;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -27,6 +28,8 @@ use tokio::sync::mpsc;
 
 use crate::frame::{FromExec, FromLink};
 use crate::job::secrets::JobSecrets;
+use crate::notify::Notifier;
+use crate::ownership::{self, OwnershipError};
 use crate::policy::PolicyWatch;
 use crate::settings::Settings;
 use crate::state::{ExecState, StateError};
@@ -57,6 +60,9 @@ pub enum ExecError {
     /// The node's own state cannot be read.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The link has a user of its own, and what is to be that user's cannot be.
+    #[error(transparent)]
+    Ownership(#[from] OwnershipError),
     /// The journal cannot be read or written.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -83,6 +89,7 @@ pub enum ExecError {
 /// # Errors
 /// See [`ExecError`]. Nothing that was promised is lost then: the journal has it.
 pub async fn run(settings: Settings, restarts: Option<u32>) -> Result<(), ExecError> {
+    ownership::establish(&settings)?;
     let state = ExecState::load(&settings)?;
     if let Some(file) = &settings.reboots.boot_id_file {
         clock::use_boot_id_of(file.clone());
@@ -125,7 +132,7 @@ pub async fn run(settings: Settings, restarts: Option<u32>) -> Result<(), ExecEr
     let core = recovery.with_policy(first).finish();
     let jobs = Jobs::new(state.layout.exec("jobs"), settings.output_limit_bytes, settings.job_user.clone(), boot, ended)
         .with_tools(settings.tools.clone());
-    let listener = listen(&settings)?;
+    let listener = socket::listen(&settings)?;
     let storage = Storage::new(journal);
     tracing::info!(node = %state.node, fleet = %state.fleet, trust = trust.version(), "exec is ready");
     let renewal = Renewal {
@@ -145,10 +152,13 @@ pub async fn run(settings: Settings, restarts: Option<u32>) -> Result<(), ExecEr
         told_time: None,
         has_come_up: false,
         link: None,
+        link_user: settings.link_user.map(|user| user.uid),
         refusals: BTreeMap::new(),
         withheld: VecDeque::new(),
         is_reboot_withheld: false,
         has_begun: false,
+        is_connected: false,
+        notifier: Notifier::from_environment(),
     };
     shell.try_disk();
     shell.run(listener, ends, refusals_to_reboot).await
@@ -163,17 +173,6 @@ fn replayed(mut recovery: Recovery, records: Vec<Record>) -> Result<Recovery, Re
 fn agent_version() -> [u16; 3] {
     let mut parts = env!("CARGO_PKG_VERSION").split('.').map(|part| part.parse().unwrap_or(0));
     [(); 3].map(|()| parts.next().unwrap_or(0))
-}
-
-fn listen(settings: &Settings) -> Result<UnixListener, ExecError> {
-    let path = settings.socket.clone();
-    let failed = |source| ExecError::Socket { path: path.clone(), source };
-    // The journal's lock says that no other exec lives, so a socket that is there is a dead one's.
-    match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
-        _ => {}
-    }
-    UnixListener::bind(&path).map_err(failed)
 }
 
 fn log_policy(state: &PolicyState) {
@@ -196,6 +195,8 @@ struct Shell {
     /// Whether the guard of versions can know that this one has come up.
     has_come_up: bool,
     link: Option<PeerLink>,
+    /// Who may connect to the socket besides root and the own user.
+    link_user: Option<u32>,
     /// When each reason was last logged, in uptime milliseconds.
     refusals: BTreeMap<RejectReason, u64>,
     /// What must wait until the disk takes records again, in its order.
@@ -204,6 +205,9 @@ struct Shell {
     is_reboot_withheld: bool,
     /// Whether what was read from the journal is known to be on disk: only then it is acted on.
     has_begun: bool,
+    /// Whether the link has a connection to the broker.
+    is_connected: bool,
+    notifier: Notifier,
 }
 
 impl Shell {
@@ -219,12 +223,16 @@ impl Shell {
         let mut hangup = signal(SignalKind::hangup()).map_err(no_signals)?;
         let mut look = tokio::time::interval(OUTPUT_LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        self.notifier.ready();
         loop {
             self.take_outputs();
             let now = clock::boottime_ms();
+            self.notifier.feed(now);
+            self.tell_status();
             let standstill = (self.policy.is_standing_still() && self.core.has_waiting()).then(|| now.saturating_add(STANDSTILL_LOOK_MS));
             let next = [self.core.next_wakeup(now), self.storage.next_try(), standstill].into_iter().flatten().min();
             let sleep = next.map_or(LONGEST_SLEEP, |at| Duration::from_millis(at.saturating_sub(now)).min(LONGEST_SLEEP));
+            let sleep = self.notifier.until_feed(now).map_or(sleep, |until| sleep.min(until));
             tokio::select! {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, _)) => self.link_came(stream),
@@ -256,9 +264,22 @@ impl Shell {
                 _ = interrupt.recv() => break,
             }
         }
+        self.notifier.stopping();
         self.take_outputs();
         self.storage.end();
         Ok(())
+    }
+
+    /// Has `systemctl status` show what exec does.
+    fn tell_status(&mut self) {
+        let running = match self.jobs.running() {
+            0 => "no job runs".to_owned(),
+            1 => "1 job runs".to_owned(),
+            many => format!("{many} jobs run"),
+        };
+        let connection = if self.is_connected { "connected" } else { "not connected" };
+        let standstill = if self.policy.is_standing_still() { "; no order starts" } else { "" };
+        self.notifier.status(&format!("{connection}; {running}{standstill}"));
     }
 
     /// Tries what could not be done on the disk before, when it is time for that.
@@ -293,10 +314,11 @@ impl Shell {
     }
 
     fn link_came(&mut self, stream: tokio::net::UnixStream) {
-        match crate::peer::check(&stream, None) {
+        match crate::peer::check(&stream, self.link_user) {
             Ok(()) => {
                 // The newest link counts: an older one is a dead one whose end is not yet seen.
                 if self.link.replace(PeerLink::new(stream)).is_some() {
+                    self.is_connected = false;
                     self.core.handle(Input::Disconnected, clock::boottime_ms());
                 }
                 (self.renewal.stage, self.told_time) = (renewal::Stage::default(), None);
@@ -311,12 +333,16 @@ impl Shell {
         let now = clock::boottime_ms();
         match frame {
             Some(FromLink::Connected) => {
+                self.is_connected = true;
                 let mut nonce = [0; 32];
                 getrandom::fill(&mut nonce)
                     .map_err(|error| ExecError::System { what: "randomness", source: std::io::Error::other(error) })?;
                 self.handle(Input::Connected { nonce }, now);
             }
-            Some(FromLink::Disconnected { .. }) => self.handle(Input::Disconnected, now),
+            Some(FromLink::Disconnected { .. }) => {
+                self.is_connected = false;
+                self.handle(Input::Disconnected, now);
+            }
             Some(FromLink::Message { topic, retained, payload }) => {
                 self.handle(Input::Message { topic: &topic, retained, payload: &payload }, now);
                 self.tell_time();
@@ -334,7 +360,7 @@ impl Shell {
                 self.say(&judged);
             }
             None => {
-                self.link = None;
+                (self.link, self.is_connected) = (None, false);
                 self.core.handle(Input::Disconnected, now);
             }
         }

@@ -3,8 +3,11 @@
 //! The link owns the TLS key and the network, and understands no message: what it can do to a node is to hinder it. While
 //! exec is away there is no connection, so that nobody believes the node to be there.
 //!
+//! Before it reads from the network it gives up every right that it does not need: see `confinement.rs`.
+//!
 //! It also sees to it that its certificate is renewed in time: see `renewal.rs`, and `credentials.rs` for the files.
 
+mod confinement;
 mod credentials;
 mod relay;
 mod renewal;
@@ -20,8 +23,11 @@ use tokio::net::UnixStream;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
+use crate::clock;
+use crate::notify::Notifier;
 use crate::settings::Settings;
 use crate::state::{Layout, LinkState, StateError};
+pub use confinement::{ConfinementError, confine};
 use credentials::Credentials;
 use relay::{Ended, Surroundings};
 use renewal::Renewal;
@@ -67,11 +73,13 @@ pub async fn run(settings: Settings) -> Result<(), LinkError> {
     let time = KnownTime::new(state.time_floor_s);
     let mut connection = connection_settings(&settings, &state, &credentials, &time, &online)?;
     let renewal = Renewal::new(state.claim.clone(), state.fleet, settings.reconnect_maximum_s);
-    let mut surroundings = Surroundings { credentials, renewal, time };
+    let notifier = Notifier::from_environment();
     let mut terminate = signal(SignalKind::terminate()).map_err(LinkError::Signals)?;
+    notifier.ready();
+    let mut surroundings = Surroundings { credentials, renewal, time, notifier };
     let relaying = async {
         loop {
-            let exec = connect_to_exec(&settings.socket).await;
+            let exec = connect_to_exec(&settings.socket, &mut surroundings.notifier).await;
             match relay::run(&mut connection, exec, &online, &mut surroundings).await {
                 Ended::ExecGone => tracing::info!("exec is gone; the connection to the broker is closed until it is back"),
                 Ended::Stopped(reason) => return LinkError::Stopped(reason),
@@ -80,10 +88,12 @@ pub async fn run(settings: Settings) -> Result<(), LinkError> {
             sleep(SOCKET_PAUSE).await;
         }
     };
-    tokio::select! {
+    let ended = tokio::select! {
         error = relaying => Err(error),
         _ = terminate.recv() => Ok(()),
-    }
+    };
+    surroundings.notifier.stopping();
+    ended
 }
 
 fn connection_settings(
@@ -107,9 +117,11 @@ fn connection_settings(
     })
 }
 
-async fn connect_to_exec(socket: &Path) -> UnixStream {
+async fn connect_to_exec(socket: &Path, notifier: &mut Notifier) -> UnixStream {
     let mut said = false;
+    notifier.status("waiting for exec");
     loop {
+        notifier.feed(clock::boottime_ms());
         match UnixStream::connect(socket).await {
             Ok(stream) => match crate::peer::check(&stream, None) {
                 Ok(()) => return stream,

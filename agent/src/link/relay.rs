@@ -13,7 +13,9 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::ONLINE;
 use super::credentials::{Connected, Credentials, Identity};
 use super::renewal::{Renewal, Taken};
+use crate::clock;
 use crate::frame::{self, FrameReader, FromExec, FromLink};
+use crate::notify::Notifier;
 
 /// Events that wait for exec; behind them the broker is slowed down.
 const EVENTS: usize = 8;
@@ -37,6 +39,7 @@ pub(super) struct Surroundings {
     pub(super) credentials: Credentials,
     pub(super) renewal: Renewal,
     pub(super) time: KnownTime,
+    pub(super) notifier: Notifier,
 }
 
 /// How long the broker may take to hear the farewell of a connection that is made anew.
@@ -58,7 +61,7 @@ enum Pass {
 /// Relays until exec is gone.
 pub(super) async fn run(settings: &mut Settings, exec: UnixStream, online: &str, surroundings: &mut Surroundings) -> Ended {
     let (reader, writer) = exec.into_split();
-    let Surroundings { credentials, renewal, time } = surroundings;
+    let Surroundings { credentials, renewal, time, notifier } = surroundings;
     renewal.exec_came();
     let mut relay = Relay {
         from_exec: FrameReader::new(reader),
@@ -74,6 +77,7 @@ pub(super) async fn run(settings: &mut Settings, exec: UnixStream, online: &str,
         credentials,
         renewal,
         time,
+        notifier,
     };
     loop {
         let identity = relay.credentials.in_use();
@@ -82,6 +86,7 @@ pub(super) async fn run(settings: &mut Settings, exec: UnixStream, online: &str,
             Ok(tls) => (settings.tls, settings.address) = (tls, identity.broker()),
             Err(error) => return Ended::Unusable(error),
         }
+        relay.notifier.status(&format!("connecting to {}", settings.address));
         let (publishes, to_publish) = mpsc::channel(PUBLISHES);
         let (to_handle, events) = mpsc::channel(EVENTS);
         let mut link = pin!(flotilla_link::run(settings.clone(), to_publish, to_handle));
@@ -100,6 +105,7 @@ pub(super) async fn run(settings: &mut Settings, exec: UnixStream, online: &str,
             Pass::Spread(spread) => spread.mul_f64(fraction()),
         };
         tracing::info!(?pause, "the next connection waits, as the bridge has asked for");
+        relay.notifier.status(&format!("connects again within {} s, as the bridge has asked for", pause.as_secs()));
         relay.network.forget();
         tokio::select! {
             () = sleep(pause) => {}
@@ -125,12 +131,14 @@ struct Relay<'a> {
     credentials: &'a mut Credentials,
     renewal: &'a mut Renewal,
     time: &'a KnownTime,
+    notifier: &'a mut Notifier,
 }
 
 impl Relay<'_> {
     /// Moves everything in both directions while neither can block the other: each await is one step that can be dropped.
     async fn pass(&mut self, publishes: mpsc::Sender<Publish>, mut events: mpsc::Receiver<Event>) -> Pass {
         loop {
+            let feed = self.feed();
             tokio::select! {
                 event = events.recv(), if self.outgoing.is_empty() => {
                     // None: the MQTT link has stopped, and its own branch says why.
@@ -157,6 +165,7 @@ impl Relay<'_> {
                     self.say_again_at = None;
                     self.pending = Some(self.publish(self.online.to_owned(), ONLINE.to_vec(), true));
                 }
+                () = sleep(feed.unwrap_or_default()), if feed.is_some() => {}
                 permit = publishes.reserve(), if self.pending.is_some() => {
                     let Ok(permit) = permit else { return std::future::pending().await };
                     if let Some(publish) = self.pending.take() {
@@ -171,8 +180,10 @@ impl Relay<'_> {
     /// then it is this node that was away, and nobody else comes back with it.
     async fn wait_unconnected(&mut self) -> Option<Ended> {
         loop {
+            let feed = self.feed();
             tokio::select! {
                 () = self.network.changed() => return None,
+                () = sleep(feed.unwrap_or_default()), if feed.is_some() => {}
                 written = self.to_exec.write(&self.outgoing), if !self.outgoing.is_empty() => match written {
                     Ok(count) if count > 0 => { self.outgoing.drain(..count); }
                     Ok(_) | Err(_) => return Some(Ended::ExecGone),
@@ -188,10 +199,18 @@ impl Relay<'_> {
         }
     }
 
+    /// Says that this loop turns; after so long it must turn again.
+    fn feed(&mut self) -> Option<Duration> {
+        let now = clock::boottime_ms();
+        self.notifier.feed(now);
+        self.notifier.until_feed(now)
+    }
+
     fn handle(&mut self, event: Event) -> Option<Pass> {
         match event {
             Event::Connected => {
                 tracing::info!("connected to the broker");
+                self.notifier.status(&format!("connected to {}", self.credentials.in_use().broker()));
                 self.connected = true;
                 self.say_again_at = Some(Instant::now() + PRESENCE_AGAIN);
                 self.pending = Some(self.publish(self.online.to_owned(), ONLINE.to_vec(), true));
@@ -209,6 +228,7 @@ impl Relay<'_> {
             }
             Event::Disconnected { reason } => {
                 tracing::warn!(%reason, "no connection to the broker");
+                self.notifier.status(&format!("no connection to {}: {reason}", self.credentials.in_use().broker()));
                 let was_connected = self.gone(reason);
                 if was_connected && !self.spread.is_zero() {
                     return Some(Pass::Spread(self.spread));

@@ -19,6 +19,7 @@ use flotilla_protocol::trust::TrustError;
 use thiserror::Error;
 
 use crate::facts;
+use crate::ownership::{self, OwnershipError};
 use crate::settings::Settings;
 use crate::state::{Layout, StateError};
 use claim::Claim;
@@ -51,6 +52,9 @@ pub enum RegisterError {
     /// The state folder cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The state folder cannot be parted between exec and the link's user.
+    #[error(transparent)]
+    Ownership(#[from] OwnershipError),
     /// The system gives no random bytes.
     #[error("the system gives no random bytes for keys")]
     Randomness(#[source] getrandom::Error),
@@ -147,6 +151,7 @@ pub async fn register(settings: &Settings, activation: &str, again: bool) -> Res
     let layout = Layout::new(settings);
     store::check_earlier(settings, &layout, &activation.root_hash, again)?;
     layout.create()?;
+    ownership::establish(settings)?;
     let keys = Keys::load_or_make(&layout)?;
     let address: BrokerAddress =
         BrokerAddress { host: activation.host.clone(), port: activation.port }.to_string().parse().map_err(RegisterError::Address)?;

@@ -34,7 +34,7 @@ impl Keys {
             state::from_pkcs8(&state::read(&path)?).ok_or_else(damaged)?
         } else {
             let tls = SigningKey::from_bytes(&random()?);
-            write_atomically(&path, &state::pkcs8(&tls))?;
+            layout.write_link("tls.key", &state::pkcs8(&tls))?;
             tls
         };
         Ok(Self { identity, tls, sealing })
@@ -97,9 +97,10 @@ pub(super) fn store(
     }
     let enrolled_at_s = enrolled.time_ms / 1000;
     let connection = Connection { broker, claim: Some(claim), fleet: FleetId::of_root_hash(root_hash), node: keys.node(), enrolled_at_s };
-    write_atomically(&layout.link("certificate.der"), &enrolled.certificate)?;
-    write_atomically(&layout.link("authority.der"), &enrolled.authority)?;
-    write_atomically(&layout.link("connection.toml"), connection.to_toml().as_bytes())?;
+    layout.write_link("certificate.der", &enrolled.certificate)?;
+    layout.write_link("authority.der", &enrolled.authority)?;
+    layout.write_link(state::CONNECTION, connection.to_toml().as_bytes())?;
+    write_atomically(&layout.exec(state::CONNECTION), connection.to_toml().as_bytes())?;
     trust_store::store_root(layout, root_hash)?;
     for (version, bundle) in (1_u32..).zip(&accepted.bundles) {
         trust_store::store(layout, version, bundle)?;

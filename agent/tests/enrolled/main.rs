@@ -147,3 +147,68 @@ async fn an_agent_comes_online_says_hello_and_survives_the_death_of_its_halves()
     assert!(status.success(), "{status}");
     assert_eq!(fleet.next_on(online).await, b"0");
 }
+
+/// A user who may do nothing.
+const LINK_USER: &str = "nobody";
+/// Starts a program without capabilities.
+const SETPRIV: &str = "/usr/bin/setpriv";
+
+/// As two services of a system start the agent: exec as a root without capabilities, in the link user's group; the link as its own user.
+#[tokio::test]
+async fn halves_of_two_users_and_without_any_capability_are_one_node() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    if !nix::unistd::geteuid().is_root() || !Path::new(SETPRIV).exists() {
+        return println!("SKIPPED: halves of two users: this needs root and setpriv (Debian: util-linux)");
+    }
+    let Some(mut fleet) = Fleet::start().await else { return };
+    let user = nix::unistd::User::from_name(LINK_USER).unwrap().unwrap();
+    let (uid, gid) = (user.uid.as_raw(), user.gid.as_raw());
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o711)).unwrap();
+    let state = &folder.path().join("state");
+    let socket = folder.path().join("run/agent.sock");
+    // Where the link's user may start it.
+    let program = folder.path().join("flotilla-agent");
+    std::fs::copy(env!("CARGO_BIN_EXE_flotilla-agent"), &program).unwrap();
+    let with_settings = |mut command: Command| {
+        command.env("FLOTILLA_AGENT__STATE_FOLDER", state).env("FLOTILLA_AGENT__RECONNECT_MAXIMUM_S", "1");
+        command.env("FLOTILLA_AGENT__LINK_USER", LINK_USER).env("FLOTILLA_AGENT__SOCKET", &socket).kill_on_drop(true);
+        command
+    };
+
+    // Registered as a node without that setting; what a service runs first with all rights of root mends it.
+    let root = fleet.root_hash;
+    let node = register(&mut fleet, state, &[], root, Answer::Enrol).await.unwrap();
+    let node: flotilla_protocol::id::NodeId = node.trim().parse().unwrap();
+    std::fs::remove_file(state.join("exec/connection.toml")).unwrap();
+    let prepared = with_settings(agent(&["prepare"], state)).output().await.unwrap();
+    assert!(prepared.status.success(), "{}", String::from_utf8_lossy(&prepared.stderr));
+    let link = std::fs::metadata(state.join("link")).unwrap();
+    assert_eq!((link.uid(), link.gid(), link.mode() & 0o777), (uid, gid, 0o700));
+
+    #[expect(clippy::disallowed_methods, reason = "tests start the real binary")]
+    let plain = |program: &Path| Command::from(std::process::Command::new(program));
+    let mut exec = plain(Path::new(SETPRIV));
+    exec.args(["--bounding-set=-all", "--inh-caps=-all", &format!("--groups={gid}")]).arg(&program).arg("exec");
+    let exec = with_settings(exec).spawn().unwrap();
+    let mut link = plain(&program);
+    link.arg("link").uid(uid).gid(gid);
+    let link = with_settings(link).spawn().unwrap();
+    assert_eq!(fleet.next_on(Topic::Online { fleet: fleet.id(), node }).await, b"1");
+    fleet.next_on(Topic::Up { fleet: fleet.id(), node, kind: UpKind::Hello }).await;
+
+    let status = |pid: i32, name: &str| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned()
+    };
+    assert_eq!(status(pid(&exec), "CapEff:"), "0000000000000000");
+    assert_eq!((status(pid(&link), "CapEff:").as_str(), status(pid(&link), "NoNewPrivs:").as_str()), ("0000000000000000", "1"));
+    let listening = std::fs::metadata(&socket).unwrap();
+    assert_eq!((listening.uid(), listening.gid(), listening.mode() & 0o777), (0, gid, 0o660));
+
+    // Somebody else finds the way to the socket closed, and the state, too.
+    let mut stranger = plain(Path::new(SETPRIV));
+    stranger.args(["--reuid=54321", "--regid=54321", "--clear-groups", "/bin/sh", "-c"]);
+    stranger.arg(format!("ls '{0}' || ls '{0}/exec' || ls '{0}/link' || ls '{1}'", state.display(), socket.display()));
+    assert!(!stranger.output().await.unwrap().status.success(), "a stranger sees something of the agent's");
+}
