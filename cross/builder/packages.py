@@ -23,6 +23,11 @@ SCRIPTS = ("postinstall", "preremove", "postremove")
 WITH_SYSTEMD = ("deb", "rpm")
 SERVICE_SCRIPTS = {"apk": "openrc", "ipk": "procd"}
 LICENSES = ("LICENSE-APACHE", "LICENSE-MIT")
+SETTINGS_OF_OPENWRT = """# On OpenWrt /var is in memory, and a node that is registered there is none after the next boot.
+state_folder = "/srv/flotilla-agent"
+"""
+# What an upgrade of the system keeps.
+KEPT_BY_OPENWRT = "/etc/flotilla/\n/srv/flotilla-agent/\n"
 COPYRIGHT = """\
 Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
 Upstream-Name: flotilla
@@ -52,6 +57,8 @@ def stage_files(places: Places, stage: Path, binary: Path) -> None:
     put(binary, stage / "flotilla-agent", 0o755)
     put(package / "guard", stage / "guard", 0o755)
     put(units / "agent.toml", stage / "agent.toml", 0o644)
+    put_text(stage / "agent.procd.toml", (units / "agent.toml").read_text() + SETTINGS_OF_OPENWRT, 0o644)
+    put_text(stage / "procd.keep", KEPT_BY_OPENWRT, 0o644)
     for kind in SERVICE_SCRIPTS.values():
         put(places.source / f"cross/service/{kind}/{NAME}", stage / kind, 0o755)
     found = sorted(path for path in units.iterdir() if is_unit_of_the_agent(path.name))
@@ -93,7 +100,9 @@ def by_nfpm(tools: Tools, places: Places, target: Target, kind: str, stage: Path
         put_text(own / name, script(places, name, variables), 0o755)
     config = own / "nfpm.yaml"
     template = Template((places.source / "cross/package/nfpm.yaml").read_text())
-    config.write_text(template.substitute(arch=target.packages[kind], version=version, stage=stage, scripts=own, services=services(kind, stage)))
+    settings = stage / ("agent.procd.toml" if kind == "ipk" else "agent.toml")
+    values = {"arch": target.packages[kind], "version": version, "stage": stage, "scripts": own, "settings": settings}
+    config.write_text(template.substitute(values, services=services(kind, stage)))
     same_date(stage, places.date)
     file = output / file_name(target, kind, version)
     file.unlink(missing_ok=True)
@@ -118,6 +127,8 @@ def services(kind: str, stage: Path) -> str:
             line(f"doc/{document.name}", f"/usr/share/doc/flotilla-agent/{document.name}")
     else:
         line(SERVICE_SCRIPTS[kind], "/etc/init.d/flotilla-agent", "0755")
+    if kind == "ipk":
+        line("procd.keep", "/lib/upgrade/keep.d/flotilla-agent")
     return "\n".join(lines)
 
 

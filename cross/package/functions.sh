@@ -40,6 +40,12 @@ has() { command -v "$1" >/dev/null 2>&1; }
 # known FILE NAME: whether a line of passwd or group begins with the name.
 known() { grep -q "^$2:" "$root/etc/$1" 2>/dev/null; }
 
+# state_folder: where the settings have the agent keep what makes this device a node.
+state_folder() {
+  given=$(sed -n 's/^[[:space:]]*state_folder[[:space:]]*=[[:space:]]*"\([^"]*\)".*$/\1/p' "$root/etc/flotilla/agent.toml" 2>/dev/null) || true
+  echo "$root${given:-/var/lib/flotilla-agent}"
+}
+
 make_user() {
   if known passwd "$user" && known group "$user"; then return 0; fi
   if has systemd-sysusers && [ -f "$root/usr/lib/sysusers.d/flotilla-agent.conf" ]; then
@@ -156,7 +162,7 @@ set_up() {
   reload_units
   if [ "$is_new" -eq 1 ]; then enable_service; fi
   if [ -n "$root" ]; then return 0; fi
-  if [ ! -e /var/lib/flotilla-agent/registered ]; then
+  if [ ! -e "$(state_folder)/registered" ]; then
     say "version $1 is installed and waits for its registration: flotilla-agent register --activation -"
   elif ! init_runs; then
     say "version $1 is installed; nothing was started, since $init does not run here"
@@ -178,15 +184,18 @@ remove_versions() {
   rmdir "$library/package" "$library" 2>/dev/null || true
 }
 
+# remove_state FOLDER: only what is the agent's, for a folder that the settings name may hold more.
 remove_state() {
-  rm -rf "$root/var/lib/flotilla-agent"
+  rm -rf "$1/link" "$1/exec" "$1/registered" "$1/agent.sock"
+  rmdir "$1" 2>/dev/null || say "$1 holds something that is not the agent's, and is left"
   if [ -z "$root" ]; then rm -rf /run/flotilla-agent; fi
   rm -f "$root/etc/flotilla/agent.toml.new"
   rmdir "$root/etc/flotilla" 2>/dev/null || true
 }
 
 tell_of_state() {
-  if [ -e "$root/var/lib/flotilla-agent" ]; then
-    say "keys and journal of this node are kept in /var/lib/flotilla-agent; remove that folder, and deregister the node, when they are not needed"
+  state=$(state_folder)
+  if [ -e "$state" ]; then
+    say "keys and journal of this node are kept in ${state#"$root"}; remove that folder, and deregister the node, when they are not needed"
   fi
 }

@@ -44,6 +44,9 @@ put_service_files() {
       ;;
     openrc | procd) put 0755 "$init" /etc/init.d/flotilla-agent ;;
   esac
+  case "$init" in
+    procd) put 0644 procd.keep /lib/upgrade/keep.d/flotilla-agent ;;
+  esac
 }
 
 install_all() {
@@ -51,10 +54,12 @@ install_all() {
   put 0755 guard /usr/lib/flotilla-agent/guard
   mkdir -p "$root/usr/bin"
   ln -sf ../lib/flotilla-agent/current/flotilla-agent "$root/usr/bin/flotilla-agent"
+  settings=agent.toml
+  if [ "$init" = procd ]; then settings=agent.procd.toml; fi
   if [ ! -e "$root/etc/flotilla/agent.toml" ]; then
-    put 0644 agent.toml /etc/flotilla/agent.toml
-  elif ! cmp -s "$here/files/agent.toml" "$root/etc/flotilla/agent.toml"; then
-    put 0644 agent.toml /etc/flotilla/agent.toml.new
+    put 0644 "$settings" /etc/flotilla/agent.toml
+  elif ! cmp -s "$here/files/$settings" "$root/etc/flotilla/agent.toml"; then
+    put 0644 "$settings" /etc/flotilla/agent.toml.new
     say "the settings /etc/flotilla/agent.toml are left as they are; those of this version are in agent.toml.new beside them"
   fi
   put_service_files
@@ -66,13 +71,14 @@ remove_all() {
   disable_service
   for unit in "$here"/files/systemd/*; do rm -f "$root/usr/lib/systemd/system/${unit##*/}"; done
   rm -f "$root/usr/lib/sysusers.d/flotilla-agent.conf" "$root/usr/lib/tmpfiles.d/flotilla-agent.conf" "$root/usr/bin/flotilla-agent"
-  case "$init" in openrc | procd) rm -f "$root/etc/init.d/flotilla-agent" ;; esac
+  case "$init" in openrc | procd) rm -f "$root/etc/init.d/flotilla-agent" "$root/lib/upgrade/keep.d/flotilla-agent" ;; esac
   rm -f "$library/guard" "$library/package/flotilla-agent"
   remove_versions
   reload_units
   if [ "$is_purge" -eq 1 ]; then
+    state=$(state_folder)
     rm -f "$root/etc/flotilla/agent.toml"
-    remove_state
+    remove_state "$state"
   else
     tell_of_state
   fi

@@ -10,6 +10,7 @@ case "${packager}:${1:-}:${PKG_UPGRADE:-0}" in
     ;;
   deb:purge:*)
     remove_versions
-    remove_state
+    # The settings have gone before; with systemd the state has this place, which the units name too.
+    remove_state /var/lib/flotilla-agent
     ;;
 esac

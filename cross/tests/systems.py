@@ -111,11 +111,11 @@ class System:
         path = self.path(name)
         return path.is_symlink() or (path.exists() and not path.is_char_device())
 
-    def register(self, came_up: str | None) -> None:
+    def register(self, came_up: str | None, state: str = "/var/lib/flotilla-agent") -> None:
         """As a registered agent leaves it, whose version has come up or not."""
-        self.write("/var/lib/flotilla-agent/registered", "node\n")
+        self.write(f"{state}/registered", "node\n")
         if came_up:
-            self.write("/var/lib/flotilla-agent/exec/came-up", f"{came_up}\n")
+            self.write(f"{state}/exec/came-up", f"{came_up}\n")
 
     def tree(self, *but: str) -> set[str]:
         """Names of everything written, except what begins with one of the given words."""

@@ -47,7 +47,7 @@ class Archive(Packages):
         done = system.run("/bin/sh", f"/tmp/{version}/install.sh", *options, expect=expect)
         return done.stdout + done.stderr
 
-    def by_init(self, init: str, started: str, link: str) -> None:
+    def by_init(self, init: str, started: str, link: str, state: str) -> None:
         system = self.small(init)
         said = self.install(system, "0.8.0")
         self.assertIn("waits for its registration", said)
@@ -63,7 +63,7 @@ class Archive(Packages):
         self.install(system, "0.8.0")
         self.assertEqual(digest_of(system, "tmp", "proc"), before, "the same once more changes nothing")
 
-        system.register("0.8.0")
+        system.register("0.8.0", state)
         system.write("/played/active", "")
         self.install(system, "0.9.0")
         self.assertEqual(system.calls(), [started.format("restart")])
@@ -77,24 +77,25 @@ class Archive(Packages):
         self.assertEqual([line.split(" ", 1)[1] for line in lines], ["0.9.0 run"] * 5 + ["0.8.0 run"])
 
         said = self.install(system, "0.9.0", "--uninstall")
-        self.assertIn("are kept in /var/lib/flotilla-agent", said)
+        self.assertIn(f"are kept in {state}", said)
         self.assertEqual(system.calls(), [started.format("stop")])
         self.assertFalse(system.exists(link) or system.exists(LIBRARY) or system.exists("/etc/init.d/flotilla-agent"))
-        self.assertTrue(system.exists("/var/lib/flotilla-agent/registered") and system.exists("/etc/flotilla/agent.toml"))
+        self.assertTrue(system.exists(f"{state}/registered") and system.exists("/etc/flotilla/agent.toml"))
 
         self.install(system, "0.9.0")
         self.assertEqual(system.calls(), [started.format("start")])
         self.install(system, "0.9.0", "--uninstall", "--purge")
-        for path in ("/var/lib/flotilla-agent", "/etc/flotilla", LIBRARY, "/usr/bin/flotilla-agent", "/run/flotilla-agent"):
+        for path in (state, "/etc/flotilla", LIBRARY, "/usr/bin/flotilla-agent", "/run/flotilla-agent", "/lib/upgrade/keep.d/flotilla-agent"):
             self.assertFalse(system.exists(path), path)
         # Nothing is there any more: that is no failure.
         self.install(system, "0.9.0", "--uninstall", "--purge")
 
     def test_with_openrc(self) -> None:
-        self.by_init("openrc", "rc-service flotilla-agent {}", "/etc/runlevels/default/flotilla-agent")
+        self.by_init("openrc", "rc-service flotilla-agent {}", "/etc/runlevels/default/flotilla-agent", "/var/lib/flotilla-agent")
 
     def test_with_procd(self) -> None:
-        self.by_init("procd", "flotilla-agent {}", "/etc/rc.d/S95flotilla-agent")
+        # Where /var is in memory.
+        self.by_init("procd", "flotilla-agent {}", "/etc/rc.d/S95flotilla-agent", "/srv/flotilla-agent")
 
     def test_with_systemd(self) -> None:
         system = systems.Debian()
@@ -152,6 +153,19 @@ class Image(Packages):
             left = [path for path in root.rglob("*") if "flotilla" in path.name]
             self.assertEqual(left, [])
 
+    def test_a_purge_leaves_what_is_somebody_elses(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            top = self.unpack("0.8.0", Path(folder))
+            root = Path(folder) / "image"
+            (root / "etc/flotilla").mkdir(parents=True)
+            for name in ("srv/exec", "srv/link", "srv/photographs"):
+                (root / name).mkdir(parents=True)
+            (root / "etc/flotilla/agent.toml").write_text('state_folder = "/srv"\n')
+            command = ["sh", top / "install.sh", "--root", root, "--init", "none"]
+            subprocess.run(command, check=True, capture_output=True)
+            subprocess.run([*command, "--uninstall", "--purge"], check=True, capture_output=True)
+            self.assertEqual([path.name for path in (root / "srv").iterdir()], ["photographs"])
+
     def test_a_wrong_command_line_is_refused(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
             top = self.unpack("0.8.0", Path(folder))
@@ -194,9 +208,10 @@ class Scripts(Packages):
             done = system.run(f"/scripts/{version}/{names[moment]}", *arguments.get(moment, []))
             return done.stdout + done.stderr
 
+        state = "/srv/flotilla-agent" if init == "procd" else "/var/lib/flotilla-agent"
         self.put(system, "0.8.0", kind)
         self.assertIn("waits for its registration", script("0.8.0", "installed"))
-        system.register("0.8.0")
+        system.register("0.8.0", state)
         self.put(system, "0.9.0", kind)
         script("0.9.0", "upgraded")
         self.assertEqual(system.link(f"{LIBRARY}/current"), "versions/0.9.0")
@@ -205,7 +220,7 @@ class Scripts(Packages):
         self.take_away(system, "0.9.0", kind)
         self.assertIn("are kept", script("0.9.0", "removed"))
         self.assertFalse(system.exists(LIBRARY))
-        self.assertTrue(system.exists("/var/lib/flotilla-agent/registered"))
+        self.assertTrue(system.exists(f"{state}/registered"))
 
     def test_apk(self) -> None:
         names = {"installed": "post-install", "upgraded": "post-upgrade", "removing": "pre-deinstall", "removed": "post-deinstall"}
