@@ -45,6 +45,12 @@ fn a_good_code_registers_as_often_as_it_may() {
     assert_eq!(nodes(&fleet), 2);
     let [activation] = fleet.call(&DescribeActivationsRequest::default()).activation_list.unwrap().try_into().unwrap();
     assert_eq!((activation.registrations_count, activation.registration_limit), (Some(2), Some(2)));
+    // What the guard of versions goes by.
+    for node in &fleet.nodes {
+        let file = node.state().join("exec/came-up");
+        let is_noted = || std::fs::read_to_string(&file).is_ok_and(|version| version.trim() == env!("CARGO_PKG_VERSION"));
+        wait::until_true(LIMIT, "this version is noted as one that has come up", is_noted);
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! the clock. It keeps the core's one rule: a record that is not lazy is on disk before the next output of another kind is taken. While the
 //! disk takes no records, exec lives on and does what needs none, see `storage.rs`.
 
+mod came_up;
 pub mod jobs;
 pub mod journal;
 mod peer_link;
@@ -153,6 +154,7 @@ pub async fn run(settings: Settings, restarts: Option<u32>) -> Result<(), ExecEr
         state,
         renewal,
         told_time: None,
+        has_come_up: false,
         link: None,
         link_user: settings.link_user.map(|user| user.uid),
         refusals: BTreeMap::new(),
@@ -194,6 +196,8 @@ struct Shell {
     renewal: Renewal,
     /// What the link was last told to be now, and the uptime of that.
     told_time: Option<(u64, u64)>,
+    /// Whether the guard of versions can know that this one has come up.
+    has_come_up: bool,
     link: Option<PeerLink>,
     /// Who may connect to the socket besides root and the own user.
     link_user: Option<u32>,
@@ -371,6 +375,10 @@ impl Shell {
         let now = clock::boottime_ms();
         let frame = time_to_tell(&mut self.told_time, self.core.trusted_time_ms(now), self.core.floor_ms(), now);
         if let Some(frame) = frame {
+            // The time is known from a welcome, and from nothing else.
+            if !self.has_come_up && matches!(frame, FromExec::Time { is_now: true, .. }) {
+                self.has_come_up = came_up::note(&self.state.layout);
+            }
             self.say(&frame);
         }
     }

@@ -1,0 +1,1 @@
+"""What cross/build is made of. Only Python's standard library, from 3.11 on."""

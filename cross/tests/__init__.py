@@ -1,0 +1,1 @@
+"""Tests of what cross/build makes; cross/test runs them."""
