@@ -259,7 +259,7 @@ fn warn_of(order: OrderId, done: Result<(), FolderError>) {
     }
 }
 
-fn with_causes(error: &dyn std::error::Error) -> String {
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {}", with_causes(source)))
 }
 

@@ -18,6 +18,7 @@ use nix::unistd::geteuid;
 use tokio::process::Child;
 use tokio::time::{sleep, timeout};
 
+use super::jobs::with_causes;
 use super::transient;
 use crate::job::cgroup::{self, Cgroups};
 use crate::job::folder::{FolderError, JobFolder, JobState};
@@ -112,6 +113,8 @@ impl Runner {
         let limits = Limits::of(plan, self.given, self.device_memory_bytes);
         let log_bytes = std::fs::metadata(folder.log()).map_or(0, |log| log.len());
         let child = self.spawn(order, folder, &limits, input.as_ref())?;
+        // Only PID 1 may not have taken it; a process of our own has.
+        let input = input.filter(|_| matches!(self.way, Way::Systemd));
         Ok(Begun { runner: self.clone(), folder: folder.clone(), order, limits, input, child, log_bytes })
     }
 
@@ -148,7 +151,7 @@ impl Runner {
         match folder.kill_leftovers() {
             Ok(0) => {}
             Ok(killed) => tracing::warn!(killed, "processes of a lost job were killed"),
-            Err(error) => tracing::warn!(%error, "what a lost job left running cannot be killed"),
+            Err(error) => tracing::warn!(error = %with_causes(&error), "what a lost job left running cannot be killed"),
         }
         if let (Way::Systemd, Some(order)) = (&self.way, folder.order_id()) {
             for arguments in transient::end_arguments(order, folder.attempt()) {
@@ -213,7 +216,7 @@ impl Runner {
             _ => Err("exec cannot remove it".to_owned()),
         };
         if let Err(why) = cleaned {
-            tracing::warn!(%error, why, "remains of jobs' folders stay");
+            tracing::warn!(error = %with_causes(error), why, "remains of jobs' folders stay");
         }
     }
 

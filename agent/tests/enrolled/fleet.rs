@@ -129,6 +129,17 @@ impl Fleet {
         FleetId::of_root_hash(&self.root_hash)
     }
 
+    /// Where nodes connect.
+    pub(crate) fn nodes_port(&self) -> u16 {
+        self.nodes_port
+    }
+
+    /// Kills the broker.
+    pub(crate) fn stop_broker(&mut self) {
+        self.broker.kill().unwrap();
+        self.broker.wait().unwrap();
+    }
+
     pub(crate) fn activation(&self, root_hash: [u8; 32]) -> String {
         Activation { id: ActivationId([3; 16]), code: CODE, host: "127.0.0.1".into(), port: self.claims_port, root_hash }.to_text()
     }

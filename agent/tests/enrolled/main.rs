@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on fails, and one that is skipped says so")]
 
 mod fleet;
+mod systemd;
 
 use std::path::Path;
 use std::time::Duration;
