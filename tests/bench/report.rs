@@ -97,10 +97,7 @@ mod tests {
 
     #[test]
     fn a_figure_past_its_budget_is_told_and_one_past_its_goal_is_not() {
-        let budgets = vec![
-            Budget { figure: "size", goal: 3.0, budget: Some(4.0) },
-            Budget { figure: "time", goal: 3.0, budget: None },
-        ];
+        let budgets = vec![Budget { figure: "size", goal: 3.0, budget: Some(4.0) }, Budget { figure: "time", goal: 3.0, budget: None }];
         let of = |size: f64, time: f64| Report {
             name: "footprint",
             figures: vec![("size".to_owned(), size), ("time".to_owned(), time)],

@@ -2,12 +2,13 @@
 //! other machines are emulated.
 //!
 //! The binaries are those of `cross/build`, or of the folder that `FLOTILLA_CROSS_BINARIES` names: each a file `flotilla-agent` in a folder
-//! that is named after its target.
+//! that is named after its target, as in `target/cross/binaries`.
 #![cfg(test)]
 
+use flotilla_protocol::enrolment::Activation;
 use flotilla_tests::calls::shell_on;
 use flotilla_tests::emulation::Emulation;
-use flotilla_tests::{Broker, Fleet, process, tally, wait};
+use flotilla_tests::{Broker, Fleet, process, strace, tally, wait};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -41,7 +42,8 @@ fn serves(fleet: &Fleet, target: &str, binary: &Path, emulation: &Emulation) {
     wait::until_true(LIMIT, &format!("{target} is online"), || fleet.online().contains(&id));
     let command = fleet.send(&shell_on(&id, "echo $((6 * 7)); echo aside >&2; exit 3"));
     let end = fleet.await_end(&command, &id, LIMIT);
-    let said = [&end.standard_output_content, &end.standard_error_content].map(|text| text.as_deref().unwrap_or_default().trim().to_owned());
+    let said =
+        [&end.standard_output_content, &end.standard_error_content].map(|text| text.as_deref().unwrap_or_default().trim().to_owned());
     assert_eq!((end.status.as_deref(), end.response_code), (Some("Failed"), Some(3)), "{target}: {end:?}");
     assert_eq!(said[0], "42", "{target}: {end:?}");
     assert!(said[1].starts_with("aside"), "{target}: {end:?}");
@@ -54,15 +56,41 @@ fn serves(fleet: &Fleet, target: &str, binary: &Path, emulation: &Emulation) {
         assert_eq!(std::fs::read_link(format!("/proc/{}/exe", found.pid)).unwrap(), expected, "{target}: {found:?}");
     }
     node.stop();
-    println!("{target}: registered, connected over TLS, ran a command and reported{}", if emulation.emulator.is_some() { ", emulated" } else { "" });
+    println!(
+        "{target}: registered, connected over TLS, ran a command and reported{}",
+        if emulation.emulator.is_some() { ", emulated" } else { "" }
+    );
+}
+
+/// The agent that devices run is built so that a panic aborts. It must not come so far: an abort may leave a core, with keys in it.
+#[test]
+fn a_panic_ends_a_shipped_agent_before_it_can_abort() {
+    if let Err(why) = strace::available() {
+        return tally::skipped("panics of agents", &why);
+    }
+    let fleet = Fleet::start(Broker::Embedded);
+    // strace would see the calls of the emulator.
+    let is_native = |binary: &Path| Emulation::of(binary, fleet.folder()).is_ok_and(|way| way.emulator.is_none());
+    let shipped = binaries().into_iter().filter(|(_, binary)| is_native(binary));
+    let agents: Vec<_> = shipped.chain([("cargo's".to_owned(), process::binary("flotilla-agent"))]).collect();
+    let mut activation = Activation::parse(&fleet.activation(1)).unwrap();
+    // A name is looked up in a thread, and the library panics when the system gives none.
+    activation.host = "localhost".to_owned();
+    let without_threads = "strace -f -qq -o /dev/null -e trace=clone,clone3 -e inject=clone,clone3:error=EAGAIN";
+    let without_threads: Vec<String> = without_threads.split(' ').map(str::to_owned).collect();
+    for (target, binary) in agents {
+        let output = fleet.new_node_of(&binary, &without_threads).try_register(&activation.to_text(), &[]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("panicked at"), "{target}: {said}");
+        assert_eq!(output.status.code(), Some(101), "{target}: {} {said}", output.status);
+    }
 }
 
 /// Target and binary, in the order of their names.
 fn binaries() -> Vec<(String, PathBuf)> {
-    let built = std::env::var_os(BINARIES).map(PathBuf::from).or_else(|| {
-        let target = std::env::current_exe().ok()?.ancestors().find(|folder| folder.join("cross").is_dir())?.join("cross");
-        Some(target)
-    });
+    let built = std::env::var_os(BINARIES)
+        .map(PathBuf::from)
+        .or_else(|| std::env::current_exe().ok()?.ancestors().map(|folder| folder.join("cross/binaries")).find(|folder| folder.is_dir()));
     let Some(entries) = built.and_then(|folder| std::fs::read_dir(folder).ok()) else { return Vec::new() };
     let mut found: Vec<_> = entries
         .filter_map(|entry| {
