@@ -13,6 +13,19 @@ pub(crate) struct Report {
     pub(crate) figures: Vec<(String, f64)>,
     /// Figures divided by their floor.
     pub(crate) ratios: Vec<(String, f64)>,
+    /// What is said beside some of the figures.
+    pub(crate) budgets: Vec<Budget>,
+}
+
+/// What a figure should be at most.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Budget {
+    /// The figure's name.
+    pub(crate) figure: &'static str,
+    /// What is aimed at.
+    pub(crate) goal: f64,
+    /// Beyond it the benchmark fails; nothing where the machine's mood would decide.
+    pub(crate) budget: Option<f64>,
 }
 
 impl Report {
@@ -25,9 +38,29 @@ impl Report {
     pub(crate) fn to_table(&self) -> String {
         let mut text = format!("{}  (commit {}, {})\n", self.name, commit(), machine());
         for (name, value) in self.figures.iter().chain(&self.ratios) {
-            text.push_str(&format!("{name:<44} {value:>10.3}\n"));
+            text.push_str(&format!("{name:<44} {value:>10.3}"));
+            if let Some(Budget { goal, budget, .. }) = self.budget(name) {
+                text.push_str(&format!("   goal {goal}"));
+                if let Some(budget) = budget {
+                    text.push_str(&format!(", budget {budget}"));
+                }
+            }
+            text.push('\n');
         }
         text
+    }
+
+    /// One line for each figure that is past its budget.
+    pub(crate) fn exceeded(&self) -> Vec<String> {
+        let past = |(name, value): &(String, f64)| {
+            let budget = self.budget(name)?.budget.filter(|budget| value > budget)?;
+            Some(format!("{name} is {value:.3}, past its budget of {budget}"))
+        };
+        self.figures.iter().filter_map(past).collect()
+    }
+
+    fn budget(&self, figure: &str) -> Option<Budget> {
+        self.budgets.iter().find(|budget| budget.figure == figure).copied()
     }
 }
 
@@ -56,4 +89,23 @@ fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let build = if cfg!(debug_assertions) { "dev build" } else { "release build" };
     format!("{model}, {cores} cores, Linux {}, {build}", read("/proc/sys/kernel/osrelease").trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_figure_past_its_budget_is_told_and_one_past_its_goal_is_not() {
+        let budgets = vec![Budget { figure: "size", goal: 3.0, budget: Some(4.0) }, Budget { figure: "time", goal: 3.0, budget: None }];
+        let of = |size: f64, time: f64| Report {
+            name: "footprint",
+            figures: vec![("size".to_owned(), size), ("time".to_owned(), time)],
+            ratios: Vec::new(),
+            budgets: budgets.clone(),
+        };
+        assert_eq!(of(4.0, 9.0).exceeded(), Vec::<String>::new());
+        assert_eq!(of(4.5, 9.0).exceeded(), ["size is 4.500, past its budget of 4"]);
+        assert!(of(3.5, 9.0).to_table().contains("3.500   goal 3, budget 4\n"), "{}", of(3.5, 9.0).to_table());
+    }
 }

@@ -48,7 +48,7 @@ pub(crate) fn run(trials: usize) -> Report {
         figures.extend([50, 99].map(|percent| (format!("{name} p{percent} (ms)"), times.percentile_ms(percent))));
     }
     let ratio = |percent| (format!("round trip / floor, p{percent}"), seen.percentile_ms(percent) / floor.percentile_ms(percent));
-    Report { name: "roundtrip", figures, ratios: vec![ratio(50), ratio(99)] }
+    Report { name: "roundtrip", figures, ratios: vec![ratio(50), ratio(99)], budgets: Vec::new() }
 }
 
 struct Trip {

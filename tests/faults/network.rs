@@ -10,7 +10,7 @@ use flotilla_tests::namespace::{Fault, Wire};
 use flotilla_tests::node::Half;
 use flotilla_tests::random::Random;
 use flotilla_tests::tally::{Broken, Kind, Tally, is_release, skipped, trials};
-use flotilla_tests::{Fleet, clock, process, wait};
+use flotilla_tests::{Broker, Fleet, clock, process, wait};
 use nix::sys::signal::Signal;
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ impl Suite {
                 return None;
             }
         };
-        let mut fleet = Fleet::start_across(wire.host(), wire.enter());
+        let mut fleet = Fleet::start_across(Broker::Embedded, wire.host(), wire.enter());
         let activation = fleet.activation(i32::try_from(NODES).unwrap());
         for _ in 0..NODES {
             let node = fleet.new_node();

@@ -55,6 +55,10 @@ impl Mosquitto {
             if *name == "acl" {
                 text.push_str(&format!("\nuser {HOSTILE}\ntopic readwrite #\n"));
             }
+            // The claim broker looks for the other one on loopback, where it is not when nodes are in a namespace.
+            if !listen.ip().is_loopback() {
+                *text = text.replace(&format!("address localhost:{}", listen.port()), &format!("address {listen}"));
+            }
             write(&folder.join(name), text);
         }
         let mut broker = Self { folder, logs: logs.to_owned(), listen, claim_listen, main: None, claims: None };

@@ -12,6 +12,7 @@ use flotilla_broker_bridge::settings::Home;
 use flotilla_protocol::envelope::{Domain, Envelope};
 use flotilla_protocol::id::FleetId;
 use nix::sys::signal::Signal;
+use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -68,8 +69,8 @@ impl Fleet {
     /// # Panics
     /// As [`Fleet::start`].
     #[must_use]
-    pub fn start_across(address: IpAddr, enter: Vec<String>) -> Self {
-        Self::start_with(Broker::Embedded, None, Surroundings { address: Some(address), enter, ..Surroundings::default() })
+    pub fn start_across(broker: Broker, address: IpAddr, enter: Vec<String>) -> Self {
+        Self::start_with(broker, None, Surroundings { address: Some(address), enter, ..Surroundings::default() })
     }
 
     /// As [`Fleet::start`]; nodes (and with Mosquitto the bridge) are told that the broker is on another port, where a proxy listens.
@@ -252,9 +253,16 @@ impl Fleet {
     /// The folder and settings of a further node, which is neither registered nor part of the fleet's list.
     #[must_use]
     pub fn new_node(&self) -> Node {
+        self.new_node_of(&binary("flotilla-agent"), &self.surroundings.enter)
+    }
+
+    /// As [`Fleet::new_node`], of another agent than the one that cargo built, with something else before it.
+    #[must_use]
+    pub fn new_node_of(&self, agent: &Path, enter: &[String]) -> Node {
         let parent = self.folder.path().join("nodes");
         let number = std::fs::read_dir(&parent).map_or(0, Iterator::count);
-        Node::new(&parent.join(format!("n{number}")), &self.logs().join(format!("node-{number}.log")), &self.surroundings.enter)
+        let program = enter.iter().map(OsString::from).chain([agent.as_os_str().to_owned()]).collect();
+        Node::new(&parent.join(format!("n{number}")), &self.logs().join(format!("node-{number}.log")), program)
     }
 
     /// Waits until every node of the list is online.

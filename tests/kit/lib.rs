@@ -19,6 +19,7 @@ pub mod campaign;
 pub mod clock;
 pub mod disk;
 pub mod effects;
+pub mod emulation;
 pub mod fleet;
 pub mod hostile;
 pub mod invariants;

@@ -15,6 +15,8 @@ const TC: &str = "/usr/sbin/tc";
 const NSENTER: &str = "/usr/bin/nsenter";
 /// The table of our rules; it lives inside the namespace and nowhere else.
 const TABLE: &str = "flotilla";
+/// The table of our counters.
+const COUNTING_TABLE: &str = "flotilla_count";
 /// Wires of one process: their numbers are part of an address.
 static NEXT: AtomicU8 = AtomicU8::new(0);
 
@@ -31,6 +33,15 @@ pub enum Fault {
     Reset,
     /// Packets vanish in both directions, and nobody is told.
     BlackHole,
+}
+
+/// What has passed a wire.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Carried {
+    /// Packets of IP.
+    pub packets: u64,
+    /// Their bytes with the headers of IP and TCP.
+    pub bytes: u64,
 }
 
 /// A namespace, its wire, and this machine's end of it.
@@ -128,6 +139,35 @@ impl Wire {
         self.inside(TC, &[&["qdisc", "replace", "dev", inner.as_str()], shaper.as_slice()].concat())
     }
 
+    /// Begins to count what of TCP passes the wire.
+    ///
+    /// # Errors
+    /// What `nft` says.
+    pub fn count(&self) -> Result<(), String> {
+        let chain = |name: &str| format!("chain {name} {{ type filter hook {name} priority 10; meta l4proto tcp counter; }}; ");
+        self.inside(NFT, &[&format!("table inet {COUNTING_TABLE} {{ {}{} }}", chain("input"), chain("output"))])
+    }
+
+    /// What of TCP has passed the wire in both directions since [`Wire::count`].
+    ///
+    /// # Errors
+    /// What `nft` says.
+    pub fn carried(&self) -> Result<Carried, String> {
+        let listed = self.output(NFT, &["list", "table", "inet", COUNTING_TABLE])?;
+        let words: Vec<&str> = listed.split_ascii_whitespace().collect();
+        let behind = |name: &str| words.windows(2).filter(|pair| pair[0] == name).filter_map(|pair| pair[1].parse::<u64>().ok()).sum();
+        Ok(Carried { packets: behind("packets"), bytes: behind("bytes") })
+    }
+
+    fn output(&self, program: &str, arguments: &[&str]) -> Result<String, String> {
+        let enter = self.enter();
+        let mut command = process::command(Path::new(NSENTER));
+        command.args(enter.iter().skip(1)).arg(program).args(arguments);
+        let output = process::output(command);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(format!("{program}: {}", text(&output.stderr))) }
+    }
+
     fn inside(&self, program: &str, arguments: &[&str]) -> Result<(), String> {
         let enter = self.enter();
         let words: Vec<&str> = enter.iter().skip(1).map(String::as_str).chain([program]).chain(arguments.iter().copied()).collect();
@@ -172,8 +212,12 @@ mod tests {
         };
         let listener = std::net::TcpListener::bind((wire.host(), 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
+        wire.count().unwrap();
+        assert_eq!(wire.carried(), Ok(Carried::default()));
         let plugged = || crate::wait::until_true(Duration::from_secs(10), "the wire is good", || is_reached(&wire, port));
         plugged();
+        let carried = wire.carried().unwrap();
+        assert!(carried.packets >= 3 && carried.bytes >= carried.packets * 40, "a connection takes packets with headers: {carried:?}");
         for fault in [Fault::Unplugged, Fault::DropIncoming, Fault::DropOutgoing, Fault::Reset, Fault::BlackHole] {
             wire.break_with(fault).unwrap();
             assert!(!is_reached(&wire, port), "{fault:?} lets something through");

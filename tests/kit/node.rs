@@ -1,8 +1,9 @@
 //! A node: an agent with a state folder of its own.
 
-use crate::process::{self, Child, Found, binary, write};
+use crate::process::{self, Child, Found, write};
 use crate::wait;
 use nix::sys::signal::Signal;
+use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -35,14 +36,17 @@ pub struct Node {
     folder: PathBuf,
     log: PathBuf,
     child: Option<Child>,
-    /// What stands before its own program: nothing, or the way into a network namespace.
-    enter: Vec<String>,
+    /// The halves, where they run without a supervisor.
+    halves: Vec<Child>,
+    /// Its own program, and before it nothing, or the way into a namespace.
+    program: Vec<OsString>,
 }
 
 impl Node {
-    pub(crate) fn new(folder: &Path, log: &Path, enter: &[String]) -> Self {
+    /// `program` is the agent, with what stands before it.
+    pub(crate) fn new(folder: &Path, log: &Path, program: Vec<OsString>) -> Self {
         std::fs::create_dir(folder).expect("the folder of a node can be made");
-        let node = Self { folder: folder.to_owned(), log: log.to_owned(), child: None, enter: enter.to_vec() };
+        let node = Self { folder: folder.to_owned(), log: log.to_owned(), child: None, halves: Vec::new(), program };
         node.set(&format!("keep_alive_s = 5\nreconnect_maximum_s = 1\n{}", node.reboots()));
         node
     }
@@ -124,10 +128,9 @@ impl Node {
     }
 
     fn agent(&self) -> Command {
-        let agent = binary("flotilla-agent");
-        let Some((first, rest)) = self.enter.split_first() else { return process::command(&agent) };
+        let (first, rest) = self.program.split_first().expect("a program has a name");
         let mut command = process::command(Path::new(first));
-        command.args(rest).arg(agent);
+        command.args(rest);
         command
     }
 
@@ -176,11 +179,33 @@ impl Node {
         self.child = Some(Child::start("flotilla-agent", command, &self.log));
     }
 
+    /// Starts both halves without a supervisor, as a service manager does; returns the process ids of exec and link.
+    pub fn start_halves(&mut self) -> [i32; 2] {
+        let [exec, link] = [Half::Exec, Half::Link].map(|half| {
+            let mut command = self.agent();
+            command.arg(half.word()).arg("--settings").arg(self.settings());
+            Child::start(half.word(), command, &self.log)
+        });
+        let pids = [exec.pid(), link.pid()];
+        self.halves = vec![exec, link];
+        pids
+    }
+
     /// Asks the agent to stop and waits for it. Its jobs go on.
     pub fn stop(&mut self) {
+        self.halves.drain(..).rev().for_each(|mut half| half.stop());
         if let Some(mut child) = self.child.take() {
             child.stop();
         }
+    }
+
+    /// The process id of the supervisor.
+    ///
+    /// # Panics
+    /// When the agent was not started.
+    #[must_use]
+    pub fn supervisor(&self) -> i32 {
+        self.child.as_ref().expect("the agent was started").pid()
     }
 
     /// Waits until a half of the agent runs, and returns its process id.

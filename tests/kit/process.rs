@@ -161,6 +161,56 @@ pub fn memory(pid: i32) -> Memory {
     Memory { resident_kib: value("VmRSS:"), peak_kib: value("VmHWM:") }
 }
 
+/// What a process has taken of memory and of the processor, as the kernel counts it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Its proportional share of memory, in KiB: a page that several processes map counts in parts (`smaps_rollup`).
+    pub pss_kib: u64,
+    /// Of that, what no file stands behind: heap and stacks, in KiB.
+    pub pss_anonymous_kib: u64,
+    /// Threads.
+    pub threads: u64,
+    /// How often it was woken: its threads went to sleep of their own accord as often.
+    pub wakeups: u64,
+    /// Nanoseconds on a processor.
+    pub cpu_ns: u64,
+}
+
+impl std::iter::Sum for Load {
+    fn sum<I: Iterator<Item = Self>>(loads: I) -> Self {
+        loads.fold(Self::default(), |sum, one| Self {
+            pss_kib: sum.pss_kib + one.pss_kib,
+            pss_anonymous_kib: sum.pss_anonymous_kib + one.pss_anonymous_kib,
+            threads: sum.threads + one.threads,
+            wakeups: sum.wakeups + one.wakeups,
+            cpu_ns: sum.cpu_ns + one.cpu_ns,
+        })
+    }
+}
+
+/// The load of a running process; threads that have ended are left out.
+///
+/// # Panics
+/// When there is no such process, or this one may not look at it.
+#[must_use]
+pub fn load(pid: i32) -> Load {
+    let smaps = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("the process runs");
+    let share = |name: &str| -> u64 {
+        let value = smaps.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB")?.parse().ok());
+        value.expect("the kernel says so of every process")
+    };
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("the process runs");
+    let of_threads: Load = threads.filter_map(|thread| load_of_thread(&thread.ok()?.path())).sum();
+    Load { pss_kib: share("Pss:"), pss_anonymous_kib: share("Pss_Anon:"), ..of_threads }
+}
+
+fn load_of_thread(thread: &Path) -> Option<Load> {
+    let status = std::fs::read_to_string(thread.join("status")).ok()?;
+    let wakeups = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")?.trim().parse().ok())?;
+    let cpu_ns = std::fs::read_to_string(thread.join("schedstat")).ok()?.split_ascii_whitespace().next()?.parse().ok()?;
+    Some(Load { threads: 1, wakeups, cpu_ns, ..Load::default() })
+}
+
 /// Lets this process and its later children have at least so many descriptors open.
 ///
 /// # Panics

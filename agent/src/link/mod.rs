@@ -32,7 +32,9 @@ use credentials::Credentials;
 use relay::{Ended, Surroundings};
 use renewal::Renewal;
 
-/// Pause between two looks for exec's socket.
+/// The first pause between two looks for exec's socket: both halves start at once, and exec needs some milliseconds. It doubles up to the longest.
+const FIRST_SOCKET_PAUSE: Duration = Duration::from_millis(5);
+/// The longest pause between two looks, and the pause before the first one when exec was there and is gone.
 const SOCKET_PAUSE: Duration = Duration::from_millis(200);
 /// Ceiling of the first pause between two attempts to reach the broker.
 const FIRST_RECONNECT: Duration = Duration::from_millis(500);
@@ -119,6 +121,7 @@ fn connection_settings(
 
 async fn connect_to_exec(socket: &Path, notifier: &mut Notifier) -> UnixStream {
     let mut said = false;
+    let mut pause = FIRST_SOCKET_PAUSE;
     notifier.status("waiting for exec");
     loop {
         notifier.feed(clock::boottime_ms());
@@ -134,6 +137,7 @@ async fn connect_to_exec(socket: &Path, notifier: &mut Notifier) -> UnixStream {
             }
             Err(_) => {}
         }
-        sleep(SOCKET_PAUSE).await;
+        sleep(pause).await;
+        pause = (pause * 2).min(SOCKET_PAUSE);
     }
 }
