@@ -58,7 +58,7 @@ impl Installed {
     /// As [`Installed::new`].
     pub fn unregistered() -> Result<Self, String> {
         let wire = Wire::new()?;
-        let fleet = Fleet::start_across(wire.host(), wire.enter());
+        let fleet = Fleet::start_across(Broker::Embedded, wire.host(), wire.enter());
         let mut machine = Machine::new(&fleet.logs(), &wire.enter())?;
         machine.install(&Delivery::of_environment());
         machine.boot();
