@@ -8,7 +8,7 @@ pub(super) use of_node::OF_A_NODE;
 pub(super) use of_node::{end_removed, open_of_node, park, removed_nodes, send_at, set_lost, set_rebooting, unpark, unpark_unknown};
 pub(super) use window::let_follow;
 #[cfg(test)]
-pub(super) use window::{IS_OPEN, OF_A_WINDOW, WINDOW};
+pub(super) use window::{OF_A_WINDOW, WINDOW};
 
 use super::model::{Counts, InvocationState, Words};
 use super::notification::{self, Change};

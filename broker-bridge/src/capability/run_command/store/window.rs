@@ -22,7 +22,7 @@ const BEHIND: &str = "SELECT invocation.command_id, count_sent + count_active < 
      WHERE node_id = $1 AND behind = 1 ORDER BY invocation.command_id LIMIT $2";
 
 /// Holds of a row of `node` whose window has a place that nobody waits for. The number is [`WINDOW`].
-pub(in super::super) const IS_OPEN: &str = "NOT EXISTS (SELECT 1 FROM invocation WHERE invocation.node_id = node.node_id AND behind = 1) \
+pub(super) const IS_OPEN: &str = "NOT EXISTS (SELECT 1 FROM invocation WHERE invocation.node_id = node.node_id AND behind = 1) \
      AND (SELECT COUNT(*) FROM invocation WHERE invocation.node_id = node.node_id AND state = 'sent') < 32";
 
 /// What is asked with each answer, and the index that it must use.
@@ -74,4 +74,14 @@ pub(in super::super) async fn let_follow(write: &mut Write<'_>, node_id: &str, n
             .await?;
     }
     Ok(!follows.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bound_in_the_text_is_the_constant() {
+        assert!(IS_OPEN.ends_with(&format!("< {WINDOW}")));
+    }
 }
