@@ -78,7 +78,7 @@ impl Delivery {
     /// The package that `FLOTILLA_PACKAGE` names, or what cargo has built.
     #[must_use]
     pub fn of_environment() -> Self {
-        std::env::var_os("FLOTILLA_PACKAGE").map_or(Self::Built, |path| Self::Package(path.into()))
+        std::env::var_os("FLOTILLA_PACKAGE").filter(|path| !path.is_empty()).map_or(Self::Built, |path| Self::Package(path.into()))
     }
 }
 
