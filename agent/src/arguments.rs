@@ -277,6 +277,7 @@ mod tests {
         assert_eq!(parse_words("run"), Ok(Command::Run { settings: SettingsFile::Default }));
         assert_eq!(parse_words("run --settings a.toml"), Ok(Command::Run { settings: SettingsFile::Named("a.toml".into()) }));
         assert_eq!(parse_words("link --supervised 7"), Ok(Command::Link { settings: SettingsFile::Default, supervisor: Some(7) }));
+        assert_eq!(parse_words("prepare"), Ok(Command::Prepare { settings: SettingsFile::Default }));
         let job = |attempt| Command::Job { folder: "f".into(), attempt, boot_id_file: None, cgroup: None };
         assert_eq!(parse_words("job --folder f"), Ok(job(Attempt::default())));
         assert_eq!(parse_words("job --attempt 2.1 --folder f"), Ok(job(Attempt { reboots: 2, tries: 1 })));

@@ -175,6 +175,14 @@ pub enum SettingsError {
     /// The link's user.
     #[error(transparent)]
     LinkUser(#[from] LinkUserError),
+    /// What a step runs as must not own the link's key.
+    #[error(
+        "the settings job_user and link_user both name \"{name}\", so steps could read the link's key; let the link have a user of its own"
+    )]
+    SharedUser {
+        /// The name.
+        name: String,
+    },
     /// A search path with a folder that is not absolute.
     #[error("the setting search_path must be absolute paths with \":\" between them, not \"{given}\"")]
     SearchPath {
@@ -336,6 +344,9 @@ impl Given {
         }
         if self.job_user.as_deref() == Some("") {
             return Err(SettingsError::EmptyUser);
+        }
+        if let Some(name) = self.link_user.as_ref().filter(|name| self.job_user.as_ref() == Some(*name)) {
+            return Err(SettingsError::SharedUser { name: name.clone() });
         }
         let reboots = check_reboots(self.reboot, self.reboot_command, self.reboot_patience_s, self.boot_id_file)?;
         let tools = check_tools(self.search_path, self.download_limit_bytes, self.certificate_authorities, self.s3)?;
@@ -522,6 +533,7 @@ mod tests {
             ("link_user = \"flotilla-nobody-at-all\"", "link_user names \"flotilla-nobody-at-all\", and this system has no such user"),
             ("link_user = \"\"", "no such user"),
             ("link_user = \"root\"", "which is root"),
+            ("link_user = \"nobody\"\njob_user = \"nobody\"", "both name \"nobody\""),
             ("search_path = \"/bin:usr/bin\"", "search_path must be absolute"),
             ("search_path = \"\"", "search_path must be absolute"),
             ("download_limit_bytes = 1", "download_limit_bytes must be from 1024"),
