@@ -253,6 +253,14 @@ mod tests {
     const IS_TO_PANIC: &str = "FLOTILLA_TEST_IS_TO_PANIC";
 
     #[test]
+    fn no_child_can_speak_to_systemd_in_our_name() {
+        let command = own_binary("job");
+        for variable in notify::VARIABLES {
+            assert!(command.get_envs().any(|(name, value)| name == variable && value.is_none()), "{variable}");
+        }
+    }
+
+    #[test]
     fn a_panic_of_a_thread_ends_the_whole_process() {
         if std::env::var_os(IS_TO_PANIC).is_some() {
             end_at_any_panic();

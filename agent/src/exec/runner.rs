@@ -230,12 +230,13 @@ impl Runner {
         if !step::has_downloads(&spec.plan) {
             return;
         }
-        if matches!(self.way, Way::Process(_)) {
-            return step::remove_leftovers(&spec.plan, spec, &folder.work());
+        if matches!(self.way, Way::Systemd) {
+            match self.clean(folder.path(), Some(spec)) {
+                Ok(()) => return,
+                Err(why) => tracing::warn!(why, "what downloads of a killed job have left may stay"),
+            }
         }
-        if let Err(why) = self.clean(folder.path(), Some(spec)) {
-            tracing::warn!(why, "what downloads of a killed job have left may stay");
-        }
+        step::remove_leftovers(&spec.plan, spec, &folder.work());
     }
 
     fn is_for_cleaner(&self, error: &FolderError) -> bool {
@@ -267,7 +268,8 @@ impl Begun {
     /// started, which counts only for a start that nobody has taken.
     pub(super) async fn ended(mut self) -> String {
         let order = self.order;
-        for pause in TRY_AGAIN_MS.map(Some).into_iter().chain([None]) {
+        let mut pauses = TRY_AGAIN_MS.into_iter();
+        loop {
             let code = match self.child.wait().await {
                 Ok(status) => status.code(),
                 Err(error) => {
@@ -280,7 +282,8 @@ impl Begun {
                 return "the job's process ended before it started anything".to_owned();
             }
             let why = self.why_not(code);
-            let (Some(pause), None | Some(STARTER_FAILED)) = (pause, code) else { return why };
+            let may_pass = matches!(code, None | Some(STARTER_FAILED));
+            let Some(pause) = pauses.next().filter(|_| may_pass) else { return why };
             tracing::info!(%order, why, "systemd has not started the job; it is told again");
             sleep(Duration::from_millis(pause)).await;
             match self.runner.spawn(order, &self.folder, &self.limits, self.input.as_ref()) {
@@ -288,7 +291,6 @@ impl Begun {
                 Err(why) => return why,
             }
         }
-        self.why_not(None)
     }
 
     /// What stands last in the job's log since its start was first tried.

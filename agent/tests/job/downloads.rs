@@ -17,6 +17,7 @@ use flotilla_protocol::status::{Outcome, StepStatus};
 use crate::kit::{Job, lives, of_plan, until};
 use crate::server::is_open;
 use crate::surroundings::{Surroundings, names, write};
+use crate::units::Systemd;
 
 fn http(url: &str, allow_insecure: bool) -> Source {
     Source::Http(HttpSource { url: Template::text(url), credentials: None, allow_insecure, sha256: None })
@@ -318,7 +319,7 @@ fn a_cancel_ends_git_too_and_removes_what_it_has_left() {
 
 #[tokio::test]
 async fn what_the_download_of_a_killed_job_has_left_goes_with_the_next_exec() {
-    for same_boot in [true, false] {
+    for (same_boot, is_by_systemd) in [(true, false), (false, false), (true, true)] {
         let surroundings = Surroundings::new();
         let (programs, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         write(&programs.path().join("git"), "#!/bin/sh\necho $$; exec sleep 1000\n", 0o755);
@@ -343,6 +344,11 @@ async fn what_the_download_of_a_killed_job_has_left_goes_with_the_next_exec() {
         let (ended, mut ends) = tokio::sync::mpsc::channel(1);
         let jobs = job.folder.path().parent().unwrap().to_owned();
         let mut jobs = Jobs::new(jobs, 1024, None, spec.boot, ended).with_tools(spec.tools);
+        // Exec may not remove it by itself then.
+        let systemd = Systemd::new("exec \"$@\"");
+        if is_by_systemd {
+            jobs = jobs.with_runner(systemd.runner());
+        }
         let command =
             CommandOrder { document: spec.document, document_version: spec.document_version, parameters: spec.parameters, plan: spec.plan };
         jobs.recover(spec.order, &command, same_boot, flotilla_agent_core::Attempt::default());
@@ -350,6 +356,10 @@ async fn what_the_download_of_a_killed_job_has_left_goes_with_the_next_exec() {
         assert!(matches!(&ended.fate, Fate::Over(end) if end.outcome == Outcome::Interrupted), "{ended:?}");
         assert!(names(folder.path()).is_empty(), "{:?}", names(folder.path()));
         assert!(!lives(pid));
+        if is_by_systemd {
+            let said = systemd.said();
+            assert!(said.contains("\nclean\n") && said.contains("CapabilityBoundingSet") && !said.contains("secret"), "{said}");
+        }
     }
 }
 
