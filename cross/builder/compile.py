@@ -20,10 +20,10 @@ def program(tools: Tools, places: Places, target: Target, program: Program) -> t
     std = tools.standard_library(target)
     command = [tools.cargo, "zigbuild", "--locked", "--profile", program.profile, "--target", target.triple]
     command += ["-p", program.package, "--bin", program.name, *target.feature_arguments(program)]
-    flags = remapped_paths(tools, places)
+    flags = remapped_paths(tools, places, std)
     variables = {
         **tools.environment(),
-        "CARGO_TARGET_DIR": str(places.build),
+        "CARGO_TARGET_DIR": str(places.build(std)),
         "CARGO_INCREMENTAL": "0",
         "SOURCE_DATE_EPOCH": str(places.date),
     }
@@ -35,15 +35,15 @@ def program(tools: Tools, places: Places, target: Target, program: Program) -> t
     variables["CARGO_ENCODED_RUSTFLAGS"] = UNIT_SEPARATOR.join(flags)
     log = places.logs / f"{target.name}-{program.name}.log"
     seconds = run(f"{target.name} {program.name}", command, log, folder=places.source, variables=variables)
-    linked = places.build / target.triple / program.profile / program.name
+    linked = places.build(std) / target.triple / program.profile / program.name
     finished = places.binaries / target.name / program.name
     finish(tools, places, target, program, linked, finished)
     return finished, seconds
 
 
-def remapped_paths(tools: Tools, places: Places) -> list[str]:
+def remapped_paths(tools: Tools, places: Places, std: str) -> list[str]:
     """So that no folder of this machine gets into a program. The last one that fits counts, so the widest comes first."""
-    names = [(cargo_home(), "/cargo"), (tools.sysroot, "/rust"), (places.source, "/flotilla"), (places.build, "/flotilla/target")]
+    names = [(cargo_home(), "/cargo"), (tools.sysroot, "/rust"), (places.source, "/flotilla"), (places.build(std), "/flotilla/target")]
     return [f"--remap-path-prefix={path}={name}" for path, name in names]
 
 

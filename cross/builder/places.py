@@ -28,10 +28,9 @@ class Places:
         target = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").absolute()
         return Places(ROOT, target / "cross")
 
-    @property
-    def build(self) -> Path:
-        """Cargo's own folder."""
-        return self.output / "build"
+    def build(self, std: str) -> Path:
+        """Cargo's own folder; one for each way to the standard library, since what the compiler is told differs, and all would be built anew."""
+        return self.output / ("build-std" if std == "build-std" else "build")
 
     @property
     def binaries(self) -> Path:

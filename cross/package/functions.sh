@@ -79,7 +79,7 @@ free_id() {
 make_folders() {
   [ -z "$root" ] || return 0
   if [ "$init" = systemd ] && has systemd-tmpfiles; then
-    systemd-tmpfiles --create flotilla-agent.conf
+    systemd-tmpfiles --create flotilla-agent.conf || say "the folder /run/flotilla-agent is not as it should be"
   else
     mkdir -p /run/flotilla-agent && chown "root:$user" /run/flotilla-agent && chmod 0750 /run/flotilla-agent
   fi
