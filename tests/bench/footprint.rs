@@ -15,7 +15,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// How long the node is watched while nothing happens, when nobody says.
-pub(crate) const IDLE: Duration = Duration::from_secs(20);
+pub(crate) const IDLE: Duration = Duration::from_secs(10);
 /// From here on what passes the wire while nothing happens is worth a figure: less holds no ping.
 const LONG_IDLE: Duration = Duration::from_secs(3600);
 /// Starts that are timed.
@@ -23,9 +23,9 @@ const STARTS: usize = 5;
 /// Commands over which the wire is counted.
 const COMMANDS: usize = 20;
 /// Bursts of packets over which a ping or a report is counted.
-const BURSTS: usize = 3;
+const BURSTS: usize = 2;
 /// What comes with a connection is said after this.
-const SETTLES: Duration = Duration::from_secs(4);
+const SETTLES: Duration = Duration::from_secs(3);
 /// A burst is over when so long nothing has passed.
 const BURST_PAUSE: Duration = Duration::from_millis(700);
 /// A node that needs longer is broken.
@@ -78,7 +78,6 @@ pub(crate) fn run(agent: &Path, idle: Duration) -> Report {
 
     let started = (0..STARTS).map(|_| start(&mut node)).collect();
     figures.push((START.to_owned(), Times::new(started).percentile_ms(50) / 1000.0));
-    // Of a start that is not timed: all of the commands come from one fleet.
     let pids = restart(&mut node);
     fleet.nodes.push(node);
     fleet.await_online();

@@ -14,6 +14,9 @@ use std::time::Duration;
 
 /// Names another folder of binaries.
 const BINARIES: &str = "FLOTILLA_CROSS_BINARIES";
+/// Targets whose emulator takes instructions that their devices do not have, unless it is told the processor. Steps begin with an empty
+/// environment, so they are not held to it.
+const PROCESSORS: [(&str, &str); 1] = [("armv6", "arm1176")];
 /// Emulators take their time, and several suites run beside each other.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -35,7 +38,11 @@ fn each_static_agent_registers_connects_runs_and_reports() {
 }
 
 fn serves(fleet: &Fleet, target: &str, binary: &Path, emulation: &Emulation) {
-    let mut node = fleet.new_node_of(binary, &emulation.enter);
+    let mut enter = emulation.enter.clone();
+    if let Some((_, processor)) = PROCESSORS.iter().find(|(of, _)| *of == target) {
+        enter.splice(..0, ["/usr/bin/env".to_owned(), format!("QEMU_CPU={processor}")]);
+    }
+    let mut node = fleet.new_node_of(binary, &enter);
     node.register(&fleet.activation(1));
     node.start();
     let id = node.id();
