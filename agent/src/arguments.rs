@@ -215,10 +215,9 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, A
             boot_id_file: given.boot_id_file.take(),
             cgroup: given.cgroup.take(),
         },
-        "clean" => Command::Clean {
-            folder: needed(given.folder.take(), "clean", "--folder FOLDER")?,
-            downloads: given.downloads.take().is_some(),
-        },
+        "clean" => {
+            Command::Clean { folder: needed(given.folder.take(), "clean", "--folder FOLDER")?, downloads: given.downloads.take().is_some() }
+        }
         "step" => Command::Step { plan: needed(given.plan.take(), "step", "--plan FILE")? },
         "register" => Command::Register {
             settings: settings(),

@@ -68,7 +68,16 @@ impl Jobs {
     /// Jobs in a folder; what ends is sent to `ended`.
     #[must_use]
     pub fn new(folder: PathBuf, output_limit_bytes: u64, job_user: Option<String>, boot: BootId, ended: mpsc::Sender<Ended>) -> Self {
-        Self { folder, output_limit_bytes, job_user, boot, tools: Tools::default(), runner: Runner::default(), ended, running: BTreeMap::new() }
+        Self {
+            folder,
+            output_limit_bytes,
+            job_user,
+            boot,
+            tools: Tools::default(),
+            runner: Runner::default(),
+            ended,
+            running: BTreeMap::new(),
+        }
     }
 
     /// The same, with what the settings say to steps.

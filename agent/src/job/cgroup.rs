@@ -45,7 +45,8 @@ impl Cgroups {
             _ => {}
         }
         let is_missing = |controller: &&str| {
-            let enabled = [mount, &folder].into_iter().try_for_each(|group| write(&group.join("cgroup.subtree_control"), &format!("+{controller}")));
+            let enabled =
+                [mount, &folder].into_iter().try_for_each(|group| write(&group.join("cgroup.subtree_control"), &format!("+{controller}")));
             enabled.is_err()
         };
         let missing = CONTROLLERS.into_iter().filter(is_missing).collect();

@@ -62,9 +62,9 @@ impl Profile {
     fn of_step(step: &Step) -> Self {
         match step.action() {
             Ok(Action::RunPlan(plan)) => Self::of(&plan),
-            Ok(
-                Action::RunShellScript(_) | Action::RunPowerShellScript(_) | Action::DownloadContent(_) | Action::RunDockerAction(_),
-            ) => Self::Shell,
+            Ok(Action::RunShellScript(_) | Action::RunPowerShellScript(_) | Action::DownloadContent(_) | Action::RunDockerAction(_)) => {
+                Self::Shell
+            }
             // They run nothing.
             Ok(Action::Refuse(_) | Action::Unsupported(_)) | Err(_) => Self::Collector,
         }
@@ -126,8 +126,7 @@ mod tests {
     use flotilla_protocol::document::{Refuse, RunShellScript};
 
     fn shell(timeout_s: u32) -> Step {
-        let script =
-            RunShellScript { run_command: Vec::new(), working_directory: None, environment: Default::default(), timeout_s };
+        let script = RunShellScript { run_command: Vec::new(), working_directory: None, environment: Default::default(), timeout_s };
         Step::new("shell", &Action::RunShellScript(script))
     }
 
