@@ -166,7 +166,9 @@ fn live(installed: &Installed, campaign: &mut Campaign, log: &Path, injection: O
     assert!(campaign.send(&installed.fleet.client, &nodes, "true", || true), "the bridge takes the command");
     let broken = campaign.check(&installed.fleet, |_| 0);
     // With the receipt exec lets go of the order and removes its folder.
-    wait::holds_within(Duration::from_secs(2), || installed.machine.run("test -z \"$(ls /var/lib/flotilla-agent/exec/jobs)\"").status.success());
+    wait::holds_within(Duration::from_secs(2), || {
+        installed.machine.run("test -z \"$(ls /var/lib/flotilla-agent/exec/jobs)\"").status.success()
+    });
     traced.end();
     (strace::points(&BTreeMap::new(), &strace::counts(log)), broken.into_values().flatten().collect())
 }

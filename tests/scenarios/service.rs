@@ -47,7 +47,18 @@ fn the_halves_are_confined(installed: &Installed) {
     let routes = std::fs::read_to_string(format!("/proc/{exec}/net/dev")).unwrap();
     let devices: Vec<&str> = routes.lines().skip(2).filter_map(|line| line.split(':').next()).map(str::trim).collect();
     assert_eq!(devices, ["lo"], "exec has a network");
-    assert!(!installed.machine.run("runuser -u flotilla-link -- ls /var/lib/flotilla-agent/exec").status.success(), "the link sees exec's keys");
+    assert!(
+        !installed.machine.run("runuser -u flotilla-link -- ls /var/lib/flotilla-agent/exec").status.success(),
+        "the link sees exec's keys"
+    );
+}
+
+fn await_start(installed: &Installed, command: &str, seen: &Path) {
+    wait::until_true(LIMIT, "the command has started", || {
+        let shown = installed.fleet.invocation(command, &installed.node);
+        assert!(seen.exists() || !is_terminal(shown.status.as_deref()), "{shown:?}");
+        seen.exists()
+    });
 }
 
 /// A running command, after something was done to the agent; it must end well.
@@ -55,7 +66,7 @@ fn outlives(installed: &Installed, what: &str, strike: impl FnOnce(&Installed)) 
     let marker = format!("/witness/{}", what.replace(' ', "-"));
     let command = installed.fleet.send(&shell_on(&installed.node, &format!("echo once >>{marker}; {LONG_COMMAND}; echo done")));
     let seen = installed.machine.witness().join(what.replace(' ', "-"));
-    wait::until_true(LIMIT, "the command has started", || seen.exists());
+    await_start(installed, &command, &seen);
     let jobs = installed.jobs();
     assert_eq!(jobs.len(), 1, "{what}");
     strike(installed);
@@ -84,7 +95,8 @@ fn commands_outlive_what_is_done_to_the_agent(installed: &Installed) {
 fn the_watchdog_sees_who_stands_still(installed: &Installed) {
     for unit in [EXEC, LINK] {
         let folder = format!("/etc/systemd/system/{unit}.d");
-        let short = format!("printf '[Service]\\nWatchdogSec=2\\n' >{folder}/watchdog.conf; systemctl daemon-reload; systemctl restart {unit}");
+        let short =
+            format!("printf '[Service]\\nWatchdogSec=2\\n' >{folder}/watchdog.conf; systemctl daemon-reload; systemctl restart {unit}");
         assert_eq!(installed.machine.said(&short), "");
     }
     installed.await_answer();
@@ -113,7 +125,7 @@ fn a_script_reboots_the_device(installed: &mut Installed) {
 fn a_cut_interrupts(installed: &mut Installed) {
     let command = installed.fleet.send(&shell_on(&installed.node, "echo once >>/witness/cut; sleep 600"));
     let seen = installed.machine.witness().join("cut");
-    wait::until_true(LIMIT, "the command has started", || seen.exists());
+    await_start(installed, &command, &seen);
     installed.cut(true);
     assert!(!is_terminal(installed.fleet.invocation(&command, &installed.node).status.as_deref()), "nobody knows yet");
     installed.machine.boot();
@@ -150,9 +162,8 @@ fn the_bridge_is_a_service() {
     machine.boot();
     // Without a fleet there is nothing to serve.
     assert_eq!(machine.said("systemctl start flotilla-bridge; systemctl is-active flotilla-bridge || true"), "inactive");
-    let init = "install -d -m 700 -o flotilla-bridge -g flotilla-bridge /var/lib/flotilla-bridge && runuser -u flotilla-bridge -- \
-                flotilla-bridge init --home /var/lib/flotilla-bridge --name test --api-listen 127.0.0.1:8080 --broker-listen 127.0.0.1:8883 \
-                --claim-listen 127.0.0.1:8884 2>&1";
+    let init = "flotilla-bridge init --home /var/lib/flotilla-bridge --name test --api-listen 127.0.0.1:8080 --broker-listen 127.0.0.1:8883 \
+                --claim-listen 127.0.0.1:8884 2>&1 && chown -R flotilla-bridge: /var/lib/flotilla-bridge";
     drop(machine.said(init));
     assert_eq!(machine.said("systemctl enable --now flotilla-bridge 2>/dev/null"), "");
     let answers = "for port in 8080 8883 8884; do timeout 1 bash -c \"exec 3<>/dev/tcp/127.0.0.1/$port\" || exit 1; done";

@@ -41,7 +41,10 @@ impl Cgroup {
     /// Its processes and those of the groups in it.
     pub(super) fn members(&self) -> Vec<i32> {
         let files = folders(&self.0).into_iter().map(|folder| folder.join("cgroup.procs"));
-        files.filter_map(|file| fs::read_to_string(file).ok()).flat_map(|text| text.lines().filter_map(|line| line.parse().ok()).collect::<Vec<_>>()).collect()
+        files
+            .filter_map(|file| fs::read_to_string(file).ok())
+            .flat_map(|text| text.lines().filter_map(|line| line.parse().ok()).collect::<Vec<_>>())
+            .collect()
     }
 
     /// Has everything in it stand still, each process before its next instruction.
@@ -49,13 +52,10 @@ impl Cgroup {
         process::write(&self.0.join("cgroup.freeze"), b"1");
     }
 
-    /// Kills everything in it, whether it stands still or not, and waits until it is gone.
-    ///
-    /// # Panics
-    /// When it does not go.
+    /// Kills everything in it, whether it stands still or not, and waits for a while until it is gone.
     pub(super) fn kill(&self) {
         process::write(&self.0.join("cgroup.kill"), b"1");
-        wait::until_true(EMPTY_LIMIT, "the machine's processes are gone", || self.members().is_empty());
+        wait::holds_within(EMPTY_LIMIT, || self.members().is_empty());
     }
 
     /// Removes the groups that its processes have made, which are gone by now, and lets those to come run.

@@ -220,7 +220,8 @@ impl Machine {
     #[must_use]
     pub fn said(&self, script: &str) -> String {
         let output = self.run(script);
-        assert!(output.status.success(), "{script}: {} {}", output.status, String::from_utf8_lossy(&output.stderr));
+        let all = [output.stdout.as_slice(), &output.stderr].map(String::from_utf8_lossy).concat();
+        assert!(output.status.success(), "{script}: {} {all}", output.status);
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
