@@ -1,6 +1,7 @@
 //! A machine with the agent as a service, registered with a fleet that is not on it.
 
 use super::{Delivery, Machine, WITNESS};
+use crate::broker::Broker;
 use crate::calls::shell_on;
 use crate::campaign::Campaign;
 use crate::effects::Effects;
