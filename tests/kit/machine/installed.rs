@@ -122,11 +122,12 @@ impl Installed {
         pid
     }
 
-    /// The processes of jobs that run on it now.
+    /// The processes of jobs that run on it now, and not those that wait for them (`systemd-run`).
     #[must_use]
     pub fn jobs(&self) -> Vec<i32> {
         let members = self.machine.processes();
-        let jobs = process::find(|found| members.contains(&found.pid) && found.arguments.contains("flotilla-agent job "));
+        let is_job = |arguments: &str| arguments.contains("flotilla-agent job ") && !arguments.contains("--unit=");
+        let jobs = process::find(|found| members.contains(&found.pid) && is_job(&found.arguments));
         jobs.into_iter().map(|found| found.pid).collect()
     }
 
