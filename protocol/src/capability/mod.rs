@@ -5,6 +5,7 @@
 
 pub mod command;
 pub mod health;
+pub mod inventory;
 
 use crate::trust::Class;
 use crate::wire::{DecodeError, Payload, decode, encode};
