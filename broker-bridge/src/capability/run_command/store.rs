@@ -6,9 +6,9 @@ mod window;
 #[cfg(test)]
 pub(super) use of_node::OF_A_NODE;
 pub(super) use of_node::{end_removed, open_of_node, park, removed_nodes, send_at, set_lost, set_rebooting, unpark, unpark_unknown};
-pub(super) use window::let_follow;
 #[cfg(test)]
 pub(super) use window::{OF_A_WINDOW, WINDOW};
+pub(super) use window::{let_follow, ready_among};
 
 use super::model::{Counts, InvocationState, Words};
 use super::notification::{self, Change};
@@ -618,19 +618,6 @@ pub(super) struct NewInvocation {
     /// Taken unless the node is gone.
     pub(super) next_send_ms: i64,
     pub(super) give_up_ms: i64,
-}
-
-/// Which of these nodes are online and have place for one more order, with none that waits for that place.
-pub(super) async fn ready_among(write: &mut Write<'_>, nodes: impl Iterator<Item = NodeId>) -> Result<BTreeSet<NodeId>, StoreError> {
-    let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("SELECT node_id FROM node WHERE online = 1 AND ");
-    query.push(window::IS_OPEN).push(" AND node_id IN (");
-    let mut separated = query.separated(", ");
-    for node in nodes {
-        separated.push_bind(node.to_string());
-    }
-    query.push(")");
-    let ready: Vec<String> = query.build_query_scalar().fetch_all(write.connection()).await?;
-    Ok(ready.iter().filter_map(|node| node.parse().ok()).collect())
 }
 
 /// Writes a command with all its invocations.

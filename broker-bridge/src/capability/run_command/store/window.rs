@@ -7,6 +7,8 @@
 use super::ToSend;
 use crate::platform::store::{StoreError, Write};
 use crate::platform::time::to_column;
+use flotilla_protocol::id::NodeId;
+use sqlx::{QueryBuilder, Sqlite};
 use std::collections::BTreeSet;
 
 /// Orders that a node is sent before it answers the first of them. A node takes one in milliseconds, so that this is never what it waits for.
@@ -22,7 +24,7 @@ const BEHIND: &str = "SELECT invocation.command_id, count_sent + count_active < 
      WHERE node_id = $1 AND behind = 1 ORDER BY invocation.command_id LIMIT $2";
 
 /// Holds of a row of `node` whose window has a place that nobody waits for. The number is [`WINDOW`].
-pub(super) const IS_OPEN: &str = "NOT EXISTS (SELECT 1 FROM invocation WHERE invocation.node_id = node.node_id AND behind = 1) \
+const IS_OPEN: &str = "NOT EXISTS (SELECT 1 FROM invocation WHERE invocation.node_id = node.node_id AND behind = 1) \
      AND (SELECT COUNT(*) FROM invocation WHERE invocation.node_id = node.node_id AND state = 'sent') < 32";
 
 /// What is asked with each answer, and the index that it must use.
@@ -37,6 +39,22 @@ async fn place(write: &mut Write<'_>, node_id: &str) -> Result<i64, StoreError> 
 /// Whether a node may be sent one more.
 pub(super) async fn has_place(write: &mut Write<'_>, node_id: &str) -> Result<bool, StoreError> {
     Ok(place(write, node_id).await? > 0)
+}
+
+/// Which of these nodes are online and have place for one more order, with none that waits for that place.
+pub(in super::super) async fn ready_among(
+    write: &mut Write<'_>,
+    nodes: impl Iterator<Item = NodeId>,
+) -> Result<BTreeSet<NodeId>, StoreError> {
+    let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("SELECT node_id FROM node WHERE online = 1 AND ");
+    query.push(IS_OPEN).push(" AND node_id IN (");
+    let mut separated = query.separated(", ");
+    for node in nodes {
+        separated.push_bind(node.to_string());
+    }
+    query.push(")");
+    let ready: Vec<String> = query.build_query_scalar().fetch_all(write.connection()).await?;
+    Ok(ready.iter().filter_map(|node| node.parse().ok()).collect())
 }
 
 /// Has an invocation that was never sent wait until its node has answered others.
