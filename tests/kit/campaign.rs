@@ -30,6 +30,8 @@ struct Sent {
     id: Option<String>,
     /// The nodes that it is for.
     nodes: Vec<String>,
+    /// How often it asks for a reboot.
+    asks: u16,
 }
 
 /// All commands of a suite.
@@ -92,7 +94,7 @@ impl Campaign {
     pub fn request(&mut self, nodes: &[String], body: &str) -> (String, SendCommandRequest) {
         let comment = format!("c{:05}", self.sent.len());
         let script = format!("{NODE_NAME}\n{}", self.effects.script(&format!("{comment}-$node"), body));
-        self.sent.insert(comment.clone(), Sent { id: None, nodes: nodes.to_vec() });
+        self.sent.insert(comment.clone(), Sent { id: None, nodes: nodes.to_vec(), asks: 0 });
         self.open.insert(comment.clone());
         // What is cut off on one node says nothing about the others.
         let max_errors = Some("100%".to_owned());
@@ -120,6 +122,16 @@ impl Campaign {
         false
     }
 
+    /// As [`Campaign::send`] to a bridge to which nothing happens, of a command that asks for one reboot.
+    ///
+    /// # Panics
+    /// When the bridge does not take it.
+    pub fn send_rebooting(&mut self, client: &Client, nodes: &[String], body: &str) {
+        let comment = format!("c{:05}", self.sent.len());
+        assert!(self.send(client, nodes, body, || true), "the bridge takes the command");
+        self.sent.get_mut(&comment).expect("it was sent").asks = 1;
+    }
+
     /// Adds to what the bridge's database holds all that is known beside it, for the checker of the numbered invariants: what the requesters
     /// were told, what the API has shown, which ends are excused, and what the commands really did.
     pub fn tell(&self, history: &mut History) {
@@ -128,6 +140,10 @@ impl Campaign {
         history.acknowledged.extend(self.sent.values().filter_map(|sent| sent.id.clone()));
         for command in history.commands.values_mut() {
             command.excused = Some(BTreeSet::from([InvocationState::Succeeded, InvocationState::Interrupted]));
+            let asks = self.sent.get(&command.comment).map_or(0, |sent| sent.asks);
+            if asks > 0 {
+                command.asks.insert(0, asks);
+            }
         }
         for ((comment, node), state) in &self.shown {
             let row = by_comment.get(comment).and_then(|order| history.commands.get_mut(order)?.invocations.get_mut(node));
