@@ -5,6 +5,7 @@ mod fleet;
 mod systemd;
 
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use fleet::{Answer, Fleet};
@@ -147,6 +148,30 @@ async fn an_agent_comes_online_says_hello_and_survives_the_death_of_its_halves()
     let status = timeout(PATIENCE, supervisor.wait()).await.unwrap().unwrap();
     assert!(status.success(), "{status}");
     assert_eq!(fleet.next_on(online).await, b"0");
+}
+
+/// What keeps failing is not started for ever by this process: whoever started it may know an older version that works.
+#[tokio::test]
+async fn an_agent_whose_link_cannot_live_ends() {
+    let Some(mut fleet) = Fleet::start().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let root = fleet.root_hash;
+    let node = register(&mut fleet, folder.path(), &[], root, Answer::Enrol).await.unwrap();
+    let online = Topic::Online { fleet: fleet.id(), node: node.trim().parse().unwrap() };
+    let supervisor = agent(&["run"], folder.path()).stderr(Stdio::piped()).spawn().unwrap();
+    assert_eq!(fleet.next_on(online).await, b"1");
+    let halves = ["exec", "link"].map(|role| half(pid(&supervisor), role).unwrap());
+
+    std::fs::write(folder.path().join("link/tls.key"), "what is no key").unwrap();
+    // That somebody kills it is none of its failures.
+    kill(Pid::from_raw(halves[1]), Signal::SIGKILL).unwrap();
+    // The pauses between ten ends are 23 seconds together.
+    let ended = timeout(2 * PATIENCE, supervisor.wait_with_output()).await.unwrap().unwrap();
+    let text = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{text}");
+    assert!(text.contains("the link half of the agent has ended 10 times in a row, last with exit status: 1"), "{text}");
+    assert_eq!(text.matches("a half of the agent ended").count(), 11, "{text}");
+    assert!(processes::find(|process| halves.contains(&process.pid)).is_empty(), "exec has ended, too");
 }
 
 /// A user who may do nothing.
