@@ -65,10 +65,8 @@ impl Node {
         self.take(Input::Connected { nonce: [self.nonce; 32] });
     }
 
-    /// An order of these bytes, signed, with a proof where it is for this node alone.
     fn order(&mut self, body: &[u8]) {
-        let envelope = seal(Domain::Order, body, &[&fleet::signer(Domain::Order)]);
-        self.down(DownKind::Order, &encode(&Delivery { envelope, index: 0, proof: Vec::new(), node_data: Vec::new() }));
+        self.down(DownKind::Order, &delivery(body));
     }
 
     fn end_all(&mut self) {
@@ -77,6 +75,12 @@ impl Node {
             self.take(Input::JobEnded { order, end });
         }
     }
+}
+
+/// An order of these bytes, signed, with a proof where it is for this node alone.
+fn delivery(body: &[u8]) -> Vec<u8> {
+    let envelope = seal(Domain::Order, body, &[&fleet::signer(Domain::Order)]);
+    encode(&Delivery { envelope, index: 0, proof: Vec::new(), node_data: Vec::new() })
 }
 
 /// A body of an order as a node of the fleet could get it: its time, fleet and target are set right, the rest is the fuzzer's.
@@ -108,11 +112,11 @@ fn give_order(bytes: &[u8]) -> usize {
     order.targets.root = leaf(&fleet::identity().verifying_key().to_bytes(), b"");
     (order.not_before_ms, order.not_after_ms) = (NOW_MS - 1000, NOW_MS + 3_600_000);
     (order.epoch, order.minimum_trust_version) = (0, 1);
-    let body = encode(&order);
-    node.order(&body);
-    node.order(&body);
+    let delivery = delivery(&encode(&order));
+    node.down(DownKind::Order, &delivery);
+    node.down(DownKind::Order, &delivery);
     node.end_all();
-    node.order(&body);
+    node.down(DownKind::Order, &delivery);
     // What it kept must be enough to go on.
     let mut again = fleet::recovery();
     for record in node.core.snapshot() {
