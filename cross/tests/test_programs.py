@@ -107,6 +107,15 @@ class Checks(unittest.TestCase):
         bare.write_bytes(agent_of(self.target).read_bytes()[:100_000])
         self.refused(bare, "no whole ELF file")
 
+    def test_one_for_a_fixed_address_where_any_was_wanted(self) -> None:
+        if tools().linker(self.target) != "rust-lld":
+            self.skipTest("rust-lld or its start-up files are missing")
+        content = bytearray(agent_of(self.target).read_bytes())
+        content[16:18] = (2).to_bytes(2, "little")
+        fixed = Path(self.folder.name) / "fixed"
+        fixed.write_bytes(content)
+        self.refused(fixed, "runs at one address only")
+
     def test_one_with_a_folder_of_this_machine_in_it(self) -> None:
         marked = Path(self.folder.name) / "marked"
         shutil.copyfile(agent_of(self.target), marked)
@@ -119,7 +128,7 @@ class Checks(unittest.TestCase):
             return b"A\x1b\0\0\0aeabi\0\x01\x11\0\0\0\x05name\0\x06" + bytes([architecture])
 
         self.assertEqual([elf.arm_architecture(attributes(number)) for number in (6, 10)], [6, 10])
-        newer = elf.Elf(32, 40, elf.ARM_HARD_FLOAT, [], {".ARM.attributes": (1, attributes(10))})
+        newer = elf.Elf(32, 40, elf.ARM_HARD_FLOAT, sections={".ARM.attributes": (1, attributes(10))})
         self.assertEqual(elf.problems(newer, "armv7-unknown-linux-musleabihf"), [])
         self.assertIn("at most 6 runs on arm", elf.problems(newer, "arm-unknown-linux-musleabihf")[0])
         newer.flags = 0
