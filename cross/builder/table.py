@@ -3,6 +3,7 @@
 import tomllib
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
+from typing import TypeVar
 
 from .errors import BuildError
 
@@ -47,6 +48,9 @@ class Target:
         return ["--features", ",".join(own)] if own else []
 
 
+Entry = TypeVar("Entry", Program, Target)
+
+
 @dataclass(frozen=True)
 class Table:
     """The whole file."""
@@ -72,7 +76,7 @@ class Table:
         return table
 
 
-def entry(kind: type, name: str, given: dict) -> object:
+def entry(kind: type[Entry], name: str, given: dict) -> Entry:
     known = {one.name for one in fields(kind)} - {"name"}
     if unknown := sorted(set(given) - known):
         raise BuildError(f"targets.toml: {name} has {', '.join(unknown)}, which is no field; known are {', '.join(sorted(known))}")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from builder import compile
 from builder.errors import Unbuildable
+from builder.table import Program, Target
 from builder.tools import Tools
 
 from .support import PLACES, TABLE
@@ -46,10 +47,10 @@ class StandardLibrary(unittest.TestCase):
             (Path(folder.name) / name).touch()
         return Played(PLACES, PLACES.output / "venv", Path(folder.name))
 
-    def chosen(self, tools: Tools, *what: object) -> tuple[str, str]:
+    def chosen(self, tools: Tools, target: Target, program: Program) -> tuple[str, str]:
         said = io.StringIO()
         with contextlib.redirect_stdout(said):
-            return tools.standard_library(*what), said.getvalue()
+            return tools.standard_library(target, program), said.getvalue()
 
     def test_a_whole_toolchain(self) -> None:
         tools = self.toolchain(SOURCE, LINKER, START)
