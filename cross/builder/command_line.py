@@ -98,14 +98,11 @@ def build(table: Table, chosen: argparse.Namespace) -> int:
     for target in [table.targets[name] for name in chosen.targets or table.targets]:
         programs = [table.programs[name] for name in target.programs if not chosen.program or name in chosen.program]
         compile.clear(places, target, programs)
-        try:
-            tools.standard_library(target)
-        except Unbuildable as reason:
-            outcome.skipped.append(f"{target.name}: {reason}")
-            continue
         for program in programs:
             try:
                 one(tools, places, target, program, chosen, outcome)
+            except Unbuildable as reason:
+                outcome.skipped.append(f"{target.name} {program.name}: {reason}")
             except BuildError as error:
                 outcome.failures.append(str(error))
                 print(f"cross/build: {error}", file=sys.stderr, flush=True)
@@ -127,7 +124,7 @@ def pack_only(table: Table, chosen: argparse.Namespace, places: Places, tools: T
 def one(tools: Tools, places: Places, target: Target, program: Program, chosen: argparse.Namespace, outcome: Outcome) -> None:
     say(f"{target.name} {program.name}")
     file, seconds = compile.program(tools, places, target, program)
-    size, budget = file.stat().st_size, target.size_budget_bytes[program.name]
+    size, budget = file.stat().st_size, compile.size_budget(tools, target, program)
     outcome.lines.append(f"{target.name:8} {program.name:15} {size:>10,} of {budget:>10,} bytes {seconds:5.0f} s  {shown(file)}")
     packed: list[Path] = []
     if program.is_packaged and not chosen.no_packages:

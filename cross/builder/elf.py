@@ -13,6 +13,7 @@ SECTION_SYMBOLS = 2
 SECTION_EMPTY = 8
 DYNAMIC_NEEDED = 1
 EXECUTABLE = 1
+FILE_OF_ANY_ADDRESS = 3
 ARM_HARD_FLOAT = 0x400
 # Machine numbers and classes of the ABI documents.
 MACHINES = {
@@ -37,6 +38,8 @@ class Elf:
     bits: int
     machine: int
     flags: int
+    is_movable: bool = False
+    """Position-independent: it runs at any address."""
     segments: list[tuple[int, int, bytes]] = field(default_factory=list)
     """Kind, flags, content."""
     sections: dict[str, tuple[int, bytes]] = field(default_factory=dict)
@@ -57,8 +60,8 @@ def parse(content: bytes) -> Elf:
         raise IndexError
     is_64 = content[4] == 2
     header = struct.unpack_from("<HHIQQQIHHHHHH" if is_64 else "<HHIIIIIHHHHHH", content, 16)
-    _, machine, _, _, program_at, section_at, flags, _, program_size, programs, section_size, sections, names = header
-    found = Elf(64 if is_64 else 32, machine, flags)
+    kind_of_file, machine, _, _, program_at, section_at, flags, _, program_size, programs, section_size, sections, names = header
+    found = Elf(64 if is_64 else 32, machine, flags, kind_of_file == FILE_OF_ANY_ADDRESS)
     for index in range(programs):
         at = program_at + index * program_size
         if is_64:

@@ -30,7 +30,7 @@ class Places:
 
     def build(self, std: str) -> Path:
         """Cargo's own folder; one for each way to the standard library, since what the compiler is told differs, and all would be built anew."""
-        return self.output / ("build-std" if std == "build-std" else "build")
+        return self.output / {"rustup": "build", "build-std": "build-std", "for-size": "build-for-size"}[std]
 
     @property
     def binaries(self) -> Path:

@@ -1,13 +1,15 @@
 """targets.toml as types: read once, with a sentence for whatever is wrong in it."""
 
 import tomllib
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
+from typing import TypeVar
 
 from .errors import BuildError
 
 TABLE = Path(__file__).resolve().parent.parent / "targets.toml"
 STANDARD_LIBRARIES = ("rustup", "build-std")
+LINKERS = ("zig", "rust-lld")
 PACKAGE_KINDS = ("deb", "rpm", "apk", "ipk")
 
 
@@ -19,6 +21,10 @@ class Program:
     package: str
     profile: str
     is_packaged: bool
+    std_for_size: bool = False
+    """Its standard library is built with it, for size, where its source can be had."""
+    ready_made_std_bytes: int = 0
+    """How much more the budget is where it cannot."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,9 @@ class Target:
         """What cargo is told of this target's features of a program."""
         own = [feature for feature in self.features if feature.split("/")[0] == program.package]
         return ["--features", ",".join(own)] if own else []
+
+
+Entry = TypeVar("Entry", Program, Target)
 
 
 @dataclass(frozen=True)
@@ -67,14 +76,14 @@ class Table:
         return table
 
 
-def entry(kind: type, name: str, given: dict) -> object:
+def entry(kind: type[Entry], name: str, given: dict) -> Entry:
     known = {one.name for one in fields(kind)} - {"name"}
     if unknown := sorted(set(given) - known):
         raise BuildError(f"targets.toml: {name} has {', '.join(unknown)}, which is no field; known are {', '.join(sorted(known))}")
     try:
         return kind(name=name, **given)
     except TypeError:
-        missing = sorted(known - set(given) - {"file_note"})
+        missing = sorted(one.name for one in fields(kind) if one.name not in {"name", *given} and one.default is MISSING)
         raise BuildError(f"targets.toml: {name} lacks {', '.join(missing)}") from None
 
 
@@ -84,8 +93,8 @@ def check(table: Table, target: Target) -> None:
 
     if target.std not in STANDARD_LIBRARIES:
         raise wrong(f'std is "{target.std}", and must be one of {", ".join(STANDARD_LIBRARIES)}')
-    if target.linker != "zig":
-        raise wrong(f'linker is "{target.linker}", and "zig" is the only one so far')
+    if target.linker not in LINKERS:
+        raise wrong(f'linker is "{target.linker}", and must be one of {", ".join(LINKERS)}')
     for program in target.programs:
         if program not in table.programs:
             raise wrong(f"there is no table programs.{program}")

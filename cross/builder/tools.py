@@ -11,7 +11,7 @@ from pathlib import Path
 from .errors import BuildError, Unbuildable
 from .places import Places
 from .progress import answer, run, say
-from .table import Target
+from .table import Program, Target
 
 
 @dataclass(frozen=True)
@@ -82,21 +82,46 @@ class Tools:
             "ZIG_LOCAL_CACHE_DIR": str(self.places.output / "zig-cache"),
         }
 
-    def standard_library(self, target: Target) -> str:
-        """"rustup" or "build-std": how this target's standard library is had on this machine. Unbuildable where neither works."""
-        if target.std == "rustup":
-            if (self.sysroot / "lib/rustlib" / target.triple / "lib").is_dir():
-                return "rustup"
-            say(f"{target.name}: adding the standard library of {target.triple}")
-            failure = self.rustup("target", "add", target.triple)
+    def standard_library(self, target: Target, program: Program) -> str:
+        """How it is had on this machine: "rustup" brings it ready-made; cargo builds it as rustup's was built ("build-std"), or "for-size".
+
+        Unbuildable where nothing works.
+        """
+        if target.linker == "rust-lld":
+            # Its start-up files and its libc come with the ready-made library.
+            self.add_target(target)
+        if target.std == "rustup" and not program.std_for_size:
+            failure = self.add_target(target)
             if failure is None:
                 return "rustup"
             say(f"{target.name}: rustup has no standard library for it ({failure}); it is built from source")
-        if not (self.sysroot / "lib/rustlib/src/rust/library/Cargo.lock").is_file():
-            failure = self.rustup("component", "add", "rust-src")
-            if failure is not None:
-                raise Unbuildable(f"the source of the standard library is missing, and rustup cannot add it: {failure}")
-        return "build-std"
+        failure = self.add_source()
+        if failure is None:
+            return "for-size" if program.std_for_size else "build-std"
+        reason = f"the source of the standard library is missing, and rustup cannot add it: {failure}"
+        if target.std == "rustup" and program.std_for_size and self.add_target(target) is None:
+            say(f"{target.name} {program.name}: {reason}; it gets rustup's, and is larger")
+            return "rustup"
+        raise Unbuildable(reason)
+
+    def has_source(self) -> bool:
+        """Whether the source of the standard library is there."""
+        return (self.sysroot / "lib/rustlib/src/rust/library/Cargo.lock").is_file()
+
+    def add_source(self) -> str | None:
+        return None if self.has_source() else self.rustup("component", "add", "rust-src")
+
+    def add_target(self, target: Target) -> str | None:
+        if (self.sysroot / "lib/rustlib" / target.triple / "lib").is_dir():
+            return None
+        say(f"{target.name}: adding the standard library of {target.triple}")
+        return self.rustup("target", "add", target.triple)
+
+    def linker(self, target: Target) -> str:
+        """The one of the table; zig where rust-lld, or the start-up files that it needs, are missing."""
+        has_files = (self.sysroot / "lib/rustlib" / target.triple / "lib/self-contained/rcrt1.o").is_file()
+        is_there = has_files and any(self.sysroot.glob("lib/rustlib/*/bin/rust-lld"))
+        return target.linker if is_there else "zig"
 
     def rustup(self, *arguments: str) -> str | None:
         """Nothing where it worked, or why it did not."""

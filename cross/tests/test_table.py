@@ -37,7 +37,7 @@ class Targets(unittest.TestCase):
             (('std = "rustup"', 'std = "hope"'), 'std is "hope"'),
             (('linker = "zig"', 'linker = "gold"'), 'linker is "gold"'),
             (('deb = "amd64"', 'msi = "amd64"'), "msi is no kind of package"),
-            (("flotilla-agent = 4_000_000", "other = 4_000_000"), "says nothing of flotilla-agent"),
+            (("flotilla-agent = ", "other = "), "says nothing of flotilla-agent"),
             (("[programs.flotilla-agent]", "[programs.other]"), "no table programs.flotilla-agent"),
         ):
             with self.subTest(why), self.assertRaisesRegex(BuildError, re.escape(why)):
