@@ -320,6 +320,7 @@ pub(crate) fn report(sequence: u64, payload: &ReportPayload) -> ReportBody {
         node: node(),
         stream: match payload {
             ReportPayload::Gap(_) | ReportPayload::NodeHealth(_) => Stream::Telemetry,
+            ReportPayload::Inventory(_) => Stream::Inventory,
             _ => Stream::Control,
         },
         boot: boot(),
