@@ -5,6 +5,7 @@
 //! disk takes no records, exec lives on and does what needs none, see `storage.rs`.
 
 mod came_up;
+mod inventory;
 pub mod jobs;
 pub mod journal;
 mod peer_link;
@@ -36,6 +37,7 @@ use crate::policy::PolicyWatch;
 use crate::settings::Settings;
 use crate::state::{ExecState, StateError};
 use crate::{clock, facts};
+use inventory::{Collected, Inventory};
 use jobs::{Ended, Fate, Jobs};
 use journal::{Journal, JournalError, Opened};
 use peer_link::PeerLink;
@@ -133,9 +135,12 @@ pub async fn run(settings: Settings, restarts: Option<u32>) -> Result<(), ExecEr
     let first = policy.look(true).unwrap_or_default();
     log_policy(&first);
     let core = recovery.with_policy(first).finish();
+    let runner = Runner::of_settings(&settings);
+    let (collected, collections) = mpsc::channel(1);
+    let inventory = Inventory::new(settings.inventory.clone(), &state.layout.exec("inventory"), runner.clone(), collected);
     let jobs = Jobs::new(state.layout.exec("jobs"), settings.output_limit_bytes, settings.job_user.clone(), boot, ended)
         .with_tools(settings.tools.clone())
-        .with_runner(Runner::of_settings(&settings));
+        .with_runner(runner);
     let listener = socket::listen(&settings)?;
     let storage = Storage::new(journal);
     tracing::info!(node = %state.node, fleet = %state.fleet, trust = trust.version(), "exec is ready");
@@ -149,6 +154,7 @@ pub async fn run(settings: Settings, restarts: Option<u32>) -> Result<(), ExecEr
         core,
         storage,
         jobs,
+        inventory,
         rebooter,
         policy,
         state,
@@ -165,7 +171,7 @@ pub async fn run(settings: Settings, restarts: Option<u32>) -> Result<(), ExecEr
         notifier: Notifier::from_environment(),
     };
     shell.try_disk();
-    shell.run(listener, ends, refusals_to_reboot).await
+    shell.run(listener, ends, refusals_to_reboot, collections).await
 }
 
 fn replayed(mut recovery: Recovery, records: Vec<Record>) -> Result<Recovery, RecordError> {
@@ -190,6 +196,7 @@ struct Shell {
     core: Core,
     storage: Storage,
     jobs: Jobs,
+    inventory: Inventory,
     rebooter: Rebooter,
     policy: PolicyWatch,
     state: ExecState,
@@ -220,6 +227,7 @@ impl Shell {
         listener: UnixListener,
         mut ends: mpsc::Receiver<Ended>,
         mut refusals_to_reboot: mpsc::Receiver<String>,
+        mut collections: mpsc::Receiver<Collected>,
     ) -> Result<(), ExecError> {
         let no_signals = |source| ExecError::System { what: "signals", source };
         let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
@@ -230,11 +238,13 @@ impl Shell {
         self.notifier.ready();
         loop {
             self.take_outputs();
+            self.see_to_inventory();
             let now = clock::boottime_ms();
             self.notifier.feed(now);
             self.tell_status();
             let standstill = (self.policy.is_standing_still() && self.core.has_waiting()).then(|| now.saturating_add(STANDSTILL_LOOK_MS));
-            let next = [self.core.next_wakeup(now), self.storage.next_try(), standstill].into_iter().flatten().min();
+            let inventory = self.inventory.next_look(&self.core);
+            let next = [self.core.next_wakeup(now), self.storage.next_try(), standstill, inventory].into_iter().flatten().min();
             let sleep = next.map_or(LONGEST_SLEEP, |at| Duration::from_millis(at.saturating_sub(now)).min(LONGEST_SLEEP));
             let sleep = self.notifier.until_feed(now).map_or(sleep, |until| sleep.min(until));
             tokio::select! {
@@ -257,6 +267,7 @@ impl Shell {
                     self.handle(input, clock::boottime_ms());
                 },
                 Some(why) = refusals_to_reboot.recv() => self.handle(Input::RebootRefused { why }, clock::boottime_ms()),
+                Some(collected) = collections.recv() => self.inventory.collected(collected, clock::boottime_ms()),
                 () = tokio::time::sleep(sleep) => {
                     self.look_at_policy(false);
                     self.try_disk();
@@ -272,6 +283,25 @@ impl Shell {
         self.take_outputs();
         self.storage.end();
         Ok(())
+    }
+
+    /// Has the inventory gathered when it is time for that, and says of it what has room.
+    fn see_to_inventory(&mut self) {
+        let now = clock::boottime_ms();
+        self.inventory.look(&self.core, now);
+        while self.inventory.has_more() {
+            if self.inventory.is_said() {
+                // What is not on disk yet counts as said when it is.
+                if !self.storage.is_durable(&self.core, now) {
+                    break;
+                }
+                self.inventory.finish(&self.core, now);
+            } else if self.inventory.say(&mut self.core, now) {
+                self.take_outputs();
+            } else {
+                break;
+            }
+        }
     }
 
     /// Has `systemctl status` show what exec does.

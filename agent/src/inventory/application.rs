@@ -56,20 +56,23 @@ fn row_of(manager: Manager, package: Package, has_details: bool) -> Row {
         State::Held => "held",
         State::Broken => "broken",
     };
-    row(ATTRIBUTES, [
-        ("ApplicationType", detail(package.section)),
-        ("Architecture", package.architecture),
-        ("Epoch", package.epoch),
-        ("InstalledTime", installed),
-        ("Name", package.name),
-        ("PackageManager", manager.as_str().to_owned()),
-        ("Publisher", detail(package.publisher)),
-        ("Release", package.release),
-        ("State", state.to_owned()),
-        ("Summary", detail(package.summary)),
-        ("URL", detail(package.url)),
-        ("Version", package.version),
-    ])
+    row(
+        ATTRIBUTES,
+        [
+            ("ApplicationType", detail(package.section)),
+            ("Architecture", package.architecture),
+            ("Epoch", package.epoch),
+            ("InstalledTime", installed),
+            ("Name", package.name),
+            ("PackageManager", manager.as_str().to_owned()),
+            ("Publisher", detail(package.publisher)),
+            ("Release", package.release),
+            ("State", state.to_owned()),
+            ("Summary", detail(package.summary)),
+            ("URL", detail(package.url)),
+            ("Version", package.version),
+        ],
+    )
 }
 
 /// rpm's own answer. Where there is no rpm the folder is a remnant.

@@ -22,7 +22,6 @@ const MAXIMUM_FILE_BYTES: u64 = 1024 * 1024;
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct Given {
     type_name: String,
-    #[expect(dead_code, reason = "its form is checked, and its value is the site's own affair")]
     schema_version: String,
     content: Content,
 }
@@ -62,19 +61,23 @@ pub(super) fn gather(folder: &Path, mut take: impl FnMut(Gathered)) {
     for name in names.into_iter().filter(|name| name.ends_with(".json") && !name.starts_with('.')).take(MAXIMUM_TYPES) {
         let path = folder.join(&name);
         match read(&path) {
-            Ok((type_name, _)) if !seen.insert(type_name.clone()) => {
+            Ok((type_name, schema_version, _)) if !seen.insert(type_name.clone()) => {
                 let what = format!("another file of the folder has the type {type_name}, too");
-                take(Gathered { type_name, table: Err(GatherError::Malformed { path, what }) });
+                take(Gathered { type_name, schema_version, table: Err(GatherError::Malformed { path, what }) });
             }
-            Ok((type_name, table)) => take(Gathered { type_name, table: Ok(table) }),
-            Err(error) => take(Gathered { type_name: name, table: Err(error) }),
+            Ok((type_name, schema_version, table)) => take(Gathered { type_name, schema_version, table: Ok(table) }),
+            Err(error) => take(Gathered { type_name: name, schema_version: (0, 0), table: Err(error) }),
         }
     }
 }
 
-fn read(path: &Path) -> Result<(String, Table), GatherError> {
+fn read(path: &Path) -> Result<(String, (u32, u32), Table), GatherError> {
     let malformed = |what: String| GatherError::Malformed { path: path.to_owned(), what };
     let unreadable = |source| GatherError::Unreadable { path: path.to_owned(), source };
+    // Whoever opens a pipe waits for a writer.
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(malformed("it is no file".to_owned()));
+    }
     let mut bytes = Vec::new();
     fs::File::open(path).map_err(unreadable)?.take(MAXIMUM_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > MAXIMUM_FILE_BYTES) {
@@ -82,8 +85,13 @@ fn read(path: &Path) -> Result<(String, Table), GatherError> {
     }
     let given: Given = serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))?;
     if !given.type_name.starts_with("Custom:") || !inventory::is_type_name(&given.type_name) {
-        return Err(malformed(format!("the type must be Custom: and a name of letters, digits, \".\", \"-\" and \"_\", not \"{}\"", given.type_name)));
+        return Err(malformed(format!(
+            "the type must be Custom: and a name of letters, digits, \".\", \"-\" and \"_\", not \"{}\"",
+            given.type_name
+        )));
     }
+    let version = version_of(&given.schema_version)
+        .ok_or_else(|| malformed(format!("SchemaVersion must be two numbers as in \"1.0\", not \"{}\"", given.schema_version)))?;
     let entries = match given.content {
         Content::One(entry) => vec![entry],
         Content::Many(entries) => entries,
@@ -96,7 +104,12 @@ fn read(path: &Path) -> Result<(String, Table), GatherError> {
     });
     let rows: Vec<_> = rows.collect();
     let table = Table::new(attributes, rows).map_err(|why| malformed(why.to_string()))?;
-    Ok((given.type_name, table))
+    Ok((given.type_name, version, table))
+}
+
+fn version_of(text: &str) -> Option<(u32, u32)> {
+    let (major, minor) = text.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -113,12 +126,14 @@ mod tests {
             ("aws.json", r#"{"TypeName":"AWS:Application","SchemaVersion":"1.0","Content":[]}"#),
             ("nested.json", r#"{"TypeName":"Custom:Nested","SchemaVersion":"1.0","Content":{"A":{"B":1}}}"#),
             ("unknown.json", r#"{"TypeName":"Custom:X","SchemaVersion":"1.0","Content":[],"More":1}"#),
+            ("version.json", r#"{"TypeName":"Custom:Y","SchemaVersion":"one","Content":[]}"#),
             ("broken.json", "{"),
             (".rack.json", "{"),
             ("notes.txt", "nothing"),
         ] {
             std::io::Write::write_all(&mut fs::File::create(folder.path().join(name)).unwrap(), text.as_bytes()).unwrap();
         }
+        nix::unistd::mkfifo(&folder.path().join("pipe.json"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         let mut seen = BTreeMap::new();
         gather(folder.path(), |gathered| {
             let rows = gathered.table.map(|table| table.rows().map(|row| row.join("|")).collect::<Vec<_>>());

@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use flotilla_protocol::capability::inventory::Row;
+use serde::{Deserialize, Serialize};
 
 use super::{GatherError, Scope, row};
 
@@ -19,7 +20,7 @@ const MAXIMUM_LOOKS: usize = 200_000;
 const MAXIMUM_DEPTH: usize = 16;
 
 /// Which files of a folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
     /// The folder: absolute.
     pub folder: PathBuf,
@@ -53,12 +54,15 @@ fn walk(folder: &Path, rule: &Rule, depth: usize, looks: &mut usize, rows: &mut 
         if metadata.is_dir() && rule.is_recursive && depth > 0 {
             walk(&entry.path(), rule, depth - 1, looks, rows);
         } else if metadata.is_file() && rule.patterns.iter().any(|pattern| fits(pattern, &name)) {
-            rows.push(row(ATTRIBUTES, [
-                ("InstalledDir", plain(&folder.to_string_lossy())),
-                ("ModificationTime", metadata.mtime().to_string()),
-                ("Name", plain(&name)),
-                ("Size", metadata.len().to_string()),
-            ]));
+            rows.push(row(
+                ATTRIBUTES,
+                [
+                    ("InstalledDir", plain(&folder.to_string_lossy())),
+                    ("ModificationTime", metadata.mtime().to_string()),
+                    ("Name", plain(&name)),
+                    ("Size", metadata.len().to_string()),
+                ],
+            ));
         }
     }
 }
@@ -125,6 +129,8 @@ mod tests {
         }
         std::os::unix::fs::symlink(&folder, folder.join("deep/loop")).unwrap();
         let scope = |is_recursive| Scope {
+            kinds: super::super::Kind::ALL.into(),
+            has_custom: false,
             root: root.path().to_owned(),
             search_path: String::new(),
             has_details: false,

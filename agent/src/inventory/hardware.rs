@@ -34,17 +34,20 @@ pub(super) fn rows(root: &Path) -> Result<Vec<Row>, GatherError> {
     let count = |count: usize| if count == 0 { String::new() } else { count.to_string() };
     let speed = small_file(&root.join("sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq"));
     let speed_mhz = speed.and_then(|kilohertz| kilohertz.parse::<u64>().ok()).map(|kilohertz| kilohertz / 1000);
-    Ok(vec![row(ATTRIBUTES, [
-        ("Board", first(&BOARDS)),
-        ("CPUCores", count(processors.cores)),
-        ("CPUModel", processors.model),
-        ("CPUSpeedMHz", speed_mhz.map(|speed| speed.to_string()).unwrap_or_default()),
-        ("CPUs", count(processors.count)),
-        ("Disks", disks(root).join(", ")),
-        ("Firmware", first(&FIRMWARE)),
-        ("KernelVersion", small_file(&root.join("proc/sys/kernel/osrelease")).unwrap_or_default()),
-        ("MemoryBytes", memory_bytes(root).map(|bytes| bytes.to_string()).unwrap_or_default()),
-    ])])
+    Ok(vec![row(
+        ATTRIBUTES,
+        [
+            ("Board", first(&BOARDS)),
+            ("CPUCores", count(processors.cores)),
+            ("CPUModel", processors.model),
+            ("CPUSpeedMHz", speed_mhz.map(|speed| speed.to_string()).unwrap_or_default()),
+            ("CPUs", count(processors.count)),
+            ("Disks", disks(root).join(", ")),
+            ("Firmware", first(&FIRMWARE)),
+            ("KernelVersion", small_file(&root.join("proc/sys/kernel/osrelease")).unwrap_or_default()),
+            ("MemoryBytes", memory_bytes(root).map(|bytes| bytes.to_string()).unwrap_or_default()),
+        ],
+    )])
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]

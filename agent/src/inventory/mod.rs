@@ -5,22 +5,25 @@
 //! others alone, and what was known of it before stands.
 
 pub mod application;
+pub mod collect;
 pub mod custom;
 pub mod file;
 pub mod hardware;
 pub mod network;
 pub mod service;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use flotilla_protocol::capability::inventory::{Row, Table, TableError};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::package_manager::PackageError;
 
 /// A type that the agent gathers by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Kind {
     /// Installed packages.
     Application,
@@ -50,6 +53,15 @@ impl Kind {
         }
     }
 
+    /// The version of its attributes, major and minor, as SSM counts it.
+    #[must_use]
+    pub const fn schema_version(self) -> (u32, u32) {
+        match self {
+            Self::Application => (1, 1),
+            Self::Network | Self::Service | Self::Hardware | Self::File => (1, 0),
+        }
+    }
+
     /// Its attributes, ascending. Names are SSM's where it has them.
     #[must_use]
     pub const fn attributes(self) -> &'static [&'static str] {
@@ -64,8 +76,12 @@ impl Kind {
 }
 
 /// What is gathered from where, and how much of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scope {
+    /// The types of [`Kind::ALL`] that are gathered.
+    pub kinds: BTreeSet<Kind>,
+    /// Whether the site's own types are gathered.
+    pub has_custom: bool,
     /// The root of the system that is looked at: `/`, or another one in tests.
     pub root: PathBuf,
     /// Where programs are looked for, with `:` between.
@@ -121,15 +137,17 @@ pub enum GatherError {
 /// What is gathered of a type.
 #[derive(Debug)]
 pub struct Gathered {
-    /// The type's name.
+    /// The type's name; of a file of the site's own that cannot be read the file's.
     pub type_name: String,
+    /// Version of its attributes, major and minor.
+    pub schema_version: (u32, u32),
     /// Its table, or why there is none.
     pub table: Result<Table, GatherError>,
 }
 
 /// Gathers all types, one after the other.
 pub fn gather(scope: &Scope, mut take: impl FnMut(Gathered)) {
-    for kind in Kind::ALL {
+    for kind in Kind::ALL.into_iter().filter(|kind| scope.kinds.contains(kind)) {
         let rows = match kind {
             Kind::Application => application::rows(scope),
             Kind::Network => network::rows(&scope.root),
@@ -141,9 +159,11 @@ pub fn gather(scope: &Scope, mut take: impl FnMut(Gathered)) {
             let attributes = kind.attributes().iter().map(|name| (*name).to_owned()).collect();
             Table::new(attributes, rows).map_err(|why| GatherError::Table { type_name: kind.type_name().to_owned(), why })
         });
-        take(Gathered { type_name: kind.type_name().to_owned(), table });
+        take(Gathered { type_name: kind.type_name().to_owned(), schema_version: kind.schema_version(), table });
     }
-    custom::gather(&scope.custom, take);
+    if scope.has_custom {
+        custom::gather(&scope.root.join(scope.custom.strip_prefix("/").unwrap_or(&scope.custom)), take);
+    }
 }
 
 /// A row whose values are named; an attribute without a value is empty.
@@ -161,7 +181,8 @@ fn small_file(path: &Path) -> Option<String> {
     let mut text = Vec::new();
     std::fs::File::open(path).ok()?.take(MAXIMUM_BYTES).read_to_end(&mut text).ok()?;
     let text = String::from_utf8_lossy(&text);
-    let text: String = text.trim_matches(|character: char| character.is_whitespace() || character == '\0').chars().filter(|c| !c.is_control()).collect();
+    let text: String =
+        text.trim_matches(|character: char| character.is_whitespace() || character == '\0').chars().filter(|c| !c.is_control()).collect();
     (!text.is_empty()).then_some(text)
 }
 
@@ -183,6 +204,8 @@ mod tests {
     fn this_machine_is_gathered() {
         let folder = tempfile::tempdir().unwrap();
         let scope = Scope {
+            kinds: Kind::ALL.into(),
+            has_custom: true,
             root: "/".into(),
             search_path: "/usr/bin:/bin".to_owned(),
             has_details: false,

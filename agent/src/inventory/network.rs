@@ -43,15 +43,18 @@ pub(super) fn rows(root: &Path) -> Result<Vec<Row>, GatherError> {
         }
         let none = Addresses::default();
         let of_interface = addresses.get(&name).unwrap_or(&none);
-        rows.push(row(ATTRIBUTES, [
-            ("DNSServer", servers.clone()),
-            ("Gateway", gateways.get(&name).map(ToString::to_string).unwrap_or_default()),
-            ("IPV4", join(&of_interface.v4)),
-            ("IPV6", join(&of_interface.v6)),
-            ("MacAddress", small_file(&entry.path().join("address")).unwrap_or_default()),
-            ("Name", name.clone()),
-            ("SubnetMask", join(&of_interface.masks)),
-        ]));
+        rows.push(row(
+            ATTRIBUTES,
+            [
+                ("DNSServer", servers.clone()),
+                ("Gateway", gateways.get(&name).map(ToString::to_string).unwrap_or_default()),
+                ("IPV4", join(&of_interface.v4)),
+                ("IPV6", join(&of_interface.v6)),
+                ("MacAddress", small_file(&entry.path().join("address")).unwrap_or_default()),
+                ("Name", name.clone()),
+                ("SubnetMask", join(&of_interface.masks)),
+            ],
+        ));
     }
     Ok(rows)
 }
@@ -113,7 +116,9 @@ mod tests {
         let route = format!(
             "Iface\tDestination\tGateway\tFlags\tRefCnt\neth0\t00000000\t{gateway:08X}\t0003\t0\neth0\t000200C0\t00000000\t0001\t0\nhalf\t0000\n"
         );
-        let write = |name: &str, text: &str| std::io::Write::write_all(&mut fs::File::create(root.path().join(name)).unwrap(), text.as_bytes()).unwrap();
+        let write = |name: &str, text: &str| {
+            std::io::Write::write_all(&mut fs::File::create(root.path().join(name)).unwrap(), text.as_bytes()).unwrap()
+        };
         write("proc/net/route", &route);
         write("etc/resolv.conf", "# comment\nnameserver 192.0.2.53\nnameserver fe80::1%eth0\nnameserver nonsense\nsearch example.org\n");
         assert_eq!(gateways(root.path()), BTreeMap::from([("eth0".to_owned(), Ipv4Addr::new(192, 0, 2, 1))]));

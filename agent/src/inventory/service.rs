@@ -24,6 +24,9 @@ const UNITS: [&str; 7] = ["list-units", "--type=service", "--all", "--full", "--
 /// Unit files, and whether they are enabled.
 const UNIT_FILES: [&str; 6] = ["list-unit-files", "--type=service", "--full", "--plain", "--no-legend", "--no-pager"];
 
+/// Units that are made for one run of something, ours among them: they come and go, and are no services of the device.
+const PASSING: [&str; 5] = ["flotilla-job-", "flotilla-clean-", "flotilla-collect-", "run-r", "run-u"];
+
 /// The services.
 pub(super) fn rows(scope: &Scope) -> Result<Vec<Row>, GatherError> {
     let root = &scope.root;
@@ -74,26 +77,28 @@ fn of_systemd(units: &[String], files: &[String]) -> Vec<Row> {
             rest = after.trim_start();
             word
         };
-        let (unit, load, active, sub) = (word(), word(), word(), word());
+        let (unit, load, _, sub) = (word(), word(), word(), word());
         if load != "loaded" && load != "masked" {
             continue;
         }
         let Some(name) = unit.strip_suffix(".service") else { continue };
-        let _ = active;
         let entry = services.entry(name).or_default();
         (entry[0], entry[2]) = (rest.trim_end(), sub);
     }
     let to_row = |(name, [description, start, status]): (&str, [&str; 3])| {
         let status = if status.is_empty() { "dead" } else { status };
-        row(ATTRIBUTES, [
-            ("DisplayName", description.to_owned()),
-            ("Name", name.to_owned()),
-            ("ServiceType", "systemd".to_owned()),
-            ("StartType", start.to_owned()),
-            ("Status", status.to_owned()),
-        ])
+        row(
+            ATTRIBUTES,
+            [
+                ("DisplayName", description.to_owned()),
+                ("Name", name.to_owned()),
+                ("ServiceType", "systemd".to_owned()),
+                ("StartType", start.to_owned()),
+                ("Status", status.to_owned()),
+            ],
+        )
     };
-    services.into_iter().map(to_row).collect()
+    services.into_iter().filter(|(name, _)| !PASSING.iter().any(|prefix| name.starts_with(prefix))).map(to_row).collect()
 }
 
 fn of_scripts(root: &Path, manager: &str, enabled: &BTreeSet<String>, started: &BTreeSet<String>) -> Result<Vec<Row>, GatherError> {
@@ -108,13 +113,16 @@ fn of_scripts(root: &Path, manager: &str, enabled: &BTreeSet<String>, started: &
         _ => "",
     };
     let to_row = |name: String| {
-        row(ATTRIBUTES, [
-            ("DisplayName", String::new()),
-            ("ServiceType", manager.to_owned()),
-            ("StartType", if enabled.contains(&name) { "enabled" } else { "disabled" }.to_owned()),
-            ("Status", status(&name).to_owned()),
-            ("Name", name),
-        ])
+        row(
+            ATTRIBUTES,
+            [
+                ("DisplayName", String::new()),
+                ("ServiceType", manager.to_owned()),
+                ("StartType", if enabled.contains(&name) { "enabled" } else { "disabled" }.to_owned()),
+                ("Status", status(&name).to_owned()),
+                ("Name", name),
+            ],
+        )
     };
     let is_service = |name: &String| !matches!(name.as_str(), "functions.sh" | "rcS" | "rcK" | "README") && !name.starts_with('.');
     Ok(names_in(&folder).into_iter().filter(is_service).map(to_row).collect())
@@ -156,14 +164,18 @@ mod tests {
             "● broken.service   loaded    failed   failed  It is broken",
             "gone.service       not-found inactive dead    gone.service",
             "getty@tty1.service loaded    active   running Getty on tty1",
+            "flotilla-collect-0a.service loaded active running Flotilla gathers the inventory",
         ]);
         let files = owned(&["cron.service enabled enabled", "getty@.service enabled enabled", "unused.service disabled enabled", ""]);
-        assert_eq!(short(&of_systemd(&units, &files)), [
-            "It is broken|broken|systemd||failed",
-            "Regular background program processing daemon|cron|systemd|enabled|running",
-            "Getty on tty1|getty@tty1|systemd||running",
-            "|unused|systemd|disabled|dead",
-        ]);
+        assert_eq!(
+            short(&of_systemd(&units, &files)),
+            [
+                "It is broken|broken|systemd||failed",
+                "Regular background program processing daemon|cron|systemd|enabled|running",
+                "Getty on tty1|getty@tty1|systemd||running",
+                "|unused|systemd|disabled|dead",
+            ]
+        );
     }
 
     #[test]
@@ -172,10 +184,14 @@ mod tests {
         for folder in ["etc/init.d", "etc/runlevels/default", "run/openrc/started", "etc/rc.d", "sbin"] {
             fs::create_dir_all(root.path().join(folder)).unwrap();
         }
-        for file in ["etc/init.d/sshd", "etc/init.d/chronyd", "etc/runlevels/default/sshd", "run/openrc/started/sshd", "etc/rc.d/S19chronyd"] {
+        for file in
+            ["etc/init.d/sshd", "etc/init.d/chronyd", "etc/runlevels/default/sshd", "run/openrc/started/sshd", "etc/rc.d/S19chronyd"]
+        {
             fs::File::create(root.path().join(file)).unwrap();
         }
         let scope = |root: &Path| Scope {
+            kinds: super::super::Kind::ALL.into(),
+            has_custom: false,
             root: root.to_owned(),
             search_path: String::new(),
             has_details: false,

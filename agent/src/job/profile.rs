@@ -102,6 +102,16 @@ impl Limits {
     }
 }
 
+impl Limits {
+    /// The limits of what gathers the inventory by the node's own settings, on a device with so much memory, in bytes.
+    #[must_use]
+    pub fn of_collector(device_memory_bytes: u64, time: Duration) -> Self {
+        let profile = Profile::Collector;
+        let share = device_memory_bytes / 100 * profile.memory_percent();
+        Self { memory_bytes: share.max(LEAST_MEMORY_BYTES), tasks: profile.tasks(), time }
+    }
+}
+
 /// The longest that a job can take which ends its steps when their time is up, and then waits until its report has room on a full disk.
 fn time_of(plan: &Plan) -> Duration {
     let steps = plan.steps.iter().map(|step| Duration::from_secs(step.time_out_s().into()) + STEP_MARGIN);

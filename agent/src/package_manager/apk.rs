@@ -52,7 +52,11 @@ mod tests {
             U:https://musl.libc.org/\nL:MIT\no:musl\nm:Somebody <somebody@example.org>\nt:1700000000\nc:abc\nF:lib\nR:libc.musl-aarch64.so.1\n\
             a:0:0:777\nZ:Q17yJ3JFNypA4mxhJJr0ou6CzsJVI=\n\nP:busybox\nV:1.37.0-r12\nA:aarch64\nf:f\n\n\n";
         let packages = read(installed.as_slice()).unwrap();
-        let seen: Vec<_> = packages.list.iter().map(|package| (package.name.as_str(), package.version.as_str(), package.release.as_str(), package.state)).collect();
+        let seen: Vec<_> = packages
+            .list
+            .iter()
+            .map(|package| (package.name.as_str(), package.version.as_str(), package.release.as_str(), package.state))
+            .collect();
         assert_eq!(seen, [("musl", "1.2.5", "r9", State::Installed), ("busybox", "1.37.0", "r12", State::Broken)]);
         assert_eq!(packages.skipped, 0);
     }

@@ -49,7 +49,9 @@ fn state_of(status: &str) -> Option<State> {
         "not-installed" | "config-files" => None,
         // opkg writes what it keeps from being removed or upgraded into the middle word.
         "installed" if has("reinstreq") => Some(State::Broken),
-        "installed" | "triggers-awaited" | "triggers-pending" => Some(if want == "hold" || has("hold") { State::Held } else { State::Installed }),
+        "installed" | "triggers-awaited" | "triggers-pending" => {
+            Some(if want == "hold" || has("hold") { State::Held } else { State::Installed })
+        }
         _ => Some(State::Broken),
     }
 }

@@ -113,7 +113,8 @@ impl Package {
 
     /// `[epoch:]version[-release]`; the release follows the last hyphen (deb-version(7); apk and pacman do the same).
     fn set_version(&mut self, value: &str) {
-        let (epoch, rest) = value.split_once(':').filter(|(epoch, _)| epoch.bytes().all(|byte| byte.is_ascii_digit())).unwrap_or(("", value));
+        let (epoch, rest) =
+            value.split_once(':').filter(|(epoch, _)| epoch.bytes().all(|byte| byte.is_ascii_digit())).unwrap_or(("", value));
         let (version, release) = rest.rsplit_once('-').unwrap_or((rest, ""));
         self.set(|package| &mut package.epoch, epoch);
         self.set(|package| &mut package.version, version);

@@ -68,7 +68,8 @@ mod tests {
             half a line\n\
             openssl\t1\t3.0.7\t27.el9\tx86_64\tUnspecified\t(none)\t(none)\tx\tTLS\n";
         let packages = read(lines.as_bytes()).unwrap();
-        let seen: Vec<_> = packages.list.iter().map(|package| (package.name.as_str(), package.epoch.as_str(), package.release.as_str())).collect();
+        let seen: Vec<_> =
+            packages.list.iter().map(|package| (package.name.as_str(), package.epoch.as_str(), package.release.as_str())).collect();
         assert_eq!((seen, packages.skipped), (vec![("bash", "", "9.el9"), ("openssl", "1", "27.el9")], 1));
     }
 }
