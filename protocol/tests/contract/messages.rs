@@ -5,6 +5,7 @@ use flotilla_protocol::capability::command::{
     Captured, CommandOrder, CommandProgress, CommandRebooting, CommandResult, Parameter, StepResult,
 };
 use flotilla_protocol::capability::health::{NodeHealth, SpoolState};
+use flotilla_protocol::capability::inventory::InventoryReport;
 use flotilla_protocol::capability::{OrderPayload, ReportPayload};
 use flotilla_protocol::delivery::{Delivery, NodeData};
 use flotilla_protocol::document::docker::{DockerAction, RunDockerAction};
@@ -479,8 +480,21 @@ fn health() -> NodeHealth {
     }
 }
 
+/// A piece of a change, and what it was made of does not matter to the message: a stored block of DEFLATE with one byte.
+fn inventory() -> InventoryReport {
+    InventoryReport {
+        type_name: "AWS:Application".into(),
+        schema_version: (1, 1),
+        base: Some([14; 32]),
+        hash: [15; 32],
+        piece: 1,
+        pieces: 2,
+        bytes: vec![0x01, 0x01, 0x00, 0xfe, 0xff, 0x2a],
+    }
+}
+
 /// What reports say, by the name of their golden message.
-pub(crate) fn payloads() -> [(&'static str, ReportPayload); 8] {
+pub(crate) fn payloads() -> [(&'static str, ReportPayload); 9] {
     [
         ("command/accepted", ReportPayload::Admission(Admission::Accepted { order: order_id() })),
         ("command/rejected", ReportPayload::Admission(Admission::Rejected { order: order_id(), reason: RejectReason::Expired })),
@@ -490,6 +504,7 @@ pub(crate) fn payloads() -> [(&'static str, ReportPayload); 8] {
         ("report/memory-lost", ReportPayload::MemoryLost(MemoryLost { cause: LossCause::Damaged, barrier_ms: NOW_MS })),
         ("command/rebooting", ReportPayload::CommandRebooting(CommandRebooting { order: order_id(), step: 1, count: 2 })),
         ("health/node-health", ReportPayload::NodeHealth(health())),
+        ("inventory/inventory-report", ReportPayload::Inventory(inventory())),
     ]
 }
 

@@ -4,6 +4,7 @@ use super::trace::{Part, trace};
 use crate::messages;
 use flotilla_protocol::capability::command::{CommandOrder, CommandProgress, CommandRebooting, CommandResult};
 use flotilla_protocol::capability::health::NodeHealth;
+use flotilla_protocol::capability::inventory::InventoryReport;
 use flotilla_protocol::delivery::{Delivery, NodeData};
 use flotilla_protocol::document::docker::RunDockerAction;
 use flotilla_protocol::document::download::DownloadContent;
@@ -175,6 +176,7 @@ fn inside(root: &str, path: &str, kind: &str, content: &[u8]) -> Option<Vec<Part
             "5" => again(trace::<MemoryLost>(content)),
             "6" => again(trace::<CommandRebooting>(content)),
             "7" => again(trace::<NodeHealth>(content)),
+            "8" => again(trace::<InventoryReport>(content)),
             other => panic!("report {other}"),
         },
         _ => None,
