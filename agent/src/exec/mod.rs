@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use flotilla_agent_core::{Core, Input, JobEnd, Output, PolicyState, Record, RecordError, Recovery, Settings as CoreSettings, Telemetry};
+use flotilla_protocol::document::Plan;
 use flotilla_protocol::id::OrderId;
 use flotilla_protocol::report::{LossCause, MAXIMUM_CHUNK_BYTES};
 use flotilla_protocol::status::{Outcome, RejectReason};
@@ -36,6 +37,7 @@ use crate::ownership::{self, OwnershipError};
 use crate::policy::PolicyWatch;
 use crate::settings::Settings;
 use crate::state::{ExecState, StateError};
+use crate::step::software_inventory;
 use crate::{clock, facts};
 use inventory::{Collected, Inventory};
 use jobs::{Ended, Fate, Jobs};
@@ -155,6 +157,7 @@ pub async fn run(settings: Settings, restarts: Option<u32>) -> Result<(), ExecEr
         storage,
         jobs,
         inventory,
+        asked_inventory: BTreeMap::new(),
         rebooter,
         policy,
         state,
@@ -197,6 +200,8 @@ struct Shell {
     storage: Storage,
     jobs: Jobs,
     inventory: Inventory,
+    /// The types of inventory that orders ask for whose jobs are not over.
+    asked_inventory: BTreeMap<OrderId, Vec<String>>,
     rebooter: Rebooter,
     policy: PolicyWatch,
     state: ExecState,
@@ -259,6 +264,10 @@ impl Shell {
                 frame = peer_link::exchange(&mut self.link), if self.link.is_some() => self.link_said(frame)?,
                 ended = ends.recv() => if let Some(ended) = ended {
                     let Ended { order, fate } = ended;
+                    // Before it is recorded that the command is over: after a crash at any moment it is gathered anew.
+                    if matches!(fate, Fate::Over(_)) && let Some(types) = self.asked_inventory.remove(&order) {
+                        self.inventory.ask(&types, clock::boottime_ms());
+                    }
                     let input = match fate {
                         Fate::Over(end) => Input::JobEnded { order, end },
                         Fate::NeverStarted => Input::NeverStarted { order },
@@ -448,6 +457,7 @@ impl Shell {
             }
             Output::RunJob { order, command, attempt, without_reboot } => {
                 let opened = self.core.open_secrets(order).map_err(|reason| format!("it is refused: {}", reason.as_str()));
+                self.note_inventory(order, &command.plan);
                 match opened.and_then(JobSecrets::of_order) {
                     Ok(secrets) => {
                         tracing::info!(%order, %attempt, document = %command.document, "a job starts");
@@ -464,6 +474,7 @@ impl Shell {
             }
             Output::RecoverJob { order, command, same_boot, attempt } => {
                 tracing::info!(%order, %attempt, same_boot, "a job is picked up again");
+                self.note_inventory(order, &command.plan);
                 self.jobs.recover(order, &command, same_boot, attempt);
             }
             Output::Reboot => self.rebooter.reboot(),
@@ -482,6 +493,13 @@ impl Shell {
             Output::Refused { reason, why } => self.log_refusal(reason, why.as_deref()),
             Output::RenewCertificate { authorities } => self.say(&FromExec::RenewCertificate { authorities }),
             Output::SpreadReconnect { seconds } => self.say(&FromExec::Configure { reconnect_spread_s: seconds }),
+        }
+    }
+
+    /// What is gathered when the job of an order is over, whatever became of it.
+    fn note_inventory(&mut self, order: OrderId, plan: &Plan) {
+        if let Some(types) = software_inventory::asked_types(plan) {
+            self.asked_inventory.insert(order, types);
         }
     }
 
@@ -591,7 +609,6 @@ mod tests {
     use super::*;
     use flotilla_agent_core::{Attempt, UpMessage};
     use flotilla_protocol::capability::command::CommandOrder;
-    use flotilla_protocol::document::Plan;
 
     #[test]
     fn the_link_is_told_a_time_that_is_new_to_it_and_that_there_is_none_any_more() {

@@ -66,7 +66,7 @@ impl Profile {
                 Self::Shell
             }
             // They run nothing.
-            Ok(Action::Refuse(_) | Action::Unsupported(_)) | Err(_) => Self::Collector,
+            Ok(Action::SoftwareInventory(_) | Action::Refuse(_) | Action::Unsupported(_)) | Err(_) => Self::Collector,
         }
     }
 

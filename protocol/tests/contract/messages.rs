@@ -13,7 +13,7 @@ use flotilla_protocol::document::download::{
     Credentials, DownloadContent, GitSource, GitVersion, HttpSource, S3Source, Source, TextSource,
 };
 use flotilla_protocol::document::{
-    Action, Control, OnFailure, Plan, Precondition, Refuse, RunShellScript, Segment, Step, Template, Test, Value,
+    Action, Control, OnFailure, Plan, Precondition, Refuse, RunShellScript, Segment, SoftwareInventory, Step, Template, Test, Value,
 };
 use flotilla_protocol::enrolment::{
     ClaimBody, ClaimRefusal, ClaimReplyBody, ClaimRequest, Enrolled, RenewalBody, claim_mac, tls_proof_bytes,
@@ -235,6 +235,14 @@ pub(crate) fn downloads() -> OrderBody {
         timeout_s: 3600,
     };
     steps.push(Step::new("docker", &Action::RunDockerAction(docker)));
+    let command = CommandOrder { plan: Plan { steps }, ..command() };
+    OrderBody { payload: OrderPayload::Command(command).encode(), ..order() }
+}
+
+/// An order that asks for the inventory.
+pub(crate) fn order_of_inventory() -> OrderBody {
+    let inventory = SoftwareInventory { types: ["AWS:Application", "Custom:*"].map(str::to_owned).to_vec() };
+    let steps = vec![Step::new("inventory", &Action::SoftwareInventory(inventory))];
     let command = CommandOrder { plan: Plan { steps }, ..command() };
     OrderBody { payload: OrderPayload::Command(command).encode(), ..order() }
 }

@@ -88,19 +88,30 @@ impl Inventory {
         self.due_at.filter(|_| core.takes_inventory() && self.is_idle())
     }
 
+    /// A command asks for these types: everything is gathered now, also where that is off otherwise, and they are said whole.
+    pub(super) fn ask(&mut self, types: &[String], now: u64) {
+        tracing::info!(types = types.join(", "), "a command asks for the inventory");
+        if let Err(error) = self.said.forget_types(types) {
+            tracing::warn!(%error, "that types are to be said whole cannot be kept");
+        }
+        self.due_at = Some(now);
+    }
+
     /// Starts a collection when it is time for one.
     pub(super) fn look(&mut self, core: &Core, now: u64) {
-        if self.settings.interval_ms == 0 || !core.takes_inventory() {
+        if !core.takes_inventory() {
             return;
         }
-        let soon_at = self.soon(now);
-        self.due_at.get_or_insert(soon_at);
+        if self.settings.interval_ms > 0 {
+            let soon_at = self.soon(now);
+            self.due_at.get_or_insert(soon_at);
+        }
         let losses = core.inventory_losses();
         if std::mem::replace(&mut self.losses, losses) != losses {
             self.forget(now);
         }
         if self.is_idle() && self.due_at.is_some_and(|at| at <= now) {
-            self.due_at = Some(now.saturating_add(about(self.settings.interval_ms)));
+            self.due_at = self.after(now, self.settings.interval_ms);
             if let Err(error) = self.start(core, now) {
                 tracing::warn!(%error, "the inventory cannot be gathered");
                 self.try_again(now);
@@ -114,8 +125,13 @@ impl Inventory {
         if let Err(error) = self.said.forget() {
             tracing::warn!(%error, "that the inventory is to be said anew cannot be kept");
         }
-        (self.saying, self.due_at) = (None, Some(self.soon(now)));
+        (self.saying, self.due_at) = (None, self.after(now, 0).map(|_| self.soon(now)));
         self.waiting.clear();
+    }
+
+    /// About so much later; nothing where only commands ask.
+    fn after(&self, now: u64, interval_ms: u64) -> Option<u64> {
+        (self.settings.interval_ms > 0).then(|| now.saturating_add(about(interval_ms)))
     }
 
     fn soon(&self, now: u64) -> u64 {
@@ -128,7 +144,7 @@ impl Inventory {
     }
 
     fn try_again(&mut self, now: u64) {
-        self.due_at = Some(now.saturating_add(about(self.settings.interval_ms.min(AFTER_FAILURE_MS))));
+        self.due_at = self.after(now, self.settings.interval_ms.min(AFTER_FAILURE_MS));
     }
 
     fn start(&mut self, core: &Core, now: u64) -> io::Result<()> {

@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use flotilla_protocol::capability::inventory::{MAXIMUM_TYPES, is_type_name};
+use flotilla_protocol::document::CUSTOM_TYPES;
 use serde::{Deserialize, Serialize};
 
 use crate::inventory::collect::{Changed, MAXIMUM_RECORD_BYTES, read_bounded, table_file};
@@ -66,6 +67,20 @@ impl Said {
     /// It cannot be kept; in memory it is so all the same.
     pub(super) fn forget(&mut self) -> io::Result<()> {
         self.types.values_mut().for_each(|said| said.hash = None);
+        if self.types.is_empty() { Ok(()) } else { self.keep() }
+    }
+
+    /// These types are to be said whole; [`CUSTOM_TYPES`] stands for all of the site's own.
+    ///
+    /// # Errors
+    /// As [`Said::forget`].
+    pub(super) fn forget_types(&mut self, types: &[String]) -> io::Result<()> {
+        let has_custom = types.iter().any(|name| name == CUSTOM_TYPES);
+        for (name, said) in &mut self.types {
+            if types.contains(name) || (has_custom && name.starts_with("Custom:")) {
+                said.hash = None;
+            }
+        }
         if self.types.is_empty() { Ok(()) } else { self.keep() }
     }
 

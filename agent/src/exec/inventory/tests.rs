@@ -428,3 +428,22 @@ fn a_collection_that_fails_says_nothing_and_is_tried_again() {
     assert_eq!(node.tell().0, 1);
     assert_eq!((node.bridge.names("AWS:Application").len(), node.bridge.stale.len()), (7, 0));
 }
+
+#[test]
+fn a_command_has_the_types_said_whole_that_it_names_also_where_nothing_is_gathered_otherwise() {
+    let mut node = Node::new(64 * 1024);
+    node.packages(some(3, "1"));
+    node.write("custom/rack.json", r#"{"TypeName":"Custom:Rack","SchemaVersion":"1.0","Content":{"Location":"B2"}}"#);
+    node.tell();
+    node.inventory.settings.interval_ms = 0;
+    node.inventory.due_at = None;
+    assert!(!node.is_due(), "it is off");
+    node.inventory.ask(&["Custom:*".to_owned()], node.now);
+    assert!(node.is_due());
+    // Also when the power is cut before it is gathered.
+    node.cut_power();
+    let done = node.gather();
+    assert_eq!(done.changed.iter().map(|changed| (changed.type_name.as_str(), changed.base)).collect::<Vec<_>>(), [("Custom:Rack", None)]);
+    node.say(usize::MAX);
+    assert_eq!(node.tell().0, 0);
+}

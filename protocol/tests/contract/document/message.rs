@@ -8,7 +8,7 @@ use flotilla_protocol::capability::inventory::InventoryReport;
 use flotilla_protocol::delivery::{Delivery, NodeData};
 use flotilla_protocol::document::docker::RunDockerAction;
 use flotilla_protocol::document::download::DownloadContent;
-use flotilla_protocol::document::{Plan, Refuse, RunShellScript};
+use flotilla_protocol::document::{Plan, Refuse, RunShellScript, SoftwareInventory};
 use flotilla_protocol::enrolment::{ClaimBody, ClaimReplyBody, ClaimRequest, RenewalBody};
 use flotilla_protocol::envelope::Domain;
 use flotilla_protocol::hello::{HelloBody, WelcomeBody};
@@ -165,6 +165,7 @@ fn inside(root: &str, path: &str, kind: &str, content: &[u8]) -> Option<Vec<Part
             "4" => again(trace::<Refuse>(content)),
             "5" => again(trace::<DownloadContent>(content)),
             "6" => again(trace::<RunDockerAction>(content)),
+            "7" => again(trace::<SoftwareInventory>(content)),
             other => panic!("action {other}"),
         },
         ("order", "payload.body") => again(trace::<CommandOrder>(content)),
