@@ -37,7 +37,7 @@ Examples:
   flotilla-agent register --activation 'fl1_…'
   FLOTILLA_AGENT__STATE_FOLDER=$HOME/agent flotilla-agent run
 
-The parts of a running agent (link, exec, job, step, prepare, clean) are started by it or by a service, and not by hand.
+The parts of a running agent (link, exec, job, step, prepare, clean, collect) are started by it or by a service, and not by hand.
 ";
 
 /// Which settings file to read.
@@ -101,6 +101,15 @@ pub enum Command {
         attempt: Attempt,
         /// Where the boot id is read instead of the kernel's.
         boot_id_file: Option<PathBuf>,
+        /// The control group that it joins.
+        cgroup: Option<PathBuf>,
+    },
+    /// Gathers the inventory.
+    Collect {
+        /// The folder with what is to be gathered; the results come into it.
+        folder: PathBuf,
+        /// The process to die with.
+        supervisor: Option<u32>,
         /// The control group that it joins.
         cgroup: Option<PathBuf>,
     },
@@ -215,6 +224,11 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, A
             boot_id_file: given.boot_id_file.take(),
             cgroup: given.cgroup.take(),
         },
+        "collect" => Command::Collect {
+            folder: needed(given.folder.take(), "collect", "--folder FOLDER")?,
+            supervisor: given.supervisor.take(),
+            cgroup: given.cgroup.take(),
+        },
         "clean" => {
             Command::Clean { folder: needed(given.folder.take(), "clean", "--folder FOLDER")?, downloads: given.downloads.take().is_some() }
         }
@@ -286,6 +300,8 @@ mod tests {
         assert_eq!(parse_words("register --activation -"), Ok(register(ActivationFrom::Input, false)));
         assert_eq!(parse_words("register --activation-file -"), Ok(register(ActivationFrom::File("-".into()), false)));
         assert_eq!(parse_words("clean --folder f --downloads"), Ok(Command::Clean { folder: "f".into(), downloads: true }));
+        let collect = Command::Collect { folder: "f".into(), supervisor: Some(7), cgroup: None };
+        assert_eq!(parse_words("collect --folder f --supervised 7"), Ok(collect));
         assert_eq!(parse_words("run --help"), Ok(Command::Help));
     }
 
@@ -303,6 +319,7 @@ mod tests {
             ("clean --downloads", "clean needs --folder"),
             ("job --folder f --downloads", "job takes no --downloads"),
             ("link --restarts 1", "--restarts"),
+            ("collect", "collect needs --folder"),
             ("link --supervised x", "\"x\""),
             ("job --folder f --attempt 2", "\"2\""),
             ("run --attempt 2.1", "run takes no --attempt"),

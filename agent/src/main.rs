@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use flotilla_agent::arguments::{self, ActivationFrom, Command};
+use flotilla_agent::inventory::collect;
 use flotilla_agent::job::clean;
 use flotilla_agent::settings::Settings;
 use flotilla_agent::{clock, exec, job, link, ownership, process, register, step, supervise};
@@ -32,6 +33,10 @@ fn run(command: Command) -> ExitCode {
         Command::Clean { folder, downloads } => {
             let done = if downloads { clean::remove_downloads(&folder, std::io::stdin()) } else { clean::remove_folder(&folder) };
             done.map_or_else(|error| failed(&error, FAILED), |()| ExitCode::SUCCESS)
+        }
+        Command::Collect { folder, supervisor, cgroup } => {
+            begin();
+            collect::run(&folder, supervisor, cgroup.as_deref()).map_or_else(|error| failed(&error, FAILED), |()| ExitCode::SUCCESS)
         }
         Command::Job { folder, attempt, boot_id_file, cgroup } => with_runtime(async {
             if let Some(file) = boot_id_file {

@@ -8,11 +8,12 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use flotilla_agent_core::Attempt;
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::Signal;
-use nix::unistd::getppid;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, getppid};
 use thiserror::Error;
 use tokio::process::Child;
 
@@ -26,6 +27,9 @@ pub const ORDER_VARIABLE: &str = "FLOTILLA_ORDER_ID";
 
 /// Any of the three execute bits.
 const EXECUTABLE: u32 = 0o111;
+
+/// So long a program of the system may take to answer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(120);
 
 /// With this code a process ends that has panicked, as Rust's own programs do.
 const PANICKED: i32 = 101;
@@ -120,6 +124,23 @@ fn job_arguments(folder: &JobFolder, group: Option<&Path>) -> Vec<OsString> {
     arguments
 }
 
+/// Starts the process that gathers the inventory, in a process group of its own, without anything of our environment. It dies with this process.
+/// `group` is the control group that it joins.
+pub(crate) fn start_collector(folder: &Path, group: Option<&Path>) -> io::Result<Child> {
+    let mut command = own_binary("collect");
+    command.arg("--folder").arg(folder).arg("--supervised").arg(std::process::id().to_string());
+    if let Some(group) = group {
+        command.arg("--cgroup").arg(group);
+    }
+    command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
+    tokio::process::Command::from(command).kill_on_drop(true).spawn()
+}
+
+/// As [`start_starter`], for something that writes its log where this process does.
+pub(crate) fn start_starter_of_collector(program: &Path, arguments: &[OsString], search_path: &str) -> io::Result<Child> {
+    tokio::process::Command::from(starter(program, arguments, search_path, None)).spawn()
+}
+
 /// Not our own standard error: its reader may go away while the job lives on.
 fn log_of(folder: &JobFolder) -> io::Result<File> {
     std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(folder.log())
@@ -210,6 +231,49 @@ pub(crate) fn read_program<E: From<io::Error>>(
     }
     let status = child.wait()?;
     done.map(|()| status)
+}
+
+/// Asks a program of the system something, and hands over what it writes to its standard output while it runs. Where it takes longer than
+/// [`ANSWER_LIMIT`] it is killed, and the answer ends there.
+///
+/// # Errors
+/// Whatever the system says, and a program that was killed or ends with another code than 0; the answer counts for nothing then.
+pub(crate) fn ask_program<A>(
+    program: &Path,
+    arguments: &[&str],
+    search_path: &str,
+    stderr: Stdio,
+    read: impl FnOnce(ChildStdout) -> A,
+) -> io::Result<A> {
+    let mut command = new_command(program.as_os_str());
+    command
+        .args(arguments)
+        .env_clear()
+        .env("PATH", search_path)
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(stderr);
+    let mut child = command.spawn()?;
+    let stdout = child.stdout.take().ok_or_else(|| io::Error::other("the program has no standard output"))?;
+    let pid = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
+    let (done, is_done) = std::sync::mpsc::channel::<()>();
+    let guard = std::thread::spawn(move || {
+        let is_late = is_done.recv_timeout(ANSWER_LIMIT) == Err(std::sync::mpsc::RecvTimeoutError::Timeout);
+        // It is no other's number yet: nobody has waited for the child.
+        is_late && kill(pid, Signal::SIGKILL).is_ok()
+    });
+    let answer = read(stdout);
+    drop(done);
+    let was_killed = guard.join().unwrap_or(false);
+    let status = child.wait()?;
+    if was_killed {
+        return Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!("{} was killed after {} s", program.display(), ANSWER_LIMIT.as_secs()),
+        ));
+    }
+    if status.success() { Ok(answer) } else { Err(io::Error::other(format!("{} ended with {status}", program.display()))) }
 }
 
 /// A program in the folders of a search path: the first file of its name that may be executed.

@@ -3,6 +3,7 @@
 //! A setting `name` is `FLOTILLA_AGENT__NAME` in the environment. Unknown names are refused in both, because a setting that
 //! is silently ignored is the one that somebody relied on.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::Read as _;
 use std::ops::RangeInclusive;
@@ -14,6 +15,8 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::arguments::{DEFAULT_SETTINGS_FILE, SettingsFile};
+use crate::inventory::file::Rule;
+use crate::inventory::{Kind, Scope};
 use crate::job::profile::GivenLimits;
 use crate::job::tools::{ObjectStore, Tools};
 use crate::ownership::{LinkUser, LinkUserError};
@@ -23,6 +26,12 @@ use crate::policy::PolicyPlace;
 const ENVIRONMENT_PREFIX: &str = "FLOTILLA_AGENT";
 /// Where the node's own policy is unless the settings say otherwise.
 const DEFAULT_POLICY_FILE: &str = "/etc/flotilla/policy.toml";
+/// How the site's own types are named together.
+const CUSTOM_TYPES: &str = "Custom:*";
+/// Where they are unless the settings say otherwise.
+const DEFAULT_CUSTOM_INVENTORY: &str = "/etc/flotilla/inventory";
+/// Six hours.
+const DEFAULT_INVENTORY_INTERVAL_S: u64 = 6 * 3600;
 /// Nobody writes this much by hand.
 const MAXIMUM_FILE_BYTES: u64 = 64 * 1024;
 /// More jobs at once than this would starve a small device.
@@ -43,6 +52,10 @@ const HEALTH_INTERVAL_S: RangeInclusive<u64> = 1..=86_400;
 const TELEMETRY_SPOOL_BYTES: RangeInclusive<u64> = 1024..=1024 * 1024;
 /// With less not even the agent's own part of a job would run; more than any device has is no limit.
 const JOB_MEMORY_LIMIT_BYTES: RangeInclusive<u64> = 16 * 1024 * 1024..=1024 * 1024 * 1024 * 1024;
+/// More often than every second is no news; beyond a month nobody knows any more what is there.
+const INVENTORY_INTERVAL_S: RangeInclusive<u64> = 1..=30 * 86_400;
+/// Files and folders of one device's inventory, at most.
+const MAXIMUM_FILE_RULES: usize = 32;
 /// With fewer not even a pipe of a shell would run; the kernel counts no further.
 const JOB_TASKS_LIMIT: RangeInclusive<u64> = 8..=4_194_304;
 /// The longest path of a local socket that Linux takes, without its final NUL.
@@ -80,6 +93,9 @@ pub struct Settings {
     /// What a job may use at most, instead of what its profile says: `job_memory_limit_bytes`, 16 MiB to 1 TiB, and `job_tasks_limit`, 8 to
     /// 4,194,304.
     pub job_limits: GivenLimits,
+    /// What is gathered of the device, and how often: `inventory_interval_s`, `inventory_types`, `inventory_details`, `inventory_files` and
+    /// `custom_inventory_folder`.
+    pub inventory: InventorySettings,
     /// What steps are told: `search_path`, `download_limit_bytes`, `certificate_authorities` and `[s3]`.
     pub tools: Tools,
 }
@@ -96,6 +112,15 @@ pub struct Reboots {
     pub patience_s: u64,
     /// Where the boot id is read instead of the kernel's; for tests, which play a reboot.
     pub boot_id_file: Option<PathBuf>,
+}
+
+/// What is gathered of the device, and how often.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InventorySettings {
+    /// Between two collections, in milliseconds; an eighth more or less. 0: none. Default six hours.
+    pub interval_ms: u64,
+    /// What is gathered from where.
+    pub scope: Scope,
 }
 
 /// Who starts and holds the processes of jobs.
@@ -207,6 +232,20 @@ pub enum SettingsError {
         /// What was given.
         given: String,
     },
+    /// A type of inventory that there is not.
+    #[error("the setting inventory_types has \"{given}\"; the types are {known}")]
+    InventoryType {
+        /// What was given.
+        given: String,
+        /// What there is.
+        known: String,
+    },
+    /// A rule of files that is none.
+    #[error("the setting inventory_files: {what}")]
+    InventoryFiles {
+        /// What is wrong with it.
+        what: String,
+    },
     /// The address of an object store.
     #[error("the setting s3.endpoint must be https://host[:port] or http://host[:port], not \"{given}\"")]
     Endpoint {
@@ -237,11 +276,43 @@ struct Given {
     job_runner: Option<String>,
     job_memory_limit_bytes: Option<u64>,
     job_tasks_limit: Option<u64>,
+    inventory_interval_s: Option<u64>,
+    inventory_types: Option<Words>,
+    inventory_details: Option<bool>,
+    inventory_files: Option<Vec<GivenFiles>>,
+    custom_inventory_folder: Option<PathBuf>,
     search_path: Option<String>,
     download_limit_bytes: Option<u64>,
     certificate_authorities: Option<PathBuf>,
     #[serde(default)]
     s3: GivenObjectStore,
+}
+
+/// Several words: a list, or one text with commas between them.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+enum Words {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Words {
+    fn list(self) -> Vec<String> {
+        match self {
+            Self::One(text) => text.split(',').map(|word| word.trim().to_owned()).filter(|word| !word.is_empty()).collect(),
+            Self::Many(words) => words,
+        }
+    }
+}
+
+/// `[[inventory_files]]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GivenFiles {
+    path: PathBuf,
+    pattern: Words,
+    #[serde(default)]
+    recursive: bool,
 }
 
 /// `[s3]`
@@ -325,6 +396,11 @@ impl Given {
             job_runner: self.job_runner.or(lower.job_runner),
             job_memory_limit_bytes: self.job_memory_limit_bytes.or(lower.job_memory_limit_bytes),
             job_tasks_limit: self.job_tasks_limit.or(lower.job_tasks_limit),
+            inventory_interval_s: self.inventory_interval_s.or(lower.inventory_interval_s),
+            inventory_types: self.inventory_types.or(lower.inventory_types),
+            inventory_details: self.inventory_details.or(lower.inventory_details),
+            inventory_files: self.inventory_files.or(lower.inventory_files),
+            custom_inventory_folder: self.custom_inventory_folder.or(lower.custom_inventory_folder),
             search_path: self.search_path.or(lower.search_path),
             download_limit_bytes: self.download_limit_bytes.or(lower.download_limit_bytes),
             certificate_authorities: self.certificate_authorities.or(lower.certificate_authorities),
@@ -350,6 +426,14 @@ impl Given {
         }
         let reboots = check_reboots(self.reboot, self.reboot_command, self.reboot_patience_s, self.boot_id_file)?;
         let tools = check_tools(self.search_path, self.download_limit_bytes, self.certificate_authorities, self.s3)?;
+        let given_inventory = GivenInventory {
+            interval_s: self.inventory_interval_s,
+            types: self.inventory_types,
+            has_details: self.inventory_details.unwrap_or(false),
+            files: self.inventory_files.unwrap_or_default(),
+            custom: self.custom_inventory_folder,
+        };
+        let inventory = given_inventory.check(&tools.search_path)?;
         let limit = |name, given: Option<u64>, limits| given.map(|given| within(name, given, limits)).transpose();
         let job_limits = GivenLimits {
             memory_bytes: limit("job_memory_limit_bytes", self.job_memory_limit_bytes, JOB_MEMORY_LIMIT_BYTES)?,
@@ -371,9 +455,69 @@ impl Given {
             policy: check_policy(self.policy_file)?,
             job_runner: check_job_runner(self.job_runner)?,
             job_limits,
+            inventory,
             tools,
         })
     }
+}
+
+/// What is given of the inventory.
+struct GivenInventory {
+    interval_s: Option<u64>,
+    types: Option<Words>,
+    has_details: bool,
+    files: Vec<GivenFiles>,
+    custom: Option<PathBuf>,
+}
+
+impl GivenInventory {
+    fn check(self, search_path: &str) -> Result<InventorySettings, SettingsError> {
+        // It is asked for by its name, or by naming files.
+        let is_default = |kind: &Kind| *kind != Kind::File || !self.files.is_empty();
+        let (mut kinds, mut has_custom) = (BTreeSet::new(), true);
+        match self.types.map(Words::list) {
+            None => kinds.extend(Kind::ALL.into_iter().filter(is_default)),
+            Some(types) => {
+                has_custom = false;
+                for given in types {
+                    match Kind::ALL.into_iter().find(|kind| kind.type_name() == given) {
+                        Some(kind) => drop(kinds.insert(kind)),
+                        None if given == CUSTOM_TYPES => has_custom = true,
+                        None => return Err(SettingsError::InventoryType { given, known: known_types() }),
+                    }
+                }
+            }
+        }
+        if self.files.len() > MAXIMUM_FILE_RULES {
+            return Err(SettingsError::InventoryFiles { what: format!("there are more than {MAXIMUM_FILE_RULES}") });
+        }
+        let rule = |GivenFiles { path, pattern, recursive }: GivenFiles| {
+            let (folder, patterns) = (absolute("inventory_files.path", path)?, pattern.list());
+            if patterns.is_empty() {
+                return Err(SettingsError::InventoryFiles { what: format!("{} has no pattern", folder.display()) });
+            }
+            Ok(Rule { folder, patterns, is_recursive: recursive })
+        };
+        let interval_s = match self.interval_s.unwrap_or(DEFAULT_INVENTORY_INTERVAL_S) {
+            0 => 0,
+            given => within("inventory_interval_s", given, INVENTORY_INTERVAL_S)?,
+        };
+        let scope = Scope {
+            kinds,
+            has_custom,
+            root: "/".into(),
+            search_path: search_path.to_owned(),
+            has_details: self.has_details,
+            files: self.files.into_iter().map(rule).collect::<Result<_, _>>()?,
+            custom: absolute("custom_inventory_folder", self.custom.unwrap_or_else(|| DEFAULT_CUSTOM_INVENTORY.into()))?,
+        };
+        Ok(InventorySettings { interval_ms: interval_s.saturating_mul(1000), scope })
+    }
+}
+
+fn known_types() -> String {
+    let own: Vec<&str> = Kind::ALL.into_iter().map(Kind::type_name).chain([CUSTOM_TYPES]).collect();
+    own.join(", ")
 }
 
 fn check_job_runner(given: Option<String>) -> Result<JobRunner, SettingsError> {
@@ -506,6 +650,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_gathered_is_chosen_by_name() {
+        let scope = |text: &str, variables: &[(&str, &str)]| read(text, variables).unwrap().inventory.scope;
+        let default = read("", &[]).unwrap().inventory;
+        assert_eq!((default.interval_ms, default.scope.has_custom, default.scope.has_details), (6 * 3_600_000, true, false));
+        let without_files = [Kind::Application, Kind::Network, Kind::Service, Kind::Hardware];
+        assert_eq!(default.scope.kinds, BTreeSet::from(without_files));
+        assert_eq!(default.scope.custom, Path::new("/etc/flotilla/inventory"));
+        assert_eq!(read("inventory_interval_s = 0", &[]).unwrap().inventory.interval_ms, 0, "it is off");
+        let files = scope("[[inventory_files]]\npath = \"/etc\"\npattern = [\"*.conf\", \"hosts\"]\nrecursive = true", &[]);
+        let rule = Rule { folder: "/etc".into(), patterns: vec!["*.conf".into(), "hosts".into()], is_recursive: true };
+        assert_eq!((files.files, files.kinds.contains(&Kind::File)), (vec![rule], true));
+        let chosen = scope("inventory_types = [\"AWS:File\"]", &[("FLOTILLA_AGENT__INVENTORY_TYPES", "AWS:Network, Custom:*")]);
+        assert_eq!((chosen.kinds, chosen.has_custom), (BTreeSet::from([Kind::Network]), true));
+        assert!(!scope("inventory_types = [\"AWS:File\"]", &[]).has_custom);
+    }
+
+    #[test]
     fn unknown_keys_are_refused_with_their_name_and_place() {
         let error = read("state_foldr = \"/a\"", &[]).unwrap_err();
         assert!(error.contains("settings file FILE") && error.contains("state_foldr"), "{error}");
@@ -525,6 +686,16 @@ mod tests {
             ("keep_alive_s = 1201", "keep_alive_s"),
             ("reconnect_maximum_s = 0", "reconnect_maximum_s"),
             ("health_interval_s = 0", "health_interval_s must be from 1"),
+            ("inventory_interval_s = 2592001", "inventory_interval_s must be from 1 to 2592000"),
+            (
+                "inventory_types = [\"AWS:Application\", \"AWS:Aplication\"]",
+                "inventory_types has \"AWS:Aplication\"; the types are AWS:Application,",
+            ),
+            ("inventory_types = \"Custom:Rack\"", "Custom:*"),
+            ("custom_inventory_folder = \"inventory\"", "custom_inventory_folder must be an absolute path"),
+            ("[[inventory_files]]\npath = \"etc\"\npattern = \"*\"", "inventory_files.path must be an absolute path"),
+            ("[[inventory_files]]\npath = \"/etc\"\npattern = []", "/etc has no pattern"),
+            ("[[inventory_files]]\npath = \"/etc\"\npatern = \"*\"", "inventory_files"),
             ("telemetry_spool_bytes = 1023", "telemetry_spool_bytes must be from 1024"),
             ("maximum_jobs = \"many\"", "maximum_jobs"),
             ("maximum_jobs = -1", "maximum_jobs"),

@@ -15,7 +15,10 @@ pub const FORMAT: Format = Format::Json;
 pub const CREATED_MS: i64 = 1_795_219_200_000;
 
 /// All of them, by name.
-pub const BUILTIN: &[Builtin] = &[Builtin { name: "AWS-RunShellScript", content: include_str!("builtin/AWS-RunShellScript.json") }];
+pub const BUILTIN: &[Builtin] = &[
+    Builtin { name: "AWS-GatherSoftwareInventory", content: include_str!("builtin/AWS-GatherSoftwareInventory.json") },
+    Builtin { name: "AWS-RunShellScript", content: include_str!("builtin/AWS-RunShellScript.json") },
+];
 
 /// The one of this name.
 pub fn find(name: &str) -> Option<&'static Builtin> {

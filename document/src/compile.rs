@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 mod docker;
 mod download;
+mod inventory;
 
 /// How long a script may run where its step does not say, in seconds (AWS: 3600).
 const DEFAULT_TIMEOUT_S: u32 = 3600;
@@ -151,6 +152,7 @@ impl Compiler<'_> {
             Action::RunDocument(inputs) => self.run_document(frame, step, inputs)?,
             Action::DownloadContent(inputs) => PlanAction::DownloadContent(self.download(frame, step, inputs)?),
             Action::RunDockerAction(inputs) => PlanAction::RunDockerAction(self.docker(frame, step, inputs)?),
+            Action::SoftwareInventory(inputs) => PlanAction::SoftwareInventory(self.inventory(frame, step, inputs)?),
             Action::Several(parts) => PlanAction::RunPlan(self.steps(frame, parts)?),
             Action::NotRun(name) => PlanAction::Refuse(Refuse { why: plugin::why(name) }),
         })
@@ -388,6 +390,7 @@ pub(crate) fn check(document: &Document, step: &Step) -> Result<(), (&'static st
             docker::check(document, inputs)?;
             return check_timeout(&inputs.timeout_seconds);
         }
+        Action::SoftwareInventory(inputs) => return inventory::check(document, inputs),
         Action::RunDocument(_) | Action::Several(_) | Action::NotRun(_) => return Ok(()),
     };
     let lines = inputs.run_command.as_slice();

@@ -2,7 +2,8 @@
 
 use super::compile;
 use super::model::{
-    Action, ControlInputs, DockerInputs, Document, DocumentInputs, DownloadInputs, ParameterDefinition, Schema, ShellInputs, Step,
+    Action, ControlInputs, DockerInputs, Document, DocumentInputs, DownloadInputs, InventoryInputs, ParameterDefinition, Schema,
+    ShellInputs, Step,
 };
 use super::parameter;
 use super::place::{Fault, Path};
@@ -287,6 +288,7 @@ fn read_action(action_path: &Path, path: &Path, name: &str, inputs: Value) -> Re
         "aws:runDocument" => Ok(Action::RunDocument(typed::<DocumentInputs>(path, inputs)?)),
         "aws:downloadContent" => Ok(Action::DownloadContent(typed::<DownloadInputs>(path, inputs)?)),
         "aws:runDockerAction" => Ok(Action::RunDockerAction(typed::<DockerInputs>(path, inputs)?)),
+        "aws:softwareInventory" => Ok(Action::SoftwareInventory(typed::<InventoryInputs>(path, inputs)?)),
         other => match plugin::not_run(other) {
             Some(name) => Ok(Action::NotRun(name)),
             None => {

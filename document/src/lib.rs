@@ -22,8 +22,8 @@ pub use compile::{CompileError, Compiled, Library, Reference, compile};
 pub use content::{ContentError, Format, MAXIMUM_CONTENT_BYTES};
 pub use lint::{Finding, MAXIMUM_FINDINGS, Severity, lint};
 pub use model::{
-    Action, ControlInputs, DockerInputs, Document, DocumentInputs, DownloadInputs, Interpolation, Lines, Number, ParameterDefinition,
-    ParameterType, Schema, ShellInputs, Step,
+    Action, ControlInputs, DockerInputs, Document, DocumentInputs, DownloadInputs, Interpolation, InventoryInputs, Lines, Number,
+    ParameterDefinition, ParameterType, Schema, ShellInputs, Step,
 };
 pub use parameter::ParameterError;
 pub use place::Fault;

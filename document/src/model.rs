@@ -184,6 +184,8 @@ pub enum Action {
     DownloadContent(DownloadInputs),
     /// `aws:runDockerAction`
     RunDockerAction(DockerInputs),
+    /// `aws:softwareInventory`
+    SoftwareInventory(InventoryInputs),
     /// A plugin of schema 1.x with several properties: it runs with one after the other.
     Several(Vec<Step>),
     /// A plugin of SSM that nodes do not run.
@@ -245,6 +247,36 @@ pub struct DockerInputs {
     pub working_directory: Option<String>,
     /// How long it may run, in seconds.
     pub timeout_seconds: Option<Number>,
+}
+
+/// The inputs of `aws:softwareInventory`; every text may hold `{{ name }}`. Most are `Enabled` or `Disabled`; none is `Disabled`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct InventoryInputs {
+    /// `AWS:Application`
+    pub applications: Option<String>,
+    /// Components of Amazon's own, which a fleet does not have.
+    pub aws_components: Option<String>,
+    /// `AWS:File`: rules as a text. A node has its own, and goes by them where there is something here.
+    pub files: Option<Value>,
+    /// `AWS:Network`
+    pub network_config: Option<String>,
+    /// For Windows.
+    pub windows_updates: Option<String>,
+    /// `AWS:InstanceDetailedInformation`
+    pub instance_detailed_information: Option<String>,
+    /// `AWS:Service`
+    pub services: Option<String>,
+    /// For Windows.
+    pub windows_registry: Option<Value>,
+    /// For Windows.
+    pub windows_roles: Option<String>,
+    /// `Custom:*`
+    pub custom_inventory: Option<String>,
+    /// A node has its own folder.
+    pub custom_inventory_directory: Option<String>,
+    /// Of Amazon's own.
+    pub billing_info: Option<String>,
 }
 
 /// The inputs of `aws:runShellScript`; every text may hold `{{ name }}`.

@@ -2,11 +2,17 @@
 //! sentence that says what there is. A name that is no plugin at all is refused when the document is made.
 
 /// The plugins that are run.
-pub(crate) const SUPPORTED: [&str; 5] =
-    ["aws:runShellScript", "aws:runPowerShellScript", "aws:runDocument", "aws:downloadContent", "aws:runDockerAction"];
+pub(crate) const SUPPORTED: [&str; 6] = [
+    "aws:runShellScript",
+    "aws:runPowerShellScript",
+    "aws:runDocument",
+    "aws:downloadContent",
+    "aws:runDockerAction",
+    "aws:softwareInventory",
+];
 
 /// All others that SSM's agent knows, with what there is to say about each. By name.
-const NOT_RUN: [(&str, &str); 11] = [
+const NOT_RUN: [(&str, &str); 10] = [
     ("aws:applications", WINDOWS),
     ("aws:cloudWatch", AMAZON),
     ("aws:configureDocker", WINDOWS),
@@ -14,7 +20,6 @@ const NOT_RUN: [(&str, &str); 11] = [
     ("aws:domainJoin", AMAZON),
     ("aws:psModule", WINDOWS),
     ("aws:refreshAssociation", ASSOCIATIONS),
-    ("aws:softwareInventory", INVENTORY),
     ("aws:updateAgent", SELF_UPDATE),
     ("aws:updateSSMAgent", SELF_UPDATE),
     ("aws:updateSsmAgent", SELF_UPDATE),
@@ -24,7 +29,6 @@ const WINDOWS: &str = "is for Windows, and this node runs Linux";
 const AMAZON: &str = "needs services of Amazon that a fleet does not have";
 const PACKAGES: &str = "comes with packages (Distributor), which are not built yet";
 const ASSOCIATIONS: &str = "comes with associations (State Manager), which are not built yet";
-const INVENTORY: &str = "comes with inventory, which is not built yet";
 const SELF_UPDATE: &str = "comes with the agent's update of itself, which is not built yet; until then update its package on the node";
 
 /// The name of a plugin that is known and not run.
@@ -51,7 +55,6 @@ mod tests {
             ("aws:configurePackage", "Distributor"),
             ("aws:updateSsmAgent", "update of itself"),
             ("aws:updateAgent", "update of itself"),
-            ("aws:softwareInventory", "inventory"),
             ("aws:refreshAssociation", "State Manager"),
         ] {
             assert!(why(plugin).starts_with(&format!("the plugin {plugin} comes with ")) && why(plugin).contains(with), "{}", why(plugin));

@@ -92,6 +92,20 @@ pub(crate) fn check_places(document: &Document, step: &Step) -> Result<(), (&'st
             ("workingDirectory", inputs.working_directory.clone()),
             ("timeoutSeconds", number(&inputs.timeout_seconds)),
         ]),
+        Action::SoftwareInventory(inputs) => texts.extend([
+            ("applications", inputs.applications.clone()),
+            ("awsComponents", inputs.aws_components.clone()),
+            ("files", inputs.files.as_ref().map(ToString::to_string)),
+            ("networkConfig", inputs.network_config.clone()),
+            ("windowsUpdates", inputs.windows_updates.clone()),
+            ("instanceDetailedInformation", inputs.instance_detailed_information.clone()),
+            ("services", inputs.services.clone()),
+            ("windowsRegistry", inputs.windows_registry.as_ref().map(ToString::to_string)),
+            ("windowsRoles", inputs.windows_roles.clone()),
+            ("customInventory", inputs.custom_inventory.clone()),
+            ("customInventoryDirectory", inputs.custom_inventory_directory.clone()),
+            ("billingInfo", inputs.billing_info.clone()),
+        ]),
         // The parts are checked one by one when they are read.
         Action::Several(_) | Action::NotRun(_) => {}
     }

@@ -9,6 +9,7 @@ pub mod download;
 use self::docker::RunDockerAction;
 use self::download::DownloadContent;
 use crate::capability::command::{MAXIMUM_NAME_BYTES, MAXIMUM_STEPS, Parameter};
+use crate::capability::inventory;
 use crate::wire::{Check, DecodeError, Payload, decode, encode, limit};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
@@ -111,6 +112,7 @@ impl Step {
             4 => decode(&self.action.body).map(Action::Refuse),
             5 => decode(&self.action.body).map(Action::DownloadContent),
             6 => decode(&self.action.body).map(Action::RunDockerAction),
+            7 => decode(&self.action.body).map(Action::SoftwareInventory),
             kind => Ok(Action::Unsupported(kind)),
         }
     }
@@ -124,7 +126,7 @@ impl Step {
             Ok(Action::DownloadContent(download)) => download.timeout_s,
             Ok(Action::RunDockerAction(docker)) => docker.timeout_s,
             Ok(Action::RunPlan(plan)) => plan.steps.iter().map(Self::time_out_s).fold(0, u32::saturating_add),
-            Ok(Action::Refuse(_)) => 0,
+            Ok(Action::Refuse(_) | Action::SoftwareInventory(_)) => 0,
             Ok(Action::Unsupported(_)) | Err(_) => *TIMEOUT_S.end(),
         }
     }
@@ -145,6 +147,8 @@ pub enum Action {
     DownloadContent(DownloadContent),
     /// `aws:runDockerAction`
     RunDockerAction(RunDockerAction),
+    /// `aws:softwareInventory`
+    SoftwareInventory(SoftwareInventory),
     /// A kind that this build does not know.
     Unsupported(u16),
 }
@@ -160,6 +164,7 @@ impl Action {
             Self::Refuse(refuse) => Payload { kind: 4, body: encode(refuse) },
             Self::DownloadContent(download) => Payload { kind: 5, body: encode(download) },
             Self::RunDockerAction(docker) => Payload { kind: 6, body: encode(docker) },
+            Self::SoftwareInventory(inventory) => Payload { kind: 7, body: encode(inventory) },
             Self::Unsupported(kind) => Payload { kind: *kind, body: Vec::new() },
         }
     }
@@ -176,6 +181,25 @@ pub struct RunShellScript {
     pub environment: BTreeMap<String, Template>,
     /// How long it may run, in [`TIMEOUT_S`].
     pub timeout_s: u32,
+}
+
+/// `aws:softwareInventory`: when the command is over the node gathers its inventory, and says these types whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SoftwareInventory {
+    /// Names of types, such as `AWS:Application`, and [`CUSTOM_TYPES`]; what the node's own settings do not gather is not gathered. At most
+    /// [`MAXIMUM_TYPES`](crate::capability::inventory::MAXIMUM_TYPES).
+    pub types: Vec<String>,
+}
+
+/// Stands for all types of a site's own.
+pub const CUSTOM_TYPES: &str = "Custom:*";
+
+impl Check for SoftwareInventory {
+    fn check(&self) -> Result<(), DecodeError> {
+        limit(self.types.len() <= inventory::MAXIMUM_TYPES, "the number of inventory types")?;
+        let is_name = |name: &String| name == CUSTOM_TYPES || inventory::is_type_name(name);
+        limit(self.types.iter().all(is_name), "the name of an inventory type")
+    }
 }
 
 /// A plugin of SSM that is not run, and why.
@@ -359,7 +383,11 @@ impl Plan {
                 }
                 Action::RunPlan(plan) => named.extend(plan.secrets()?),
                 // Their check refuses secrets.
-                Action::DownloadContent(_) | Action::RunDockerAction(_) | Action::Refuse(_) | Action::Unsupported(_) => {}
+                Action::DownloadContent(_)
+                | Action::RunDockerAction(_)
+                | Action::SoftwareInventory(_)
+                | Action::Refuse(_)
+                | Action::Unsupported(_) => {}
             }
         }
         Ok(named)
@@ -386,7 +414,7 @@ impl Plan {
                 Action::RunPlan(plan) => plan.check_to_depth(parameters, below)?,
                 Action::DownloadContent(download) => download.check_parameters(parameters)?,
                 Action::RunDockerAction(docker) => docker.check_parameters(parameters)?,
-                Action::Refuse(_) | Action::Unsupported(_) => {}
+                Action::SoftwareInventory(_) | Action::Refuse(_) | Action::Unsupported(_) => {}
             }
         }
         Ok(())

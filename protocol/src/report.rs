@@ -17,6 +17,8 @@ pub const MAXIMUM_CHUNK_BYTES: usize = 16 * 1024;
 pub enum Stream {
     /// Admissions, progress and results: never dropped.
     Control,
+    /// What is on the node: dropped after what it measures of itself, and then said anew as a whole.
+    Inventory,
     /// How the node is: the first to be dropped where there is no room.
     Telemetry,
     /// A stream that this build does not know.
@@ -25,7 +27,7 @@ pub enum Stream {
 
 impl Stream {
     /// THE LIST of streams by their priority: what stands first is sent first, and dropped last.
-    pub const ALL: [Self; 2] = [Self::Control, Self::Telemetry];
+    pub const ALL: [Self; 3] = [Self::Control, Self::Inventory, Self::Telemetry];
 
     /// Its number on the wire and in databases; numbers are only appended.
     #[must_use]
@@ -33,6 +35,7 @@ impl Stream {
         match self {
             Self::Control => 0,
             Self::Telemetry => 1,
+            Self::Inventory => 2,
             Self::Unsupported(number) => number,
         }
     }
@@ -49,6 +52,7 @@ impl Stream {
         match self {
             Self::Control => "control",
             Self::Telemetry => "telemetry",
+            Self::Inventory => "inventory",
             Self::Unsupported(_) => "unsupported",
         }
     }

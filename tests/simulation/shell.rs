@@ -273,6 +273,7 @@ impl World {
                 | ReportPayload::Gap(_)
                 | ReportPayload::MemoryLost(_)
                 | ReportPayload::NodeHealth(_)
+                | ReportPayload::Inventory(_)
                 | ReportPayload::Unsupported(_) => None,
             };
             if let Some((order, fact)) = fact {

@@ -7,6 +7,7 @@ mod admit;
 mod again;
 mod authority;
 mod connection;
+mod inventory;
 mod jobs;
 mod messages;
 pub(crate) mod reboot;

@@ -151,7 +151,13 @@ impl Spool {
             Ok(ReportPayload::CommandProgress(progress)) => (Some(progress.order), false),
             Ok(ReportPayload::CommandRebooting(rebooting)) => (Some(rebooting.order), false),
             Ok(ReportPayload::CommandResult(result)) => (Some(result.order), true),
-            Ok(ReportPayload::Gap(_) | ReportPayload::MemoryLost(_) | ReportPayload::NodeHealth(_) | ReportPayload::Unsupported(_))
+            Ok(
+                ReportPayload::Gap(_)
+                | ReportPayload::MemoryLost(_)
+                | ReportPayload::NodeHealth(_)
+                | ReportPayload::Inventory(_)
+                | ReportPayload::Unsupported(_),
+            )
             | Err(_) => (None, false),
         };
         self.sequence = body.sequence;
@@ -203,6 +209,17 @@ impl Spool {
     /// Whether something other than a gap is held.
     pub(crate) fn has_droppable(&self) -> bool {
         self.held.iter().any(|held| !held.is_gap)
+    }
+
+    /// Whether a gap is held.
+    pub(crate) fn has_gap(&self) -> bool {
+        self.held.iter().any(|held| held.is_gap)
+    }
+
+    /// Whether receipts have gone further than this. A chain that has just begun anew has none yet: what it begins after never was at the bridge.
+    pub(crate) fn was_further_than(&self, bridge_has: u64) -> bool {
+        let begins_anew = self.held.front().is_some_and(|held| held.previous == [0; 32]);
+        bridge_has < self.receipted && !begins_anew
     }
 
     /// From here on what is dropped counts.

@@ -5,6 +5,7 @@
 //! disk takes no records, exec lives on and does what needs none, see `storage.rs`.
 
 mod came_up;
+mod inventory;
 pub mod jobs;
 pub mod journal;
 mod peer_link;
@@ -19,6 +20,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use flotilla_agent_core::{Core, Input, JobEnd, Output, PolicyState, Record, RecordError, Recovery, Settings as CoreSettings, Telemetry};
+use flotilla_protocol::document::Plan;
 use flotilla_protocol::id::OrderId;
 use flotilla_protocol::report::{LossCause, MAXIMUM_CHUNK_BYTES};
 use flotilla_protocol::status::{Outcome, RejectReason};
@@ -35,7 +37,9 @@ use crate::ownership::{self, OwnershipError};
 use crate::policy::PolicyWatch;
 use crate::settings::Settings;
 use crate::state::{ExecState, StateError};
+use crate::step::software_inventory;
 use crate::{clock, facts};
+use inventory::{Collected, Inventory};
 use jobs::{Ended, Fate, Jobs};
 use journal::{Journal, JournalError, Opened};
 use peer_link::PeerLink;
@@ -133,9 +137,12 @@ pub async fn run(settings: Settings, restarts: Option<u32>) -> Result<(), ExecEr
     let first = policy.look(true).unwrap_or_default();
     log_policy(&first);
     let core = recovery.with_policy(first).finish();
+    let runner = Runner::of_settings(&settings);
+    let (collected, collections) = mpsc::channel(1);
+    let inventory = Inventory::new(settings.inventory.clone(), &state.layout.exec("inventory"), runner.clone(), collected);
     let jobs = Jobs::new(state.layout.exec("jobs"), settings.output_limit_bytes, settings.job_user.clone(), boot, ended)
         .with_tools(settings.tools.clone())
-        .with_runner(Runner::of_settings(&settings));
+        .with_runner(runner);
     let listener = socket::listen(&settings)?;
     let storage = Storage::new(journal);
     tracing::info!(node = %state.node, fleet = %state.fleet, trust = trust.version(), "exec is ready");
@@ -149,6 +156,8 @@ pub async fn run(settings: Settings, restarts: Option<u32>) -> Result<(), ExecEr
         core,
         storage,
         jobs,
+        inventory,
+        asked_inventory: BTreeMap::new(),
         rebooter,
         policy,
         state,
@@ -165,7 +174,7 @@ pub async fn run(settings: Settings, restarts: Option<u32>) -> Result<(), ExecEr
         notifier: Notifier::from_environment(),
     };
     shell.try_disk();
-    shell.run(listener, ends, refusals_to_reboot).await
+    shell.run(listener, ends, refusals_to_reboot, collections).await
 }
 
 fn replayed(mut recovery: Recovery, records: Vec<Record>) -> Result<Recovery, RecordError> {
@@ -190,6 +199,9 @@ struct Shell {
     core: Core,
     storage: Storage,
     jobs: Jobs,
+    inventory: Inventory,
+    /// The types of inventory that orders ask for whose jobs are not over.
+    asked_inventory: BTreeMap<OrderId, Vec<String>>,
     rebooter: Rebooter,
     policy: PolicyWatch,
     state: ExecState,
@@ -220,6 +232,7 @@ impl Shell {
         listener: UnixListener,
         mut ends: mpsc::Receiver<Ended>,
         mut refusals_to_reboot: mpsc::Receiver<String>,
+        mut collections: mpsc::Receiver<Collected>,
     ) -> Result<(), ExecError> {
         let no_signals = |source| ExecError::System { what: "signals", source };
         let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
@@ -230,11 +243,13 @@ impl Shell {
         self.notifier.ready();
         loop {
             self.take_outputs();
+            self.see_to_inventory();
             let now = clock::boottime_ms();
             self.notifier.feed(now);
             self.tell_status();
             let standstill = (self.policy.is_standing_still() && self.core.has_waiting()).then(|| now.saturating_add(STANDSTILL_LOOK_MS));
-            let next = [self.core.next_wakeup(now), self.storage.next_try(), standstill].into_iter().flatten().min();
+            let inventory = self.inventory.next_look(&self.core);
+            let next = [self.core.next_wakeup(now), self.storage.next_try(), standstill, inventory].into_iter().flatten().min();
             let sleep = next.map_or(LONGEST_SLEEP, |at| Duration::from_millis(at.saturating_sub(now)).min(LONGEST_SLEEP));
             let sleep = self.notifier.until_feed(now).map_or(sleep, |until| sleep.min(until));
             tokio::select! {
@@ -249,6 +264,10 @@ impl Shell {
                 frame = peer_link::exchange(&mut self.link), if self.link.is_some() => self.link_said(frame)?,
                 ended = ends.recv() => if let Some(ended) = ended {
                     let Ended { order, fate } = ended;
+                    // Before it is recorded that the command is over: after a crash at any moment it is gathered anew.
+                    if matches!(fate, Fate::Over(_)) && let Some(types) = self.asked_inventory.remove(&order) {
+                        self.inventory.ask(&types, clock::boottime_ms());
+                    }
                     let input = match fate {
                         Fate::Over(end) => Input::JobEnded { order, end },
                         Fate::NeverStarted => Input::NeverStarted { order },
@@ -257,6 +276,7 @@ impl Shell {
                     self.handle(input, clock::boottime_ms());
                 },
                 Some(why) = refusals_to_reboot.recv() => self.handle(Input::RebootRefused { why }, clock::boottime_ms()),
+                Some(collected) = collections.recv() => self.inventory.collected(collected, clock::boottime_ms()),
                 () = tokio::time::sleep(sleep) => {
                     self.look_at_policy(false);
                     self.try_disk();
@@ -272,6 +292,25 @@ impl Shell {
         self.take_outputs();
         self.storage.end();
         Ok(())
+    }
+
+    /// Has the inventory gathered when it is time for that, and says of it what has room.
+    fn see_to_inventory(&mut self) {
+        let now = clock::boottime_ms();
+        self.inventory.look(&self.core, now);
+        while self.inventory.has_more() {
+            if self.inventory.is_said() {
+                // What is not on disk yet counts as said when it is.
+                if !self.storage.is_durable(&self.core, now) {
+                    break;
+                }
+                self.inventory.finish(&self.core, now);
+            } else if self.inventory.say(&mut self.core, now) {
+                self.take_outputs();
+            } else {
+                break;
+            }
+        }
     }
 
     /// Has `systemctl status` show what exec does.
@@ -418,6 +457,7 @@ impl Shell {
             }
             Output::RunJob { order, command, attempt, without_reboot } => {
                 let opened = self.core.open_secrets(order).map_err(|reason| format!("it is refused: {}", reason.as_str()));
+                self.note_inventory(order, &command.plan);
                 match opened.and_then(JobSecrets::of_order) {
                     Ok(secrets) => {
                         tracing::info!(%order, %attempt, document = %command.document, "a job starts");
@@ -434,6 +474,7 @@ impl Shell {
             }
             Output::RecoverJob { order, command, same_boot, attempt } => {
                 tracing::info!(%order, %attempt, same_boot, "a job is picked up again");
+                self.note_inventory(order, &command.plan);
                 self.jobs.recover(order, &command, same_boot, attempt);
             }
             Output::Reboot => self.rebooter.reboot(),
@@ -452,6 +493,13 @@ impl Shell {
             Output::Refused { reason, why } => self.log_refusal(reason, why.as_deref()),
             Output::RenewCertificate { authorities } => self.say(&FromExec::RenewCertificate { authorities }),
             Output::SpreadReconnect { seconds } => self.say(&FromExec::Configure { reconnect_spread_s: seconds }),
+        }
+    }
+
+    /// What is gathered when the job of an order is over, whatever became of it.
+    fn note_inventory(&mut self, order: OrderId, plan: &Plan) {
+        if let Some(types) = software_inventory::asked_types(plan) {
+            self.asked_inventory.insert(order, types);
         }
     }
 
@@ -561,7 +609,6 @@ mod tests {
     use super::*;
     use flotilla_agent_core::{Attempt, UpMessage};
     use flotilla_protocol::capability::command::CommandOrder;
-    use flotilla_protocol::document::Plan;
 
     #[test]
     fn the_link_is_told_a_time_that_is_new_to_it_and_that_there_is_none_any_more() {

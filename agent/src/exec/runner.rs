@@ -4,6 +4,8 @@
 //! So nothing is decided by whether `systemd-run` succeeds: it may be killed after PID 1 has taken the job, and PID 1 refuses a unit that is
 //! there already. Only when the start was not taken for a while, and is then taken away for good, its error is the order's.
 
+mod collect;
+
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;

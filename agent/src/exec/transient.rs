@@ -7,6 +7,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::Path;
 
 use flotilla_agent_core::Attempt;
 use flotilla_protocol::id::OrderId;
@@ -23,6 +24,9 @@ const SLICE: &str = "flotilla-jobs.slice";
 const STOP_S: u64 = 5;
 /// What removing needs: the files of a job belong to whomever its steps have given them to.
 const CLEANER_CAPABILITIES: &str = "CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER";
+
+/// What reading takes: what services and packages keep from others.
+const COLLECTOR_CAPABILITIES: &str = "CAP_DAC_READ_SEARCH";
 
 /// The unit of one start of an order.
 pub(super) fn unit(order: OrderId, attempt: Attempt) -> String {
@@ -52,6 +56,30 @@ pub(super) fn start_arguments(order: OrderId, attempt: Attempt, limits: &Limits,
 pub(super) fn clean_arguments(name: &str, command: &[OsString]) -> Vec<OsString> {
     let mut arguments = common_arguments(&format!("{name}.service"), "Flotilla removes what a job has left");
     arguments.extend(properties(&[format!("CapabilityBoundingSet={CLEANER_CAPABILITIES}"), "NoNewPrivileges=yes".to_owned()]));
+    arguments.extend(escaped(command));
+    arguments
+}
+
+/// What `systemd-run` is told to have the inventory gathered. `name`: of the unit, without its kind. `into`: the one folder that it may write.
+pub(super) fn collect_arguments(name: &str, limits: &Limits, into: &Path, command: &[OsString]) -> Vec<OsString> {
+    let Limits { memory_bytes, tasks, time } = limits;
+    let mut arguments = common_arguments(&format!("{name}.service"), "Flotilla gathers the inventory");
+    arguments.extend(properties(&[
+        format!("RuntimeMaxSec={}s", time.as_secs()),
+        format!("TimeoutStopSec={STOP_S}s"),
+        format!("MemoryMax={memory_bytes}"),
+        format!("TasksMax={tasks}"),
+        "Nice=10".to_owned(),
+        // It reads what only root may, and does nothing else.
+        format!("CapabilityBoundingSet={COLLECTOR_CAPABILITIES}"),
+        "NoNewPrivileges=yes".to_owned(),
+        "ProtectSystem=strict".to_owned(),
+        "ProtectHome=read-only".to_owned(),
+        "PrivateTmp=yes".to_owned(),
+    ]));
+    let mut writable = OsString::from("--property=ReadWritePaths=");
+    writable.push(into);
+    arguments.push(writable);
     arguments.extend(escaped(command));
     arguments
 }
@@ -143,6 +171,22 @@ mod tests {
         }
         let end = arguments.iter().position(|argument| *argument == "--").unwrap();
         assert_eq!(arguments[end + 1..], ["/a $b/agent", "job", "--folder", "/srv/$$HOME/100%/$${x}"]);
+    }
+
+    #[test]
+    fn the_inventory_is_gathered_with_limits_and_writes_one_folder() {
+        let limits = Limits { memory_bytes: 1 << 20, tasks: 64, time: Duration::from_secs(600) };
+        let command = ["/agent", "collect", "--folder", "/srv/x y"].map(OsString::from);
+        let arguments = collect_arguments("flotilla-collect-0", &limits, Path::new("/srv/x y"), &command);
+        for expected in [
+            "--unit=flotilla-collect-0.service",
+            "--property=MemoryMax=1048576",
+            "--property=RuntimeMaxSec=600s",
+            "--property=ProtectSystem=strict",
+            "--property=ReadWritePaths=/srv/x y",
+        ] {
+            assert!(words(&arguments).contains(&expected), "{expected}: {arguments:?}");
+        }
     }
 
     #[test]

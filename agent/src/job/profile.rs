@@ -66,7 +66,7 @@ impl Profile {
                 Self::Shell
             }
             // They run nothing.
-            Ok(Action::Refuse(_) | Action::Unsupported(_)) | Err(_) => Self::Collector,
+            Ok(Action::SoftwareInventory(_) | Action::Refuse(_) | Action::Unsupported(_)) | Err(_) => Self::Collector,
         }
     }
 
@@ -99,6 +99,16 @@ impl Limits {
             tasks: given.tasks.unwrap_or_else(|| profile.tasks()),
             time: time_of(plan),
         }
+    }
+}
+
+impl Limits {
+    /// The limits of what gathers the inventory by the node's own settings, on a device with so much memory, in bytes.
+    #[must_use]
+    pub fn of_collector(device_memory_bytes: u64, time: Duration) -> Self {
+        let profile = Profile::Collector;
+        let share = device_memory_bytes / 100 * profile.memory_percent();
+        Self { memory_bytes: share.max(LEAST_MEMORY_BYTES), tasks: profile.tasks(), time }
     }
 }
 

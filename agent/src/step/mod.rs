@@ -11,6 +11,7 @@ pub mod run_docker_action;
 pub mod run_plan;
 pub mod run_power_shell_script;
 pub mod run_shell_script;
+pub mod software_inventory;
 pub mod step_process;
 
 pub use download::DownloadError;
@@ -108,6 +109,7 @@ async fn act(step: &Step, host: &mut Host<'_>, captures: [Capture; 2]) -> Ending
             }
             Err(why) => Ending::not_run(captures, why),
         },
+        Ok(Action::SoftwareInventory(inventory)) => software_inventory::apply(&inventory, captures),
         Ok(Action::Refuse(refuse)) => Ending::not_run(captures, refuse.why),
         Ok(Action::Unsupported(kind)) => {
             Ending::not_run(captures, format!("this agent does not know steps of kind {kind}; update the agent"))

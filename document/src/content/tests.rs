@@ -183,7 +183,7 @@ fn a_plugin_of_schema_1_runs_each_of_its_properties() {
 /// Source: `allPlugins` of the public agent. What it knows is a document; what it does not is none.
 #[test]
 fn plugins_of_ssm_are_taken_and_others_are_not() {
-    for plugin in ["aws:psModule", "aws:applications", "aws:configurePackage", "aws:softwareInventory", "aws:updateSsmAgent"] {
+    for plugin in ["aws:psModule", "aws:applications", "aws:configurePackage", "aws:updateSsmAgent"] {
         let text = MINIMAL.replacen("aws:runShellScript", plugin, 1);
         let document = Document::parse(&text, Format::Json).unwrap();
         assert_eq!(document.steps[0].action, Action::NotRun(plugin::not_run(plugin).unwrap()));

@@ -5,6 +5,7 @@
 
 pub mod command;
 pub mod health;
+pub mod inventory;
 
 use crate::trust::Class;
 use crate::wire::{DecodeError, Payload, decode, encode};
@@ -67,6 +68,8 @@ payload_list! {
         CommandRebooting(CommandRebooting) = 6,
         /// How the node is.
         NodeHealth(health::NodeHealth) = 7,
+        /// A piece of what has changed in the node's inventory.
+        Inventory(inventory::InventoryReport) = 8,
     }
 }
 

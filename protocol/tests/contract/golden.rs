@@ -60,6 +60,7 @@ fn messages() -> Vec<Message> {
         signed::<ClaimReplyBody>("enrolment/refused", Domain::ClaimReply, refused, messages::bridge()),
         signed::<OrderBody>("command/order", Domain::Order, messages::order(), messages::operator()),
         signed::<OrderBody>("command/order-of-downloads", Domain::Order, messages::downloads(), messages::operator()),
+        signed::<OrderBody>("command/order-of-inventory", Domain::Order, messages::order_of_inventory(), messages::operator()),
         signed::<CancelBody>("command/cancel", Domain::Cancel, messages::cancel(), messages::bridge()),
         signed::<OutputBody>("command/output", Domain::Output, messages::output(), messages::identity()),
         signed::<OutputReceiptBody>("command/output-receipt", Domain::OutputReceipt, messages::output_receipt(), messages::bridge()),

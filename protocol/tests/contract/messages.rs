@@ -5,6 +5,7 @@ use flotilla_protocol::capability::command::{
     Captured, CommandOrder, CommandProgress, CommandRebooting, CommandResult, Parameter, StepResult,
 };
 use flotilla_protocol::capability::health::{NodeHealth, SpoolState};
+use flotilla_protocol::capability::inventory::InventoryReport;
 use flotilla_protocol::capability::{OrderPayload, ReportPayload};
 use flotilla_protocol::delivery::{Delivery, NodeData};
 use flotilla_protocol::document::docker::{DockerAction, RunDockerAction};
@@ -12,7 +13,7 @@ use flotilla_protocol::document::download::{
     Credentials, DownloadContent, GitSource, GitVersion, HttpSource, S3Source, Source, TextSource,
 };
 use flotilla_protocol::document::{
-    Action, Control, OnFailure, Plan, Precondition, Refuse, RunShellScript, Segment, Step, Template, Test, Value,
+    Action, Control, OnFailure, Plan, Precondition, Refuse, RunShellScript, Segment, SoftwareInventory, Step, Template, Test, Value,
 };
 use flotilla_protocol::enrolment::{
     ClaimBody, ClaimRefusal, ClaimReplyBody, ClaimRequest, Enrolled, RenewalBody, claim_mac, tls_proof_bytes,
@@ -238,6 +239,14 @@ pub(crate) fn downloads() -> OrderBody {
     OrderBody { payload: OrderPayload::Command(command).encode(), ..order() }
 }
 
+/// An order that asks for the inventory.
+pub(crate) fn order_of_inventory() -> OrderBody {
+    let inventory = SoftwareInventory { types: ["AWS:Application", "Custom:*"].map(str::to_owned).to_vec() };
+    let steps = vec![Step::new("inventory", &Action::SoftwareInventory(inventory))];
+    let command = CommandOrder { plan: Plan { steps }, ..command() };
+    OrderBody { payload: OrderPayload::Command(command).encode(), ..order() }
+}
+
 /// The targets: this node and two strangers, and the index of this node among them.
 pub(crate) fn tree() -> (TargetTree, u32) {
     let mut keys = [5, 6, 7].map(|seed| key(seed).verifying_key().to_bytes());
@@ -320,6 +329,7 @@ pub(crate) fn report(sequence: u64, payload: &ReportPayload) -> ReportBody {
         node: node(),
         stream: match payload {
             ReportPayload::Gap(_) | ReportPayload::NodeHealth(_) => Stream::Telemetry,
+            ReportPayload::Inventory(_) => Stream::Inventory,
             _ => Stream::Control,
         },
         boot: boot(),
@@ -478,8 +488,21 @@ fn health() -> NodeHealth {
     }
 }
 
+/// A piece of a change, and what it was made of does not matter to the message: a stored block of DEFLATE with one byte.
+fn inventory() -> InventoryReport {
+    InventoryReport {
+        type_name: "AWS:Application".into(),
+        schema_version: (1, 1),
+        base: Some([14; 32]),
+        hash: [15; 32],
+        piece: 1,
+        pieces: 2,
+        bytes: vec![0x01, 0x01, 0x00, 0xfe, 0xff, 0x2a],
+    }
+}
+
 /// What reports say, by the name of their golden message.
-pub(crate) fn payloads() -> [(&'static str, ReportPayload); 8] {
+pub(crate) fn payloads() -> [(&'static str, ReportPayload); 9] {
     [
         ("command/accepted", ReportPayload::Admission(Admission::Accepted { order: order_id() })),
         ("command/rejected", ReportPayload::Admission(Admission::Rejected { order: order_id(), reason: RejectReason::Expired })),
@@ -489,6 +512,7 @@ pub(crate) fn payloads() -> [(&'static str, ReportPayload); 8] {
         ("report/memory-lost", ReportPayload::MemoryLost(MemoryLost { cause: LossCause::Damaged, barrier_ms: NOW_MS })),
         ("command/rebooting", ReportPayload::CommandRebooting(CommandRebooting { order: order_id(), step: 1, count: 2 })),
         ("health/node-health", ReportPayload::NodeHealth(health())),
+        ("inventory/inventory-report", ReportPayload::Inventory(inventory())),
     ]
 }
 

@@ -218,6 +218,7 @@ impl PlayedBridge {
             | ReportPayload::Gap(_)
             | ReportPayload::MemoryLost(_)
             | ReportPayload::NodeHealth(_)
+            | ReportPayload::Inventory(_)
             | ReportPayload::Unsupported(_) => return,
         };
         let known = self.orders.entry(order).or_default();

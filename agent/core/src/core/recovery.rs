@@ -127,6 +127,7 @@ impl Recovery {
         let outputs: Vec<Output> = starting.collect();
         core.outputs.extend(outputs);
         core.streams.iter_mut().for_each(|(_, spool)| spool.start_counting());
+        core.recover_inventory();
         core.compare_trust();
         // A receipt may have been recorded and what follows from it not.
         core.forget_what_is_done();

@@ -60,6 +60,8 @@ pub(super) struct Tellings {
     started_at: Option<u64>,
     /// How often the disk has stopped taking records.
     pub(super) storage_failures: u32,
+    /// Losses after which whole inventories are said anew, gaps apart.
+    pub(super) inventory_losses: u64,
 }
 
 impl Tellings {
@@ -93,6 +95,7 @@ impl Core {
                 (true, true) | (false, false) => {}
             }
         }
+        self.inventory_welcomed();
         if self.tellings.settings.is_some() && self.tellings.chains.contains_key(&Stream::Telemetry) {
             self.tellings.health_at.get_or_insert(now);
         }
@@ -240,6 +243,9 @@ impl Core {
         });
         if let Some(report) = report {
             self.record(Record::Report { report });
+            if stream == Stream::Inventory {
+                self.inventory_lost();
+            }
         }
     }
 

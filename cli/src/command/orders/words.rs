@@ -242,6 +242,7 @@ impl Reader<'_> {
             Ok(Action::RunPowerShellScript(script)) => self.script("aws:runPowerShellScript", &script, &mut notes, &mut lines),
             Ok(Action::DownloadContent(download)) => self.members("aws:downloadContent", &download, &mut notes),
             Ok(Action::RunDockerAction(docker)) => self.members("aws:runDockerAction", &docker, &mut notes),
+            Ok(Action::SoftwareInventory(inventory)) => self.members("aws:softwareInventory", &inventory, &mut notes),
             Ok(Action::Refuse(refuse)) => format!("fails: {}", refuse.why),
             Ok(Action::Unsupported(kind)) => {
                 self.is_readable = false;

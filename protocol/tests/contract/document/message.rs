@@ -4,10 +4,11 @@ use super::trace::{Part, trace};
 use crate::messages;
 use flotilla_protocol::capability::command::{CommandOrder, CommandProgress, CommandRebooting, CommandResult};
 use flotilla_protocol::capability::health::NodeHealth;
+use flotilla_protocol::capability::inventory::InventoryReport;
 use flotilla_protocol::delivery::{Delivery, NodeData};
 use flotilla_protocol::document::docker::RunDockerAction;
 use flotilla_protocol::document::download::DownloadContent;
-use flotilla_protocol::document::{Plan, Refuse, RunShellScript};
+use flotilla_protocol::document::{Plan, Refuse, RunShellScript, SoftwareInventory};
 use flotilla_protocol::enrolment::{ClaimBody, ClaimReplyBody, ClaimRequest, RenewalBody};
 use flotilla_protocol::envelope::Domain;
 use flotilla_protocol::hello::{HelloBody, WelcomeBody};
@@ -164,6 +165,7 @@ fn inside(root: &str, path: &str, kind: &str, content: &[u8]) -> Option<Vec<Part
             "4" => again(trace::<Refuse>(content)),
             "5" => again(trace::<DownloadContent>(content)),
             "6" => again(trace::<RunDockerAction>(content)),
+            "7" => again(trace::<SoftwareInventory>(content)),
             other => panic!("action {other}"),
         },
         ("order", "payload.body") => again(trace::<CommandOrder>(content)),
@@ -175,6 +177,7 @@ fn inside(root: &str, path: &str, kind: &str, content: &[u8]) -> Option<Vec<Part
             "5" => again(trace::<MemoryLost>(content)),
             "6" => again(trace::<CommandRebooting>(content)),
             "7" => again(trace::<NodeHealth>(content)),
+            "8" => again(trace::<InventoryReport>(content)),
             other => panic!("report {other}"),
         },
         _ => None,

@@ -6,10 +6,11 @@ use flotilla_protocol::capability::command::{
     Captured, CommandOrder, CommandProgress, CommandRebooting, CommandResult, Parameter, StepResult,
 };
 use flotilla_protocol::capability::health::{NodeHealth, SpoolState};
+use flotilla_protocol::capability::inventory::{Change, InventoryReport};
 use flotilla_protocol::delivery::{Delivery, NodeData};
 use flotilla_protocol::document::docker::{DockerAction, RunDockerAction};
 use flotilla_protocol::document::download::{Credentials, DownloadContent, GitSource, HttpSource, S3Source, TextSource};
-use flotilla_protocol::document::{Control, OnFailure, Plan, Precondition, Refuse, RunShellScript, Step, Value};
+use flotilla_protocol::document::{Control, OnFailure, Plan, Precondition, Refuse, RunShellScript, SoftwareInventory, Step, Value};
 use flotilla_protocol::enrolment::{Activation, ClaimBody, ClaimRefusal, ClaimReplyBody, ClaimRequest, Enrolled, RenewalBody};
 use flotilla_protocol::envelope::Domain;
 use flotilla_protocol::hello::{Facts, Held, HelloBody, WelcomeBody};
@@ -58,10 +59,10 @@ fn structs(name: &str) -> Vec<Vec<String>> {
             }
         };
     }
-    let fields = of!(Activation CancelBody Captured ClaimBody ClaimReplyBody ClaimRequest CommandOrder CommandProgress CommandRebooting
-        CommandResult Control Credentials Delivery DownloadContent Enrolled Facts Gap GitSource Held HelloBody HttpSource Label MemoryLost
+    let fields = of!(Activation CancelBody Captured Change ClaimBody ClaimReplyBody ClaimRequest CommandOrder CommandProgress CommandRebooting
+        CommandResult Control Credentials Delivery DownloadContent Enrolled Facts Gap GitSource Held HelloBody HttpSource InventoryReport Label MemoryLost
         NodeData NodeHealth NodeLabels OperatorRule OrderBody OutputBody OutputReceiptBody Parameter Payload Plan Precondition ReceiptBody
-        Refuse RenewalBody ReportBody RoleEntry RunDockerAction RunShellScript S3Source SealedSecret SealedSecrets SealedSession SpoolState Step
+        Refuse RenewalBody ReportBody RoleEntry RunDockerAction RunShellScript S3Source SealedSecret SealedSecrets SealedSession SoftwareInventory SpoolState Step
         StepResult Targets TenureBody TextSource TrustBundle TrustKey Value WelcomeBody Window);
     fields.iter().map(|field| vec![code(field)]).collect()
 }

@@ -55,7 +55,7 @@ impl World {
                         self.check_control_was_sent();
                         self.bridge.telemetry.sent(&report, lost, self.losses > 0);
                     }
-                    Stream::Unsupported(number) => panic!("a report of stream {number}"),
+                    Stream::Inventory | Stream::Unsupported(_) => panic!("a report of stream {}", report.stream.number()),
                 }
             }
             UpKind::Hello if !lost => {
@@ -169,7 +169,11 @@ impl World {
                     }
                 }
             }
-            ReportPayload::CommandRebooting(_) | ReportPayload::Gap(_) | ReportPayload::NodeHealth(_) | ReportPayload::Unsupported(_) => {
+            ReportPayload::CommandRebooting(_)
+            | ReportPayload::Gap(_)
+            | ReportPayload::NodeHealth(_)
+            | ReportPayload::Inventory(_)
+            | ReportPayload::Unsupported(_) => {
                 unreachable!("control is never dropped")
             }
         }
