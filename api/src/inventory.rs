@@ -434,3 +434,70 @@ pub struct InventoryDeletionStatusItem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_status_update_time: Option<Timestamp>,
 }
+
+/// Most items of one page of [`ListInventoryItemsRequest`].
+pub const MAXIMUM_ITEMS_PAGE: i32 = 500;
+
+/// Lists which node has how much of which type, without the entries; paged. An operation of Flotilla.
+///
+/// # Errors
+/// `ValidationException`, `InvalidNextToken`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct ListInventoryItemsRequest {
+    /// Of this node only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance_id: Option<String>,
+    /// Of this type only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub type_name: Option<String>,
+    /// Items on a page at most, 1…[`MAXIMUM_ITEMS_PAGE`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_results: Option<i32>,
+    /// Where the page begins: from the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+}
+
+impl Operation for ListInventoryItemsRequest {
+    const NAME: &'static str = "ListInventoryItems";
+    const TARGET_PREFIX: &'static str = crate::audit::TARGET_PREFIX;
+    type Response = ListInventoryItemsResult;
+}
+
+/// The answer to [`ListInventoryItemsRequest`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListInventoryItemsResult {
+    /// The items, by node and type.
+    #[serde(default)]
+    pub items: Vec<InventoryItemState>,
+    /// Where the next page begins; absent: it was the last page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+}
+
+/// How much a node has of a type, and how far that can be believed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct InventoryItemState {
+    /// The node.
+    pub instance_id: String,
+    /// The type.
+    pub type_name: String,
+    /// Version of the type's attributes.
+    pub schema_version: String,
+    /// When it was gathered, in UTC; absent where nothing has come yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capture_time: Option<String>,
+    /// Hash of its content.
+    pub content_hash: String,
+    /// How many entries there are.
+    pub entries: u64,
+    /// Their size as JSON, in bytes.
+    pub bytes: u64,
+    /// Who has said it: `node`, or `api` for `PutInventory`.
+    pub source: String,
+    /// The node has something else by now, and will say all of it anew.
+    pub is_stale: bool,
+}

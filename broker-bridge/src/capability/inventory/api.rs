@@ -1,6 +1,7 @@
 //! The endpoints of inventory.
 
 use super::deletion::{delete_inventory, describe_inventory_deletions};
+use super::items::list_inventory_items;
 use super::list::{get_inventory, list_inventory_entries};
 use super::put::put_inventory;
 use super::schema::get_inventory_schema;
@@ -8,7 +9,7 @@ use crate::fleet::Fleet;
 use crate::platform::http::{Access, Registry};
 use flotilla_api::inventory::{
     DeleteInventoryRequest, DescribeInventoryDeletionsRequest, GetInventoryRequest, GetInventorySchemaRequest, ListInventoryEntriesRequest,
-    PutInventoryRequest,
+    ListInventoryItemsRequest, PutInventoryRequest,
 };
 
 /// Adds the endpoints.
@@ -19,4 +20,5 @@ pub fn endpoints(registry: &mut Registry<Fleet>) {
     registry.endpoint::<PutInventoryRequest>(Access::Operator, put_inventory);
     registry.endpoint::<DeleteInventoryRequest>(Access::Operator, delete_inventory);
     registry.endpoint::<DescribeInventoryDeletionsRequest>(Access::Viewer, describe_inventory_deletions);
+    registry.own_endpoint::<ListInventoryItemsRequest>(Access::Viewer, list_inventory_items);
 }

@@ -31,14 +31,12 @@ impl Source {
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub(super) struct Item {
     pub(super) place: i64,
-    pub(super) node_id: String,
     pub(super) type_name: String,
     pub(super) schema_version: String,
     pub(super) captured_ms: i64,
     pub(super) table_hash: Option<Vec<u8>>,
     pub(super) content_hash: String,
     pub(super) attributes: String,
-    pub(super) stale: i64,
     pub(super) source: String,
 }
 

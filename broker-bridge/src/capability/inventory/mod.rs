@@ -12,6 +12,7 @@ mod filter;
 mod find;
 pub mod ingest;
 mod item;
+mod items;
 mod list;
 mod own;
 mod put;

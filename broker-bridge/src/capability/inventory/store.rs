@@ -8,7 +8,7 @@ use flotilla_protocol::capability::inventory::{MAXIMUM_ATTRIBUTES, MAXIMUM_TYPES
 use sqlx::SqliteConnection;
 use std::collections::{BTreeMap, BTreeSet};
 
-const COLUMNS: &str = "place, node_id, type_name, schema_version, captured_ms, table_hash, content_hash, attributes, stale, source";
+const COLUMNS: &str = "place, type_name, schema_version, captured_ms, table_hash, content_hash, attributes, source";
 
 /// Why an item is not taken. The words are for whoever has sent it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
