@@ -27,7 +27,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
     (
         "DeleteInventory",
         "Types that begin with `Custom:` only. It is done when the answer comes. A node that goes on reporting the type says changes of what is \
-         deleted; it has the type again when it says all of it anew. How it works is in [inventory.md](inventory.md).",
+         deleted; it has the type again when it says all of it anew. How it works is in [capability/inventory.md](capability/inventory.md).",
     ),
     (
         "GetInventory",

@@ -1,6 +1,5 @@
 //! Types and their attributes: those of SSM, and what the fleet has of its own. `GetInventorySchema`.
 
-use super::error;
 use super::store::{self, CustomType};
 use crate::fleet::Fleet;
 use crate::platform::http::{ApiError, Caller};
@@ -151,6 +150,10 @@ pub(super) async fn get_inventory_schema(
 ) -> Result<GetInventorySchemaResult, ApiError> {
     let size = page_size(request.max_results, 50..=200)?;
     let beginning = request.type_name.unwrap_or_default();
+    if !["AWS:", "Custom:"].iter().any(|kind| beginning.starts_with(kind) || kind.starts_with(&beginning)) {
+        let words = format!("no name of a type begins with {beginning:?}: they begin with AWS: or Custom:");
+        return Err(ApiError::new("InvalidTypeNameException", words));
+    }
     let scope = TokenScope::new("GetInventorySchema", &(&beginning, request.aggregator, request.sub_type));
     let after = scope.after(request.next_token.as_deref())?.unwrap_or_default();
     // No type has others within it.
@@ -164,9 +167,6 @@ pub(super) async fn get_inventory_schema(
     let wanted = |schema: &InventoryItemSchema| schema.type_name.starts_with(&beginning) && schema.type_name > after;
     let taken = usize::try_from(size).unwrap_or(usize::MAX).saturating_add(1);
     let mut schemas: Vec<_> = all.filter(wanted).take(taken).collect();
-    if schemas.is_empty() && after.is_empty() && !beginning.is_empty() {
-        return Err(error::no_type(&beginning));
-    }
     // A type without an attribute was put without an entry: there is nothing to say of it.
     schemas.retain(|schema| !schema.attributes.is_empty());
     let next_token = cut(&mut schemas, size, &scope, |schema| schema.type_name.clone());
