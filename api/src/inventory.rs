@@ -77,7 +77,7 @@ pub struct InventoryAggregator {
     pub expression: Option<String>,
     /// Attributes whose values are counted together with this one. Limits: 1…10 entries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub aggregators: Option<Vec<InventoryAggregator>>,
+    pub aggregators: Option<Vec<Self>>,
     /// Groups of nodes. Limits: 1…15 entries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub groups: Option<Vec<InventoryGroup>>,

@@ -69,6 +69,7 @@ pub struct Router {
     letters: Allowance<NodeId>,
     events: Allowance<NodeId>,
     unmoved: Allowance<NodeId>,
+    inventories: Allowance<NodeId>,
     /// Nothing where the system gave no randomness: then nodes sign everything.
     sessions: Option<Sessions>,
 }
@@ -102,6 +103,7 @@ impl Router {
             letters: allowance(),
             events: allowance(),
             unmoved: Allowance::new(UNMOVED_REPORTS_OF_A_NODE, NODES_WRITTEN_DOWN),
+            inventories: Allowance::new(inventory::BUDGET_OF_A_NODE, NODES_WELCOMED),
             sessions: sessions.ok(),
         }
     }
@@ -499,7 +501,8 @@ impl Router {
             ReportPayload::Gap(_) => verdict = Err(format!("report {}: a gap where nothing may be dropped", report.sequence)),
             ReportPayload::NodeHealth(health) => health::keep(write, node, health, report.time_ms, now_ms).await?,
             ReportPayload::Inventory(said) if report.stream == Stream::Inventory => {
-                let taken = inventory::report(write, node, said, report.time_ms.unwrap_or(now_ms)).await?;
+                let budget = inventory::Budget { allowance: &self.inventories, now_ms };
+                let taken = inventory::report(write, node, said, report.time_ms.unwrap_or(now_ms), budget).await?;
                 verdict = taken.map_err(|why| format!("report {} of {}: {why}", report.sequence, said.type_name));
             }
             ReportPayload::Inventory(_) => verdict = Err(format!("report {}: an inventory of another stream", report.sequence)),

@@ -6,7 +6,7 @@ mod find;
 mod put;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::Path;
 
 use clap::{Args, Subcommand};
 use flotilla_api::inventory::{
@@ -234,7 +234,7 @@ fn deletion_row(deletion: &InventoryDeletionStatusItem) -> Vec<String> {
 }
 
 /// A file, or standard input for `-`.
-fn is_standard_input(path: &PathBuf) -> bool {
+fn is_standard_input(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 

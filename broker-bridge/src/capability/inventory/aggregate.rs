@@ -4,9 +4,9 @@
 //! counts packages, not every name with every version.
 
 use super::error;
-use super::filter::{Selection, key};
 use super::find::{Finder, each_entry, each_of_nodes};
 use super::own::{Part, TAG, is_own};
+use super::rules::{Selection, key};
 use super::schema;
 use crate::fleet::Fleet;
 use crate::platform::http::ApiError;

@@ -3,7 +3,7 @@
 //! The deletion is written down first and then done a batch at a time, so that the writer stays free for others. One that was interrupted is
 //! gone on with ([`super::retention`]).
 
-use super::item::version;
+use super::model::version;
 use super::store::custom_type;
 use crate::fleet::Fleet;
 use crate::platform::http::{ApiError, Caller};

@@ -1,9 +1,9 @@
 //! Finds nodes by what they have, a part of the fleet at a time, and the fleet's entries by what they are.
 
 use super::error;
-use super::filter::{Demand, Selection};
-use super::item::entry;
+use super::model::entry;
 use super::own::{Part, TAG, is_own, push_in};
+use super::rules::{Demand, Selection};
 use super::schema;
 use crate::fleet::Fleet;
 use crate::platform::http::ApiError;

@@ -3,14 +3,36 @@
 //! A change that does not fit leaves what is here as it is and marks the item as stale: the node says all of it anew by itself. Only what is
 //! malformed is set aside.
 
-use super::item::{Source, contents, version_text};
+use super::model::{Source, contents, version_text};
 use super::own;
 use super::store::{self, NewItem, Refusal};
+use crate::platform::allowance::Allowance;
 use crate::platform::store::{StoreError, Write};
 use flotilla_protocol::capability::inventory::{Change, InventoryReport, MAXIMUM_TABLE_BYTES, Table};
 use flotilla_protocol::id::NodeId;
 use flotilla_protocol::{sha256, wire};
 use miniz_oxide::inflate::decompress_to_vec_with_limit;
+
+/// Entries, of before and of after, that cost as much as a change of its own.
+const ENTRIES_OF_A_UNIT: usize = 1_000;
+/// What the changes of one node may cost in a minute: the first inventory of a large node, and no more. A device that was taken over could
+/// otherwise keep the writer busy for all others by having everything and nothing in turns.
+pub const BUDGET_OF_A_NODE: u32 = 60;
+
+/// What the node has left of [`BUDGET_OF_A_NODE`].
+#[derive(Debug, Clone, Copy)]
+pub struct Budget<'a> {
+    /// Counts for all nodes.
+    pub allowance: &'a Allowance<NodeId>,
+    /// Now: Unix time in milliseconds.
+    pub now_ms: u64,
+}
+
+impl Budget<'_> {
+    fn covers(self, node: NodeId, entries: usize) -> bool {
+        (0..=entries / ENTRIES_OF_A_UNIT).all(|_| self.allowance.takes(node, self.now_ms))
+    }
+}
 
 /// Takes a piece of a change up. `captured_ms` is when it was made.
 ///
@@ -21,6 +43,7 @@ pub async fn report(
     node: NodeId,
     report: &InventoryReport,
     captured_ms: u64,
+    budget: Budget<'_>,
 ) -> Result<Result<(), String>, StoreError> {
     let (node_id, type_name) = (node.to_string(), report.type_name.as_str());
     let version = version_text(report.schema_version);
@@ -62,6 +85,10 @@ pub async fn report(
         }
     };
     let contents = contents(&table);
+    let before = item.as_ref().map_or(0, |item| item.entries);
+    if !budget.covers(node, contents.len().saturating_add(usize::try_from(before).unwrap_or(0))) {
+        return stale(write, &node_id, type_name, &version).await.map(Ok);
+    }
     let new = NewItem {
         node_id: &node_id,
         type_name,

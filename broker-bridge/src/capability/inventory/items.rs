@@ -1,6 +1,6 @@
 //! `ListInventoryItems`, an operation of Flotilla: which node has how much of which type, and how far that can be believed.
 
-use super::item::capture_time;
+use super::model::capture_time;
 use crate::fleet::Fleet;
 use crate::platform::http::{ApiError, Caller};
 use crate::platform::page::{TokenScope, cut, page_size};

@@ -1,9 +1,9 @@
 //! `GetInventory` and `ListInventoryEntries`: nodes by their inventory, and the entries of one node.
 
-use super::filter::Selection;
 use super::find::Finder;
-use super::item::{Item, entry, name};
+use super::model::{Item, entry, name};
 use super::own::{INSTANCE_INFORMATION, Part, TAG, is_own};
+use super::rules::Selection;
 use super::{aggregate, error, schema, store};
 use crate::fleet::Fleet;
 use crate::fleet::node::parse_node_id;
@@ -15,11 +15,14 @@ use flotilla_api::inventory::{
     ListInventoryEntriesResult,
 };
 use std::collections::BTreeMap;
+use tokio::sync::Semaphore;
 
 /// Parts of the fleet that one page looks at: a page can be short, or empty, and still have a next one.
 const PARTS: usize = 10;
 /// A page that has so many bytes of content takes no further node.
 const PAGE_BYTES: usize = 4 * 1024 * 1024;
+/// Questions that look at many entries at once; others wait. Each holds some tens of megabytes at most.
+static QUESTIONS: Semaphore = Semaphore::const_new(2);
 
 pub(super) async fn get_inventory(fleet: &Fleet, _caller: &Caller, request: GetInventoryRequest) -> Result<GetInventoryResult, ApiError> {
     let size = usize::try_from(page_size(request.max_results, 1..=50)?).unwrap_or(1);
@@ -33,6 +36,8 @@ pub(super) async fn get_inventory(fleet: &Fleet, _caller: &Caller, request: GetI
         let words = format!("no type is named {type_name:?}; GetInventorySchema lists them");
         return Err(ApiError::new("InvalidResultAttributeException", words));
     }
+    let looks_at_entries = !aggregators.is_empty() || selection.0.keys().any(|type_name| !is_own(type_name));
+    let _place = if looks_at_entries { Some(QUESTIONS.acquire().await.map_err(ApiError::internal)?) } else { None };
     if !aggregators.is_empty() {
         let entities = aggregate::count(fleet, &selection, aggregators).await?;
         return Ok(GetInventoryResult { entities: Some(entities), next_token: None });
@@ -70,7 +75,7 @@ async fn item(fleet: &Fleet, part: &Part, node: &str, type_name: &str) -> Result
     }
     let mut connection = fleet.store.reader().acquire().await?;
     let Some(item) = store::find(&mut connection, node, type_name).await? else { return Ok(None) };
-    let content = ordered(&mut connection, &item).await?.into_iter().map(|(_, entry)| entry).collect();
+    let content = ordered(&mut connection, &item).await?.into_values().collect();
     Ok(Some(item.result(content)))
 }
 
@@ -84,7 +89,7 @@ async fn ordered(connection: &mut sqlx::SqliteConnection, item: &Item) -> Result
 
 fn in_order(type_name: &str, content: &str) -> (Order, InventoryEntry) {
     let entry = entry(content);
-    ((name(&entry), super::item::hash(type_name, content)), entry)
+    ((name(&entry), super::model::hash(type_name, content)), entry)
 }
 
 pub(super) async fn list_inventory_entries(

@@ -8,15 +8,15 @@ mod aggregate;
 pub mod api;
 mod deletion;
 mod error;
-mod filter;
 mod find;
 pub mod ingest;
-mod item;
 mod items;
 mod list;
+mod model;
 mod own;
 mod put;
 pub mod retention;
+mod rules;
 mod schema;
 mod store;
 #[cfg(test)]

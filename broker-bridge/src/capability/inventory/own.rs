@@ -1,6 +1,6 @@
 //! The types that the bridge has of its own tables: `AWS:InstanceInformation` and `AWS:Tag`. And nodes a part at a time.
 
-use super::item::capture_time;
+use super::model::capture_time;
 use crate::fleet::Fleet;
 use crate::platform::http::ApiError;
 use flotilla_api::inventory::{InventoryEntry, InventoryResultItem};

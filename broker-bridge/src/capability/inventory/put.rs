@@ -1,7 +1,7 @@
 //! `PutInventory`: somebody writes types of a node, all of them or none.
 
-use super::item::{Source, contents, version};
 use super::list::known_node;
+use super::model::{Source, contents, version};
 use super::store::{self, NewItem, Refusal};
 use super::{MAXIMUM_CUSTOM_BYTES, error, own, schema};
 use crate::fleet::Fleet;

@@ -1,6 +1,6 @@
 //! The SQL of items and entries.
 
-use super::item::{Item, Source, entry, hash, name, row};
+use super::model::{Item, Source, entry, hash, name, row};
 use super::{MAXIMUM_CUSTOM_TYPES, MAXIMUM_NODE_BYTES};
 use crate::platform::store::{StoreError, Write};
 use crate::platform::time::to_column;
@@ -8,7 +8,7 @@ use flotilla_protocol::capability::inventory::{MAXIMUM_ATTRIBUTES, MAXIMUM_TYPES
 use sqlx::SqliteConnection;
 use std::collections::{BTreeMap, BTreeSet};
 
-const COLUMNS: &str = "place, type_name, schema_version, captured_ms, table_hash, content_hash, attributes, source";
+const COLUMNS: &str = "place, type_name, schema_version, captured_ms, table_hash, content_hash, attributes, source, entries";
 
 /// Why an item is not taken. The words are for whoever has sent it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -224,7 +224,7 @@ impl CustomType {
 
     /// Whether nothing of this version is taken.
     pub(super) fn refuses(&self, version: &str) -> bool {
-        self.disabled.as_deref().is_some_and(|disabled| super::item::version(version) <= super::item::version(disabled))
+        self.disabled.as_deref().is_some_and(|disabled| super::model::version(version) <= super::model::version(disabled))
     }
 }
 
@@ -262,7 +262,7 @@ async fn register(write: &mut Write<'_>, type_name: &str, version: &str, attribu
         return Ok(Err(Refusal::Attributes));
     }
     let newest = known.as_ref().map_or("0.0", |known| known.schema_version.as_str());
-    let is_newer = super::item::version(version) > super::item::version(newest);
+    let is_newer = super::model::version(version) > super::model::version(newest);
     if known.is_some() && all == before && !is_newer && known.as_ref().is_some_and(|known| known.disabled.is_none()) {
         return Ok(Ok(()));
     }

@@ -274,3 +274,16 @@ async fn a_node_cannot_fill_the_database() {
     assert_eq!((bench.letters().await, bench.stale().await), (1, 1));
     assert!(bench.kit.count("SELECT SUM(bytes) FROM inventory_node").await <= super::MAXIMUM_NODE_BYTES);
 }
+
+#[tokio::test]
+async fn a_node_that_changes_everything_all_the_time_does_not_keep_the_writer_busy() {
+    let mut bench = Bench::new().await;
+    let (one, two) = (table(&[("a", "1")]), table(&[("a", "2")]));
+    for turn in 0..super::ingest::BUDGET_OF_A_NODE + 1 {
+        bench.whole(if turn % 2 == 0 { &one } else { &two }).await;
+    }
+    assert_eq!((bench.entries().await, bench.stale().await), (vec!["a 2".to_owned()], 1), "the last was one too many");
+    bench.kit.clock.advance(std::time::Duration::from_secs(61));
+    bench.whole(&one).await;
+    assert_eq!((bench.entries().await, bench.stale().await, bench.letters().await), (vec!["a 1".to_owned()], 0, 0));
+}

@@ -38,6 +38,7 @@ pub(super) struct Item {
     pub(super) content_hash: String,
     pub(super) attributes: String,
     pub(super) source: String,
+    pub(super) entries: i64,
 }
 
 impl Item {

@@ -4,7 +4,7 @@
 //! package. Where a type has nothing but `NotEqual`, no entry of the node may be equal: `Name` `NotEqual` finds nodes without a package.
 
 use super::error;
-use super::item::name_beginning;
+use super::model::name_beginning;
 use super::own::INSTANCE_INFORMATION;
 use crate::platform::http::ApiError;
 use flotilla_api::inventory::{InventoryEntry, InventoryFilter};
