@@ -23,6 +23,7 @@ pub mod commands;
 pub mod documents;
 pub mod error;
 pub mod groups;
+pub mod inventory;
 pub mod model;
 pub mod nodes;
 pub mod operation;

@@ -21,7 +21,7 @@ pub(crate) mod test_kit;
 #[cfg(test)]
 mod tests;
 
-use crate::capability::run_command;
+use crate::capability::{inventory, run_command};
 use crate::fleet::activation::claim::Enrolment;
 use crate::fleet::node::store as node_store;
 use crate::fleet::{Fleet, FleetSettings};
@@ -146,7 +146,7 @@ impl Device {
             broker,
             connection,
             ingest: tokio::spawn(ingest),
-            dispatch: tokio::spawn(run_command::reconcile::run(Arc::clone(fleet), stopped)),
+            dispatch: tokio::spawn(upkeep(Arc::clone(fleet), stopped)),
             stop_dispatch,
             revoke,
         })
@@ -184,6 +184,13 @@ impl Device {
             broker.stop().await;
         }
     }
+}
+
+/// Sends what is due and removes what is left over, until it is asked to stop.
+async fn upkeep(fleet: Arc<Fleet>, stopped: Shutdown) {
+    let left_over = tokio::spawn(inventory::retention::run(Arc::clone(&fleet), stopped.clone()));
+    run_command::reconcile::run(fleet, stopped).await;
+    left_over.abort();
 }
 
 /// What has ended, and why. Ingest ends with the connection too, and that can be seen before the connection's own end: so that is awaited for

@@ -78,6 +78,7 @@ pub const MIGRATIONS: &[Migration] = &[
     },
     Migration { version: 202_611_220_720, name: "audit_report", sql: include_str!("platform/audit/schema/202611220720_audit_report.sql") },
     Migration { version: 202_611_220_730, name: "window", sql: include_str!("capability/run_command/schema/202611220730_window.sql") },
+    Migration { version: 202_611_220_800, name: "inventory", sql: include_str!("capability/inventory/schema/202611220800_inventory.sql") },
 ];
 
 #[cfg(test)]

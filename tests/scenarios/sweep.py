@@ -223,10 +223,14 @@ SHELL = {"DocumentName": "AWS-RunShellScript", "Parameters": {"commands": ["true
 def chosen(key, *values):
     return {**SHELL, "Targets": [{"Key": key, "Values": list(values)}]}
 
+RACK = {"TypeName": "Custom:Rack", "SchemaVersion": "1.0", "CaptureTime": "2026-01-01T00:00:00Z", "Content": [{"Unit": "17", "Room": "B2"}]}
+
 
 def meaningless():
     """By operation, requests that are well formed and must be refused."""
     filters = [{"Key": "nothing", "Values": ["x"]}]
+    exists = {"Key": "AWS:Tag.Key", "Type": "Exists", "Values": ["true"]}
+    group = {"Name": "twice", "Filters": [exists]}
     query = {"ResourceTypeFilters": ["AWS::SSM::ManagedInstance"], "TagFilters": [{"Key": ""}]}
     wrong_query = {"ResourceQuery": {"Type": "TAG_FILTERS_1_0", "Query": json.dumps(query)}}
     shell = json.dumps({**CONTENT, "mainSteps": [{**CONTENT["mainSteps"][0], "action": "aws:nothing"}]})
@@ -244,18 +248,25 @@ def meaningless():
         "CreateDocument": [{**content, "Content": "{}"}, {**content, "Content": "no JSON"}, {**content, "Content": shell}],
         "DeleteActivation": [{"ActivationId": UUID}],
         "DeleteDocument": NO_VERSION + [{"Name": "AWS-RunShellScript"}, {"Name": "AWS-RunShellScript", "VersionName": "nothing"}],
+        "DeleteInventory": [{"TypeName": "AWS:Application"}, {"TypeName": "Custom:Nothing"}],
         "DeregisterManagedInstance": [NOBODY],
         "DescribeActivations": [{"Filters": [{"FilterKey": "ActivationIds", "FilterValues": []}], "NextToken": "foreign"}],
         "DescribeDocument": NO_VERSION,
         "DescribeInstanceInformation": [{"Filters": filters}, {"Filters": [{"Key": "PingStatus", "Values": ["Nothing"]}]}],
         "DescribeInstanceProperties": [{"FiltersWithOperator": filters}],
+        "DescribeInventoryDeletions": [{"DeletionId": UUID}],
         "GetCommandInvocation": [{"CommandId": UUID, "InstanceId": NODE}],
         "GetDocument": NO_VERSION,
+        "GetInventory": [{"Filters": filters}, {"Filters": [exists]}, {"ResultAttributes": [{"TypeName": "AWS:Nothing"}]},
+                         {"Aggregators": [{"Expression": "nothing"}]}, {"Aggregators": [{"Groups": [group, group]}]}],
+        "GetInventorySchema": [{"TypeName": "nothing"}],
         "ListCommandInvocations": [{"CommandId": UUID, "NextToken": "foreign"}],
         "ListCommands": [{"CommandId": UUID, "NextToken": "foreign"}],
         "ListDocumentVersions": [{"Name": "nobody"}],
         "ListDocuments": [{"Filters": filters}],
+        "ListInventoryEntries": [{**NOBODY, "TypeName": "AWS:Tag"}, {"InstanceId": NODE, "TypeName": "AWS:Nothing"}],
         "ListTagsForResource": NO_RESOURCE,
+        "PutInventory": [{**NOBODY, "Items": [RACK]}, {"InstanceId": NODE, "Items": [{**RACK, "TypeName": "AWS:Tag"}]}, {"InstanceId": NODE, "Items": [RACK, RACK]}],
         "RemoveTagsFromResource": [{**resource, "TagKeys": ["a"]} for resource in NO_RESOURCE],
         "SendCommand": sent,
         "UpdateDocument": [{"Name": "nobody", "Content": json.dumps(CONTENT)}, {"Name": "AWS-RunShellScript", "Content": json.dumps(CONTENT)}],
@@ -303,6 +314,13 @@ def real(ssm, groups):
     right("DescribeInstanceProperties", FiltersWithOperator=[{"Key": "InstanceIds", "Values": [NODE], "Operator": "Equal"}])
     right("GetConnectionStatus", Target=NODE)
     right("UpdateManagedInstanceRole", InstanceId=NODE, IamRole="sweep")
+    right("PutInventory", InstanceId=NODE, Items=[RACK])
+    right("GetInventory", Filters=[{"Key": "Custom:Rack.Unit", "Values": ["17"]}], ResultAttributes=[{"TypeName": "Custom:Rack"}])
+    right("GetInventory", Aggregators=[{"Expression": "AWS:InstanceInformation.PlatformType"}])
+    right("GetInventorySchema", TypeName="Custom:")
+    right("ListInventoryEntries", InstanceId=NODE, TypeName="Custom:Rack")
+    right("DeleteInventory", TypeName="Custom:Rack", SchemaDeleteOption="DeleteSchema")
+    right("DescribeInventoryDeletions")
     activation = right("CreateActivation", IamRole="sweep", Tags=[{"Key": "sweep", "Value": "2"}])
     right("DescribeActivations")
     right("DeleteActivation", ActivationId=activation.get("ActivationId"))

@@ -2,6 +2,7 @@
 
 use super::{Shape, member, number, required, structure, text, word};
 use crate::audit::MAXIMUM_PAGE;
+use crate::inventory::MAXIMUM_ITEMS_PAGE;
 use crate::orders::{MAXIMUM_ORDERS_PAGE, MAXIMUM_REASON, MAXIMUM_TARGETS_PAGE, STATES};
 use crate::trust::MAXIMUM_BUNDLE_TEXT;
 
@@ -18,6 +19,8 @@ static LIST_AUDIT_ENTRIES: Shape = structure(&[
     member("MaxResults", &PAGE),
     member("NextToken", &TOKEN),
 ]);
+static LIST_INVENTORY_ITEMS: Shape =
+    structure(&[member("InstanceId", &NAME), member("TypeName", &NAME), member("MaxResults", &ITEMS_PAGE), member("NextToken", &TOKEN)]);
 static LIST_PREPARED_ORDERS: Shape = structure(&[member("State", &STATE), member("MaxResults", &ORDERS_PAGE), member("NextToken", &TOKEN)]);
 static LIST_PREPARED_ORDER_TARGETS: Shape =
     structure(&[required("OrderId", &ORDER_ID), member("MaxResults", &TARGETS_PAGE), member("NextToken", &TOKEN)]);
@@ -34,6 +37,7 @@ static REJECT_PREPARED_ORDER: Shape = structure(&[required("OrderId", &ORDER_ID)
 static ALGORITHM: Shape = number(Some(1), Some(255));
 static BUNDLE: Shape = text(Some(1), Some(MAXIMUM_BUNDLE_TEXT as i64));
 static HASH: Shape = text(Some(64), Some(64));
+static ITEMS_PAGE: Shape = number(Some(1), Some(MAXIMUM_ITEMS_PAGE as i64));
 static KEY_ID: Shape = text(Some(16), Some(16));
 static NAME: Shape = text(Some(1), Some(512));
 static ORDERS_PAGE: Shape = number(Some(1), Some(MAXIMUM_ORDERS_PAGE as i64));
@@ -54,6 +58,7 @@ pub(super) static REQUESTS: &[(&str, &Shape)] = &[
     ("GetPreparedOrder", &GET_PREPARED_ORDER),
     ("GetTrustStatus", &GET_TRUST_STATUS),
     ("ListAuditEntries", &LIST_AUDIT_ENTRIES),
+    ("ListInventoryItems", &LIST_INVENTORY_ITEMS),
     ("ListPreparedOrderTargets", &LIST_PREPARED_ORDER_TARGETS),
     ("ListPreparedOrders", &LIST_PREPARED_ORDERS),
     ("ListTrustBundles", &LIST_TRUST_BUNDLES),

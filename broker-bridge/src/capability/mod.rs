@@ -3,6 +3,7 @@
 //! To add one: make its folder here with the files that DESIGN.md names, declare it below, add its endpoints to
 //! [`endpoints`], its migrations to [`crate::schema`], and what it takes from nodes and sends them to [`crate::device`].
 
+pub mod inventory;
 pub mod run_command;
 
 use crate::fleet::Fleet;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 /// The endpoints of all capabilities.
 pub fn endpoints(registry: &mut Registry<Fleet>) {
+    inventory::api::endpoints(registry);
     run_command::api::endpoints(registry);
 }
 

@@ -7,6 +7,7 @@
 mod chains;
 
 use super::session::Sessions;
+use crate::capability::inventory::ingest as inventory;
 use crate::capability::run_command::ingest as run_command;
 use crate::fleet::activation::claim::{self, Enrolment};
 use crate::fleet::node::chain::Head;
@@ -68,6 +69,7 @@ pub struct Router {
     letters: Allowance<NodeId>,
     events: Allowance<NodeId>,
     unmoved: Allowance<NodeId>,
+    inventories: Allowance<NodeId>,
     /// Nothing where the system gave no randomness: then nodes sign everything.
     sessions: Option<Sessions>,
 }
@@ -101,6 +103,7 @@ impl Router {
             letters: allowance(),
             events: allowance(),
             unmoved: Allowance::new(UNMOVED_REPORTS_OF_A_NODE, NODES_WRITTEN_DOWN),
+            inventories: Allowance::new(inventory::BUDGET_OF_A_NODE, NODES_WELCOMED),
             sessions: sessions.ok(),
         }
     }
@@ -491,13 +494,25 @@ impl Router {
                     format!("the node dropped {dropped} reports of {name} up to {last}, of {} to {last}: it had no room", gap.from);
                 self.note(write, notes, node, "dropped", &detail, now_ms).await?;
                 health::count(write, node, report.stream, dropped, 0).await?;
+                if report.stream == Stream::Inventory {
+                    inventory::lost(write, node).await?;
+                }
             }
             ReportPayload::Gap(_) => verdict = Err(format!("report {}: a gap where nothing may be dropped", report.sequence)),
             ReportPayload::NodeHealth(health) => health::keep(write, node, health, report.time_ms, now_ms).await?,
+            ReportPayload::Inventory(said) if report.stream == Stream::Inventory => {
+                let budget = inventory::Budget { allowance: &self.inventories, now_ms };
+                let taken = inventory::report(write, node, said, report.time_ms.unwrap_or(now_ms), budget).await?;
+                verdict = taken.map_err(|why| format!("report {} of {}: {why}", report.sequence, said.type_name));
+            }
+            ReportPayload::Inventory(_) => verdict = Err(format!("report {}: an inventory of another stream", report.sequence)),
             // Of control it says what became of orders; of another stream only that its chain begins anew.
             ReportPayload::MemoryLost(_) if report.stream.is_droppable() => {
                 let detail = format!("its reports of {} begin anew at {}", report.stream.as_str(), report.sequence);
                 self.note(write, notes, node, "stream-anew", &detail, now_ms).await?;
+                if report.stream == Stream::Inventory {
+                    inventory::lost(write, node).await?;
+                }
             }
             ReportPayload::MemoryLost(loss) => {
                 moved = run_command::memory_lost(write, commands, node, loss.barrier_ms, now_ms).await?;

@@ -42,7 +42,12 @@ fn request(operation: &str, node: &str) -> Value {
         "CreateDocument" => json!({"Name": "Secret", "DocumentFormat": "YAML", "Content": CONTENT}),
         "DeleteActivation" => json!({"ActivationId": "00000000-0000-7000-8000-000000000000"}),
         "DeleteDocument" => json!({"Name": "Secret"}),
+        "DeleteInventory" => json!({"TypeName": "Custom:Rack"}),
         "DeregisterManagedInstance" => json!({"InstanceId": node}),
+        "PutInventory" => {
+            let item = json!({"TypeName": "Custom:Rack", "SchemaVersion": "1.0", "CaptureTime": "2026-11-21T22:26:40Z", "Content": [{"Unit": "hunter2-of-the-fleet"}]});
+            json!({"InstanceId": node, "Items": [item]})
+        }
         "RemoveTagsFromResource" => json!({"ResourceType": "ManagedInstance", "ResourceId": node, "TagKeys": ["a"]}),
         "SendCommand" => {
             json!({"DocumentName": "AWS-RunShellScript", "InstanceIds": [node], "Parameters": {"commands": ["echo hunter2-of-the-fleet"]}})

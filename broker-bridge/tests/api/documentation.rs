@@ -24,6 +24,34 @@ const DIFFERENCES: &[(&str, &str)] = &[
          `IamRole` is kept and shown, and means nothing. How far ahead it may expire is a setting. Safe to repeat: see above.",
     ),
     ("CreateGroup", "Queries are `TAG_FILTERS_1_0` over nodes; a `Configuration` is refused. At most 1,000 groups."),
+    (
+        "DeleteInventory",
+        "Types that begin with `Custom:` only. It is done when the answer comes. A node that goes on reporting the type says changes of what is \
+         deleted; it has the type again when it says all of it anew. How it works is in [capability/inventory.md](capability/inventory.md).",
+    ),
+    (
+        "GetInventory",
+        "Filters on one type hold for one and the same entry; where a type has nothing but `NotEqual`, the node has no entry that is equal. \
+         `LessThan` and `GreaterThan` compare digits as numbers: `1.10` is more than `1.9`. `Exists` takes `true` or `false`. Counts are of \
+         nodes, all in one answer; nested expressions are counted together, and those of one type within one entry.",
+    ),
+    (
+        "GetInventorySchema",
+        "Every type can be counted, so `Aggregator` changes nothing. There are no types within types: with `SubType` the list is empty.",
+    ),
+    ("ListInventoryEntries", "Keys of filters are attributes, with or without the type before them."),
+    (
+        "ListInventoryItems",
+        "Which node has how many entries of which type, since when, from whom (`node` or `api`), and whether that is stale: the node has \
+         something else by now and will say all of it anew.",
+    ),
+    (
+        "PutInventory",
+        "Refused: `AWS:InstanceInformation` and `AWS:Tag`, which the bridge makes itself; a type that the node reports itself \
+         (`InvalidItemContentException`); types of AWS that nodes of a fleet cannot have; a `Context`. A `ContentHash` that is there already \
+         leaves the content as it is. A fleet has at most 100 types of its own, of 200 KiB each; a node at most 30 types and 8 MiB. \
+         `SubTypeCountLimitExceededException` and `InvalidInventoryItemContextException` are never answered.",
+    ),
     ("DescribeInstanceProperties", "`DocumentName` is refused. `LessThan` and `GreaterThan` compare `AgentVersion` only."),
     ("DescribeInstanceInformation", "Also filters by `SourceTypes` and `SourceIds`. Every node runs `Linux` and is a `ManagedInstance`."),
     (

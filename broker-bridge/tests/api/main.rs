@@ -8,6 +8,8 @@ mod documentation;
 mod documents_and_tags;
 mod groups;
 #[expect(clippy::unwrap_used, reason = "a failing step of a test's set-up ends the test")]
+mod inventory;
+#[expect(clippy::unwrap_used, reason = "a failing step of a test's set-up ends the test")]
 mod notifications;
 mod orders;
 #[expect(clippy::unwrap_used, reason = "a failing step of a test's set-up ends the test")]

@@ -7,6 +7,7 @@ mod commands;
 mod completion;
 mod documents;
 mod groups;
+mod inventory;
 mod keys;
 mod man;
 mod nodes;
@@ -35,6 +36,7 @@ pub(crate) enum Command {
     Documents(documents::DocumentsArguments),
     Groups(groups::GroupsArguments),
     Tags(tags::TagsArguments),
+    Inventory(Box<inventory::InventoryArguments>),
     Keys(keys::KeyCommandArguments),
     Trust(trust::TrustArguments),
     Audit(audit::AuditArguments),
@@ -61,6 +63,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<u8, CliError> {
         Command::Documents(command) => documents::run(open, output, &command),
         Command::Groups(command) => groups::run(&open()?, output, &command),
         Command::Tags(command) => tags::run(&open()?, output, &command),
+        Command::Inventory(command) => inventory::run(&open()?, output, &command),
         Command::Keys(command) => keys::run(output, &command),
         // Most of them need no bridge.
         Command::Trust(command) => trust::run(open, output, &command),

@@ -23,8 +23,9 @@ fn every_built_operation_has_a_command() {
     let groups = std::fs::read_to_string(root.join("../api/src/groups.rs")).unwrap();
     let of_groups: Vec<&str> = groups.split("pub struct ").filter_map(|part| part.split_once("Request {").map(|(name, _)| name)).collect();
     assert!(of_groups.len() >= 7, "{of_groups:?}");
-    let own: String =
-        ["audit/mod.rs", "orders.rs", "trust.rs"].map(|file| std::fs::read_to_string(root.join("../api/src").join(file)).unwrap()).concat();
+    let own: String = ["audit/mod.rs", "inventory.rs", "orders.rs", "trust.rs"]
+        .map(|file| std::fs::read_to_string(root.join("../api/src").join(file)).unwrap())
+        .concat();
     let own: Vec<&str> = own.split("pub struct ").filter_map(|part| part.split_once("Request {").map(|(name, _)| name)).collect();
     assert!(own.len() >= 8, "{own:?}");
     let missing: Vec<&str> = BUILT

@@ -5,6 +5,7 @@ mod bridge;
 mod coverage;
 #[cfg(test)]
 mod desk;
+mod inventory;
 #[cfg(test)]
 mod keys;
 mod lint;

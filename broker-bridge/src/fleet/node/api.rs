@@ -106,7 +106,14 @@ pub(crate) async fn deregister_managed_instance(
         .bind(node.to_string())
         .execute(write.connection())
         .await?;
-    sqlx::query("DELETE FROM node_health WHERE node_id = $1").bind(node.to_string()).execute(write.connection()).await?;
+    // What belongs to rows of `inventory_node` goes with them.
+    for sql in [
+        "DELETE FROM node_health WHERE node_id = $1",
+        "DELETE FROM inventory_node WHERE node_id = $1",
+        "DELETE FROM inventory_piece WHERE node_id = $1",
+    ] {
+        sqlx::query(sql).bind(node.to_string()).execute(write.connection()).await?;
+    }
     write.commit().await?;
     tracing::info!(%node, user = caller.user, "a node was deregistered");
     fleet.revocations.revoke(node);
