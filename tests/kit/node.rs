@@ -30,6 +30,9 @@ impl Half {
     }
 }
 
+/// What a suite tries is not to share the processors with what every node gathers by itself.
+const NO_INVENTORY: &str = "inventory_interval_s = 0";
+
 /// An agent, registered or not, running or not.
 #[derive(Debug)]
 pub struct Node {
@@ -70,8 +73,20 @@ impl Node {
     }
 
     fn set(&self, settings: &str) {
-        let text = format!("state_folder = \"{}\"\nmaximum_jobs = 8\n{settings}", self.state().display());
+        let text = format!("state_folder = \"{}\"\nmaximum_jobs = 8\n{NO_INVENTORY}\n{settings}", self.state().display());
         write(&self.settings(), text.as_bytes());
+    }
+
+    /// Has it gather its inventory every so many seconds, with what its site says in a folder. To be called before the start.
+    ///
+    /// # Panics
+    /// When its settings cannot be changed.
+    pub fn gather(&self, interval_s: u32, custom: &Path) {
+        let before = std::fs::read_to_string(self.settings()).expect("the settings of a node can be read");
+        let lines = format!("inventory_interval_s = {interval_s}\ncustom_inventory_folder = \"{}\"", custom.display());
+        let after = before.replace(NO_INVENTORY, &lines);
+        assert_ne!(before, after, "the settings of a node say that it gathers nothing");
+        write(&self.settings(), after.as_bytes());
     }
 
     /// Makes `other`, which was never registered, a copy of this node with everything that it knows. Stop this one before.

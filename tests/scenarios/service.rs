@@ -1,6 +1,7 @@
 //! The agent and the bridge as services, under a real systemd: what a person types after the package is installed, and what the units promise.
 #![cfg(test)]
 
+use flotilla_api::inventory::ListInventoryEntriesRequest;
 use flotilla_tests::calls::{is_terminal, shell_on};
 use flotilla_tests::machine::{EXEC, Installed, LINK, Machine};
 use flotilla_tests::process;
@@ -121,6 +122,31 @@ fn a_script_reboots_the_device(installed: &mut Installed) {
     assert!(installed.machine.is_active(EXEC), "it is enabled, so it starts by itself");
 }
 
+/// The inventory is gathered by a unit of its own that may read what exec may not, and leaves nothing behind.
+fn the_inventory_is_gathered(installed: &Installed) {
+    let folder = "/etc/flotilla/inventory";
+    let rack = r#"{"SchemaVersion":"1.0","TypeName":"Custom:Rack","Content":{"Row":"7"}}"#;
+    let _nothing = installed.machine.said_with_input(&format!("mkdir -p {folder} && cat >{folder}/rack.json"), rack);
+    let _nothing = installed.machine.said(&format!(
+        "sed -i 's/^inventory_interval_s = 0/inventory_interval_s = 5/' /etc/flotilla/agent.toml && systemctl restart {EXEC}"
+    ));
+    let entries = |type_name: &str| {
+        let (instance_id, type_name) = (installed.node.clone(), type_name.to_owned());
+        let request = ListInventoryEntriesRequest { instance_id, type_name, ..ListInventoryEntriesRequest::default() };
+        // A type that nobody has reported yet is none.
+        installed.fleet.client.call(&request).ok().and_then(|answer| answer.entries).unwrap_or_default()
+    };
+    wait::until_true(LIMIT, "the site's own type is known", || !entries("Custom:Rack").is_empty());
+    wait::until_true(LIMIT, "the packages are known", || !entries("AWS:Application").is_empty());
+    wait::until_true(LIMIT, "services are known", || !entries("AWS:Service").is_empty());
+    let _nothing = installed.machine.said(&format!(
+        "sed -i 's/^inventory_interval_s = 5/inventory_interval_s = 0/' /etc/flotilla/agent.toml && systemctl restart {EXEC}"
+    ));
+    installed.await_answer();
+    let is_over = || installed.machine.said("systemctl list-units --all --no-legend --plain 'flotilla-collect-*'").is_empty();
+    wait::until_true(LIMIT, "no collection is left behind", is_over);
+}
+
 /// Power that goes while a command runs: it was interrupted, and nothing runs it again.
 fn a_cut_interrupts(installed: &mut Installed) {
     let command = installed.fleet.send(&shell_on(&installed.node, "echo once >>/witness/cut; sleep 600"));
@@ -145,6 +171,7 @@ fn the_agent_is_a_service_that_deserves_root() {
     installed.register();
     the_halves_are_confined(&installed);
     commands_outlive_what_is_done_to_the_agent(&installed);
+    the_inventory_is_gathered(&installed);
     the_watchdog_sees_who_stands_still(&installed);
     a_script_reboots_the_device(&mut installed);
     a_cut_interrupts(&mut installed);

@@ -117,15 +117,15 @@ async fn lists_are_filtered_and_paged() {
             break;
         }
     }
-    assert_eq!(names, ["AWS-RunShellScript", "doc-0", "doc-1", "doc-2", "doc-3", "doc-4"]);
+    assert_eq!(names, ["AWS-GatherSoftwareInventory", "AWS-RunShellScript", "doc-0", "doc-1", "doc-2", "doc-3", "doc-4"]);
     for (key, value, count) in [
         ("Owner", "Self", 5),
-        ("Owner", "Amazon", 1),
-        ("Owner", "All", 6),
+        ("Owner", "Amazon", 2),
+        ("Owner", "All", 7),
         ("Name", "AWS-Run", 1),
-        ("PlatformTypes", "Linux", 6),
+        ("PlatformTypes", "Linux", 7),
         ("PlatformTypes", "Windows", 0),
-        ("DocumentType", "Command", 6),
+        ("DocumentType", "Command", 7),
         ("DocumentType", "Automation", 0),
         ("tag:team", "a", 5),
         ("tag:team", "b", 0),
@@ -133,7 +133,7 @@ async fn lists_are_filtered_and_paged() {
         let page = bridge.ok("ListDocuments", json!({"Filters": [{"Key": key, "Values": [value]}]})).await;
         assert_eq!(page["DocumentIdentifiers"].as_array().unwrap().len(), count, "{key}={value}");
     }
-    for (key, value, count) in [("Name", "doc-", 5), ("Owner", "Amazon", 1), ("PlatformTypes", "Linux", 6), ("DocumentType", "Command", 6)]
+    for (key, value, count) in [("Name", "doc-", 5), ("Owner", "Amazon", 2), ("PlatformTypes", "Linux", 7), ("DocumentType", "Command", 7)]
     {
         // The older form, in which members begin with small letters.
         let page = bridge.ok("ListDocuments", json!({"DocumentFilterList": [{"key": key, "value": value}]})).await;

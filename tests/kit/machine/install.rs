@@ -55,10 +55,10 @@ systemd-sysusers flotilla-bridge.conf
 sync
 "#;
 
-/// What all deliveries get for tests: they are quick, and what they log outlives the power. The boot id is named, because systemd mounts a /proc
+/// What all deliveries get for tests: they are quick and gather no inventory unless they are told to, and what they log outlives the power. The boot id is named, because systemd mounts a /proc
 /// of its own for the sandbox of exec, in which the id is the kernel's: on a device both are the same.
 const FOR_TESTS: &str = r#"
-printf 'keep_alive_s = 5\nreconnect_maximum_s = 1\nmaximum_jobs = 8\nboot_id_file = "/witness/boot-id"\n' >>/etc/flotilla/agent.toml
+printf 'keep_alive_s = 5\nreconnect_maximum_s = 1\nmaximum_jobs = 8\ninventory_interval_s = 0\nboot_id_file = "/witness/boot-id"\n' >>/etc/flotilla/agent.toml
 for unit in flotilla-agent flotilla-agent-link flotilla-agent-guard; do
   mkdir -p "/etc/systemd/system/$unit.service.d"
   printf '[Service]\nStandardError=append:/witness/%s.log\n' "$unit" >"/etc/systemd/system/$unit.service.d/test.conf"
