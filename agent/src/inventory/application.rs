@@ -64,7 +64,8 @@ pub(super) fn rows(scope: &Scope) -> Result<Vec<Row>, GatherError> {
 
 fn row_of(manager: Manager, package: Package, has_details: bool) -> Row {
     let detail = |value: String| if has_details { value } else { String::new() };
-    let installed = package.installed_s.filter(|_| has_details).and_then(|seconds| i64::try_from(seconds).ok()).map(iso_8601).unwrap_or_default();
+    let installed =
+        package.installed_s.filter(|_| has_details).and_then(|seconds| i64::try_from(seconds).ok()).map(iso_8601).unwrap_or_default();
     let state = match package.state {
         State::Installed => "",
         State::Held => "held",

@@ -214,7 +214,8 @@ impl Collection<'_> {
         if said == Some(Base { hash, schema_version }) {
             return Ok(());
         }
-        let base = said.filter(|_| !is_gone).and_then(|Base { hash, .. }| Some((hash, read_table(&self.task.tables.join(&type_name), hash)?)));
+        let base =
+            said.filter(|_| !is_gone).and_then(|Base { hash, .. }| Some((hash, read_table(&self.task.tables.join(&type_name), hash)?)));
         let change = base.as_ref().map_or_else(|| whole.clone(), |(_, base)| table.change_from(base).to_bytes());
         let compressed = miniz_oxide::deflate::compress_to_vec(&change, LEVEL);
         if u64::try_from(compressed.len()).is_ok_and(|length| length > self.task.maximum_change_bytes) {

@@ -107,8 +107,12 @@ fn read(path: &Path) -> Result<(String, (u32, u32), Table), GatherError> {
             given.type_name
         )));
     }
-    let version = version_of(&given.schema_version)
-        .ok_or_else(|| malformed(format!("SchemaVersion must be two numbers up to {MAXIMUM_SCHEMA_VERSION} as in \"1.0\", not \"{}\"", given.schema_version)))?;
+    let version = version_of(&given.schema_version).ok_or_else(|| {
+        malformed(format!(
+            "SchemaVersion must be two numbers up to {MAXIMUM_SCHEMA_VERSION} as in \"1.0\", not \"{}\"",
+            given.schema_version
+        ))
+    })?;
     let entries = match given.content {
         Content::One(entry) => vec![entry],
         Content::Many(entries) => entries,
@@ -159,7 +163,7 @@ mod tests {
             (".rack.json", "{"),
             ("notes.txt", "nothing"),
         ] {
-            std::io::Write::write_all(&mut fs::File::create(folder.path().join(name)).unwrap(), text.as_bytes()).unwrap();
+            io::Write::write_all(&mut fs::File::create(folder.path().join(name)).unwrap(), text.as_bytes()).unwrap();
         }
         std::os::unix::fs::symlink("rack.json", folder.path().join("link.json")).unwrap();
         nix::unistd::mkfifo(&folder.path().join("pipe.json"), nix::sys::stat::Mode::S_IRWXU).unwrap();
@@ -181,9 +185,9 @@ mod tests {
     fn counts_are_looked_at_before_rows_are_made() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("many.json");
-        let mut refused = |content: &str| {
+        let refused = |content: &str| {
             let text = format!(r#"{{"TypeName":"Custom:Many","SchemaVersion":"1.0","Content":[{content}]}}"#);
-            std::io::Write::write_all(&mut fs::File::create(&path).unwrap(), text.as_bytes()).unwrap();
+            io::Write::write_all(&mut fs::File::create(&path).unwrap(), text.as_bytes()).unwrap();
             read(&path).err().map(|error| error.to_string())
         };
         let other_names: Vec<String> = (0..9_000).map(|number| format!(r#"{{"a{number}":""}}"#)).collect();

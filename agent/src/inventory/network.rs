@@ -137,7 +137,7 @@ mod tests {
             "Iface\tDestination\tGateway\tFlags\tRefCnt\neth0\t00000000\t{gateway:08X}\t0003\t0\neth0\t000200C0\t00000000\t0001\t0\nhalf\t0000\n"
         );
         let write = |name: &str, text: &str| {
-            std::io::Write::write_all(&mut fs::File::create(root.path().join(name)).unwrap(), text.as_bytes()).unwrap()
+            std::io::Write::write_all(&mut File::create(root.path().join(name)).unwrap(), text.as_bytes()).unwrap()
         };
         write("proc/net/route", &route);
         write("etc/resolv.conf", "# comment\nnameserver 192.0.2.53\nnameserver fe80::1%eth0\nnameserver nonsense\nsearch example.org\n");
