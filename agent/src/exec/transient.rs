@@ -75,10 +75,9 @@ pub(super) fn collect_arguments(name: &str, limits: &Limits, into: &Path, comman
         "NoNewPrivileges=yes".to_owned(),
         "ProtectSystem=strict".to_owned(),
         "ProtectHome=read-only".to_owned(),
-        "PrivateTmp=yes".to_owned(),
     ]));
     let mut writable = OsString::from("--property=ReadWritePaths=");
-    writable.push(into);
+    writable.push(quoted(into.as_os_str()));
     arguments.push(writable);
     arguments.extend(escaped(command));
     arguments
@@ -116,6 +115,19 @@ fn escaped(command: &[OsString]) -> Vec<OsString> {
     let (program, arguments) = command.split_at(command.len().min(1));
     let arguments = arguments.iter().map(|argument| doubled(argument));
     [OsString::from("--")].into_iter().chain(program.iter().cloned()).chain(arguments).collect()
+}
+
+/// A path for a property that is a list: white space would part it (systemd.syntax(7)).
+fn quoted(path: &OsStr) -> OsString {
+    let mut bytes = vec![b'"'];
+    for byte in path.as_bytes() {
+        if matches!(byte, b'"' | b'\\') {
+            bytes.push(b'\\');
+        }
+        bytes.push(*byte);
+    }
+    bytes.push(b'"');
+    OsString::from_vec(bytes)
 }
 
 fn doubled(argument: &OsStr) -> OsString {
@@ -176,17 +188,18 @@ mod tests {
     #[test]
     fn the_inventory_is_gathered_with_limits_and_writes_one_folder() {
         let limits = Limits { memory_bytes: 1 << 20, tasks: 64, time: Duration::from_secs(600) };
-        let command = ["/agent", "collect", "--folder", "/srv/x y"].map(OsString::from);
-        let arguments = collect_arguments("flotilla-collect-0", &limits, Path::new("/srv/x y"), &command);
+        let command = ["/agent", "collect", "--folder", r#"/srv/x "y"#].map(OsString::from);
+        let arguments = collect_arguments("flotilla-collect-0", &limits, Path::new(r#"/srv/x "y"#), &command);
         for expected in [
             "--unit=flotilla-collect-0.service",
             "--property=MemoryMax=1048576",
             "--property=RuntimeMaxSec=600s",
             "--property=ProtectSystem=strict",
-            "--property=ReadWritePaths=/srv/x y",
+            r#"--property=ReadWritePaths="/srv/x \"y""#,
         ] {
             assert!(words(&arguments).contains(&expected), "{expected}: {arguments:?}");
         }
+        assert!(!words(&arguments).iter().any(|word| word.contains("PrivateTmp")), "files of /tmp may be in a rule, too");
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub const TASK: &str = "task";
 pub const DONE: &str = "done";
 /// Largest of these two files, in bytes.
 pub const MAXIMUM_RECORD_BYTES: u64 = 256 * 1024;
+/// What is kept of the reason why a type cannot be gathered, in bytes: it may quote a file of any size.
+const MAXIMUM_REASON_BYTES: usize = 500;
 /// How hard changes are compressed, of 10: beyond it there is nothing to be gained.
 const LEVEL: u8 = 9;
 
@@ -35,14 +37,23 @@ const LEVEL: u8 = 9;
 pub struct Task {
     /// What, and from where.
     pub scope: Scope,
-    /// The types that were said before, each with the hash of its table; without one it is said whole.
-    pub said: BTreeMap<String, Option<[u8; 32]>>,
+    /// The types that were said before, each with what was said; without that it is said whole, or once more that it is gone.
+    pub said: BTreeMap<String, Option<Base>>,
     /// The folder with the tables that were said, each in the file of its type's name: postcard of the change that makes it from an empty one.
     pub tables: PathBuf,
     /// How large a compressed change may be, in bytes, so that its pieces suffice.
     pub maximum_change_bytes: u64,
     /// How much memory the process may have, in bytes.
     pub memory_bytes: u64,
+}
+
+/// What was said of a type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Base {
+    /// Hash of its table; of a type that is gone that of the empty one.
+    pub hash: [u8; 32],
+    /// Version of its attributes.
+    pub schema_version: (u32, u32),
 }
 
 /// A type that is to be said.
@@ -56,8 +67,6 @@ pub struct Changed {
     pub base: Option<[u8; 32]>,
     /// Hash of the table that comes out.
     pub hash: [u8; 32],
-    /// Whether it is gathered no longer: what comes out is empty, and nothing is kept of it.
-    pub is_gone: bool,
 }
 
 /// What came of a [`Task`].
@@ -183,24 +192,30 @@ impl Collection<'_> {
         Ok(())
     }
 
-    fn fail(&mut self, type_name: String, why: String) {
+    fn fail(&mut self, type_name: String, mut why: String) {
+        why.truncate(why.floor_char_boundary(MAXIMUM_REASON_BYTES));
         self.done.failed.push((type_name, why));
     }
 
-    /// Types that were said and are gathered no longer become empty.
+    /// Types that were said and are gathered no longer become empty. That is said without a base, so that it holds whatever the bridge has.
     fn say_what_is_gone(&mut self) -> Result<(), CollectError> {
-        let is_gone = |name: &&String| !self.seen.contains(*name) && (self.is_custom_whole || !name.starts_with("Custom:"));
-        let gone: Vec<String> = self.task.said.keys().filter(is_gone).cloned().collect();
+        let empty = Table::default().hash();
+        let is_gone = |name: &String| !self.seen.contains(name) && (self.is_custom_whole || !name.starts_with("Custom:"));
+        let is_unsaid = |said: &Option<Base>| said.is_none_or(|said| said.hash != empty);
+        let gone = self.task.said.iter().filter(|(name, said)| is_gone(name) && is_unsaid(said));
+        let gone: Vec<String> = gone.map(|(name, _)| name.clone()).collect();
         gone.into_iter().try_for_each(|type_name| self.compare(type_name, (1, 0), &Table::default(), true))
     }
 
     fn compare(&mut self, type_name: String, schema_version: (u32, u32), table: &Table, is_gone: bool) -> Result<(), CollectError> {
         let (hash, whole) = (table.hash(), table.whole().to_bytes());
         let said = self.task.said.get(&type_name).copied().flatten();
-        if said == Some(hash) && !is_gone {
+        // The same table under another version of its attributes is a change without rows.
+        if said == Some(Base { hash, schema_version }) {
             return Ok(());
         }
-        let base = said.and_then(|hash| Some((hash, read_table(&self.task.tables.join(&type_name), hash)?)));
+        let base =
+            said.filter(|_| !is_gone).and_then(|Base { hash, .. }| Some((hash, read_table(&self.task.tables.join(&type_name), hash)?)));
         let change = base.as_ref().map_or_else(|| whole.clone(), |(_, base)| table.change_from(base).to_bytes());
         let compressed = miniz_oxide::deflate::compress_to_vec(&change, LEVEL);
         if u64::try_from(compressed.len()).is_ok_and(|length| length > self.task.maximum_change_bytes) {
@@ -211,7 +226,7 @@ impl Collection<'_> {
             replace_file(&path, bytes).map_err(|source| CollectError::File { path, source })?;
         }
         let base = base.map(|(hash, _)| hash);
-        self.done.changed.push(Changed { type_name, schema_version, base, hash, is_gone });
+        self.done.changed.push(Changed { type_name, schema_version, base, hash });
         Ok(())
     }
 }
@@ -225,6 +240,7 @@ fn read_table(path: &Path, hash: [u8; 32]) -> Option<Table> {
     Table::default().changed_by(&Change::from_bytes(&bytes).ok()?).ok()
 }
 
-fn with_cause(error: &GatherError) -> String {
+/// An error with what is behind it, on one line.
+pub(super) fn with_cause(error: &GatherError) -> String {
     std::error::Error::source(error).map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
 }

@@ -5,11 +5,14 @@
 //! agent reads them each time that it gathers. Names that begin with a dot, such as those of a file that is being written, are left alone.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io::Read as _;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use flotilla_protocol::capability::inventory::{self, MAXIMUM_TYPES, Table};
+use flotilla_protocol::capability::inventory::{self, MAXIMUM_ATTRIBUTES, MAXIMUM_ENTRIES, MAXIMUM_SCHEMA_VERSION, MAXIMUM_TYPES, Table};
+use flotilla_protocol::document::CUSTOM_TYPES;
+use nix::fcntl::OFlag;
 use serde::Deserialize;
 
 use super::{GatherError, Gathered};
@@ -53,10 +56,17 @@ impl Value {
     }
 }
 
-/// Gathers the types of a folder, in the order of the files' names. Two files of one type are refused, for nobody knew which counts.
+/// Gathers the types of a folder, in the order of the files' names. Two files of one type are refused, for nobody knew which counts. Where there
+/// is no folder there are no types; a folder that cannot be read is a failure of [`CUSTOM_TYPES`], and says nothing of what is gone.
 pub(super) fn gather(folder: &Path, mut take: impl FnMut(Gathered)) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    let names: BTreeSet<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    let names = match names_in(folder) {
+        Ok(names) => names,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+        Err(source) => {
+            let error = GatherError::Unreadable { path: folder.to_owned(), source };
+            return take(Gathered { type_name: CUSTOM_TYPES.to_owned(), schema_version: (0, 0), table: Err(error) });
+        }
+    };
     let mut seen = BTreeSet::new();
     for name in names.into_iter().filter(|name| name.ends_with(".json") && !name.starts_with('.')).take(MAXIMUM_TYPES) {
         let path = folder.join(&name);
@@ -71,15 +81,22 @@ pub(super) fn gather(folder: &Path, mut take: impl FnMut(Gathered)) {
     }
 }
 
+fn names_in(folder: &Path) -> io::Result<BTreeSet<String>> {
+    let names = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.file_name().into_string().ok()));
+    names.filter_map(Result::transpose).collect()
+}
+
 fn read(path: &Path) -> Result<(String, (u32, u32), Table), GatherError> {
     let malformed = |what: String| GatherError::Malformed { path: path.to_owned(), what };
     let unreadable = |source| GatherError::Unreadable { path: path.to_owned(), source };
-    // Whoever opens a pipe waits for a writer.
-    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+    // Whoever opens a pipe waits for a writer, and a link may lead anywhere; what is asked is what was opened.
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).map_err(unreadable)?;
+    if !file.metadata().map_err(unreadable)?.is_file() {
         return Err(malformed("it is no file".to_owned()));
     }
     let mut bytes = Vec::new();
-    fs::File::open(path).map_err(unreadable)?.take(MAXIMUM_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    file.take(MAXIMUM_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > MAXIMUM_FILE_BYTES) {
         return Err(malformed("it is larger than 1 MiB".to_owned()));
     }
@@ -90,26 +107,40 @@ fn read(path: &Path) -> Result<(String, (u32, u32), Table), GatherError> {
             given.type_name
         )));
     }
-    let version = version_of(&given.schema_version)
-        .ok_or_else(|| malformed(format!("SchemaVersion must be two numbers as in \"1.0\", not \"{}\"", given.schema_version)))?;
+    let version = version_of(&given.schema_version).ok_or_else(|| {
+        malformed(format!(
+            "SchemaVersion must be two numbers up to {MAXIMUM_SCHEMA_VERSION} as in \"1.0\", not \"{}\"",
+            given.schema_version
+        ))
+    })?;
     let entries = match given.content {
         Content::One(entry) => vec![entry],
         Content::Many(entries) => entries,
     };
-    let attributes: BTreeSet<String> = entries.iter().flat_map(|entry| entry.keys().cloned()).collect();
-    let attributes: Vec<String> = attributes.into_iter().collect();
+    // Both before any row is made: each row has a value for every attribute.
+    if entries.len() > MAXIMUM_ENTRIES {
+        return Err(malformed(format!("it has more than {MAXIMUM_ENTRIES} entries")));
+    }
+    let mut attributes = BTreeSet::new();
+    for name in entries.iter().flat_map(BTreeMap::keys) {
+        attributes.insert(name.as_str());
+        if attributes.len() > MAXIMUM_ATTRIBUTES {
+            return Err(malformed(format!("it has more than {MAXIMUM_ATTRIBUTES} attributes")));
+        }
+    }
+    let attributes: Vec<String> = attributes.into_iter().map(str::to_owned).collect();
     let rows = entries.into_iter().map(|mut entry| {
         let value = |name: &String| entry.remove(name).map(Value::into_text).unwrap_or_default();
         attributes.iter().map(value).collect()
     });
-    let rows: Vec<_> = rows.collect();
-    let table = Table::new(attributes, rows).map_err(|why| malformed(why.to_string()))?;
+    let table = Table::new(attributes.clone(), rows).map_err(|why| malformed(why.to_string()))?;
     Ok((given.type_name, version, table))
 }
 
 fn version_of(text: &str) -> Option<(u32, u32)> {
     let (major, minor) = text.split_once('.')?;
-    Some((major.parse().ok()?, minor.parse().ok()?))
+    let number = |text: &str| text.parse().ok().filter(|number| *number <= MAXIMUM_SCHEMA_VERSION);
+    Some((number(major)?, number(minor)?))
 }
 
 #[cfg(test)]
@@ -127,12 +158,14 @@ mod tests {
             ("nested.json", r#"{"TypeName":"Custom:Nested","SchemaVersion":"1.0","Content":{"A":{"B":1}}}"#),
             ("unknown.json", r#"{"TypeName":"Custom:X","SchemaVersion":"1.0","Content":[],"More":1}"#),
             ("version.json", r#"{"TypeName":"Custom:Y","SchemaVersion":"one","Content":[]}"#),
+            ("large.json", r#"{"TypeName":"Custom:Z","SchemaVersion":"1.1000000","Content":[]}"#),
             ("broken.json", "{"),
             (".rack.json", "{"),
             ("notes.txt", "nothing"),
         ] {
-            std::io::Write::write_all(&mut fs::File::create(folder.path().join(name)).unwrap(), text.as_bytes()).unwrap();
+            io::Write::write_all(&mut fs::File::create(folder.path().join(name)).unwrap(), text.as_bytes()).unwrap();
         }
+        std::os::unix::fs::symlink("rack.json", folder.path().join("link.json")).unwrap();
         nix::unistd::mkfifo(&folder.path().join("pipe.json"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         let mut seen = BTreeMap::new();
         gather(folder.path(), |gathered| {
@@ -146,5 +179,33 @@ mod tests {
         assert_eq!(seen["Custom:Rack"], ["B2|true|17"]);
         assert_eq!(seen["Custom:Sensor"], ["t1|", "t2|C"]);
         assert_eq!(seen.len(), 3, "{seen:?}");
+    }
+
+    #[test]
+    fn counts_are_looked_at_before_rows_are_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("many.json");
+        let refused = |content: &str| {
+            let text = format!(r#"{{"TypeName":"Custom:Many","SchemaVersion":"1.0","Content":[{content}]}}"#);
+            io::Write::write_all(&mut fs::File::create(&path).unwrap(), text.as_bytes()).unwrap();
+            read(&path).err().map(|error| error.to_string())
+        };
+        let other_names: Vec<String> = (0..9_000).map(|number| format!(r#"{{"a{number}":""}}"#)).collect();
+        assert!(refused(&other_names.join(",")).unwrap().ends_with("more than 50 attributes"));
+        assert!(refused(&vec![r#"{"a":""}"#; MAXIMUM_ENTRIES + 1].join(",")).unwrap().ends_with("more than 10000 entries"));
+        assert_eq!(refused(r#"{"a":""}"#), None);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_read_is_not_an_empty_one() {
+        let place = tempfile::tempdir().unwrap();
+        let seen = |folder: &Path| {
+            let mut seen = Vec::new();
+            gather(folder, |gathered| seen.push((gathered.type_name, gathered.table.is_err())));
+            seen
+        };
+        assert_eq!(seen(&place.path().join("none")), []);
+        fs::File::create(place.path().join("file")).unwrap();
+        assert_eq!(seen(&place.path().join("file")), [(CUSTOM_TYPES.to_owned(), true)]);
     }
 }

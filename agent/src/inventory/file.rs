@@ -4,10 +4,10 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use flotilla_protocol::capability::inventory::Row;
+use flotilla_protocol::capability::inventory::{MAXIMUM_VALUE_BYTES, Row};
 use serde::{Deserialize, Serialize};
 
-use super::{GatherError, Scope, row};
+use super::{GatherError, Scope, iso_8601, row};
 
 /// SSM's names.
 pub(super) const ATTRIBUTES: &[&str] = &["InstalledDir", "ModificationTime", "Name", "Size"];
@@ -30,36 +30,57 @@ pub struct Rule {
     pub is_recursive: bool,
 }
 
-/// The files.
+/// What was found, and up to where the rule of now may go on.
+#[derive(Debug, Default)]
+struct Found {
+    rows: Vec<Row>,
+    looks: usize,
+    maximum_rows: usize,
+    maximum_looks: usize,
+    /// Files whose folder or name is longer than a value of an inventory.
+    skipped: usize,
+}
+
+/// The files. Each rule has its share of what may be taken and looked at, and what it leaves goes to those after it.
 pub(super) fn rows(scope: &Scope) -> Result<Vec<Row>, GatherError> {
-    let (mut rows, mut looks) = (Vec::new(), 0);
-    for rule in &scope.files {
+    let mut found = Found::default();
+    for (rule, rules_left) in scope.files.iter().zip((1..=scope.files.len()).rev()) {
+        found.maximum_rows = found.rows.len() + (MAXIMUM_FILES - found.rows.len()) / rules_left;
+        found.maximum_looks = found.looks + MAXIMUM_LOOKS.saturating_sub(found.looks) / rules_left;
         let folder = scope.root.join(rule.folder.strip_prefix("/").unwrap_or(&rule.folder));
-        walk(&folder, rule, MAXIMUM_DEPTH, &mut looks, &mut rows);
+        walk(&folder, rule, MAXIMUM_DEPTH, &mut found);
     }
-    Ok(rows)
+    if found.skipped > 0 {
+        tracing::warn!(skipped = found.skipped, "files of the inventory have longer names than an inventory takes");
+    }
+    Ok(found.rows)
 }
 
 /// A folder that cannot be read has no files: the next one may.
-fn walk(folder: &Path, rule: &Rule, depth: usize, looks: &mut usize, rows: &mut Vec<Row>) {
+fn walk(folder: &Path, rule: &Rule, depth: usize, found: &mut Found) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.filter_map(Result::ok) {
-        *looks += 1;
-        if rows.len() >= MAXIMUM_FILES || *looks > MAXIMUM_LOOKS {
+        if found.rows.len() >= found.maximum_rows || found.looks >= found.maximum_looks {
             return;
         }
+        found.looks += 1;
         let name = entry.file_name().to_string_lossy().into_owned();
         // Links are not followed: not into themselves, and not out of the folder.
         let Ok(metadata) = entry.path().symlink_metadata() else { continue };
         if metadata.is_dir() && rule.is_recursive && depth > 0 {
-            walk(&entry.path(), rule, depth - 1, looks, rows);
+            walk(&entry.path(), rule, depth - 1, found);
         } else if metadata.is_file() && rule.patterns.iter().any(|pattern| fits(pattern, &name)) {
-            rows.push(row(
+            let (folder, name) = (plain(&folder.to_string_lossy()), plain(&name));
+            if folder.len().max(name.len()) > MAXIMUM_VALUE_BYTES {
+                found.skipped += 1;
+                continue;
+            }
+            found.rows.push(row(
                 ATTRIBUTES,
                 [
-                    ("InstalledDir", plain(&folder.to_string_lossy())),
-                    ("ModificationTime", metadata.mtime().to_string()),
-                    ("Name", plain(&name)),
+                    ("InstalledDir", folder),
+                    ("ModificationTime", iso_8601(metadata.mtime())),
+                    ("Name", name),
                     ("Size", metadata.len().to_string()),
                 ],
             ));
@@ -139,5 +160,36 @@ mod tests {
         };
         assert_eq!(rows(&scope(false)).unwrap().len(), 1);
         assert_eq!(rows(&scope(true)).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn no_rule_takes_the_places_of_another_and_long_names_are_skipped() {
+        let root = tempfile::tempdir().unwrap();
+        for (folder, count) in [("many", MAXIMUM_FILES + 50), ("few", 3)] {
+            fs::create_dir(root.path().join(folder)).unwrap();
+            (0..count).for_each(|number| drop(fs::File::create(root.path().join(folder).join(format!("{number}"))).unwrap()));
+        }
+        // Each byte that is no text becomes three; the path itself is one that the system takes.
+        use std::os::unix::ffi::OsStrExt as _;
+        let mut deep = root.path().join("few");
+        for _ in 0..7 {
+            deep.push(std::ffi::OsStr::from_bytes(&[0xff; 250]));
+        }
+        fs::create_dir_all(&deep).unwrap();
+        fs::File::create(deep.join("x")).unwrap();
+        let rule = |folder: &str| Rule { folder: folder.into(), patterns: vec!["*".to_owned()], is_recursive: true };
+        let scope = Scope {
+            kinds: super::super::Kind::ALL.into(),
+            has_custom: false,
+            root: root.path().to_owned(),
+            search_path: String::new(),
+            has_details: false,
+            files: vec![rule("/many"), rule("/few")],
+            custom: root.path().join("none"),
+        };
+        let rows = rows(&scope).unwrap();
+        let of = |name: &str| rows.iter().filter(|row| row[0].ends_with(name)).count();
+        assert_eq!((of("many"), of("few"), rows.len()), (MAXIMUM_FILES / 2, 3, MAXIMUM_FILES / 2 + 3));
+        assert!(rows[0][1].ends_with('Z'), "{:?}", rows[0]);
     }
 }

@@ -173,6 +173,37 @@ fn row<const N: usize>(attributes: &[&str], values: [(&str, String); N]) -> Row 
     attributes.iter().map(find).collect()
 }
 
+/// A moment as SSM's inventories have it: `2019-03-25T14:32:10Z`, of seconds since 1970; empty beyond the years 1 to 9999.
+fn iso_8601(seconds: i64) -> String {
+    const DAY_S: i64 = 86_400;
+    /// The first second of the year 1, and the last of 9999.
+    const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+    if !SECONDS.contains(&seconds) {
+        return String::new();
+    }
+    let is_leap = |year: i64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days_of = |year: i64| if is_leap(year) { 366 } else { 365 };
+    let (mut year, mut days, second) = (1970, seconds.div_euclid(DAY_S), seconds.rem_euclid(DAY_S));
+    while days < 0 {
+        year -= 1;
+        days += days_of(year);
+    }
+    while days >= days_of(year) {
+        days -= days_of(year);
+        year += 1;
+    }
+    let february = if is_leap(year) { 29 } else { 28 };
+    let mut month = 1;
+    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
+        if days < length {
+            break;
+        }
+        days -= length;
+        month += 1;
+    }
+    format!("{year:04}-{month:02}-{:02}T{:02}:{:02}:{:02}Z", days + 1, second / 3600, second / 60 % 60, second % 60)
+}
+
 /// A small file of the kernel's, trimmed; nothing where it is not there or says nothing.
 fn small_file(path: &Path) -> Option<String> {
     use std::io::Read as _;
@@ -197,6 +228,24 @@ mod tests {
             assert!(is_type_name(kind.type_name()));
             assert!(kind.attributes().is_sorted_by(|one, next| one < next), "{}", kind.type_name());
             assert!(kind.attributes().iter().all(|name| is_attribute(name)));
+        }
+    }
+
+    #[test]
+    fn moments_as_date_says_them() {
+        for (seconds, expected) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_553_524_330, "2019-03-25T14:32:10Z"),
+            (1_609_459_199, "2020-12-31T23:59:59Z"),
+            (-1, "1969-12-31T23:59:59Z"),
+            (-62_135_596_800, "0001-01-01T00:00:00Z"),
+            (253_402_300_799, "9999-12-31T23:59:59Z"),
+            (253_402_300_800, ""),
+            (i64::MIN, ""),
+        ] {
+            assert_eq!(iso_8601(seconds), expected);
         }
     }
 

@@ -25,7 +25,19 @@ const UNITS: [&str; 7] = ["list-units", "--type=service", "--all", "--full", "--
 const UNIT_FILES: [&str; 6] = ["list-unit-files", "--type=service", "--full", "--plain", "--no-legend", "--no-pager"];
 
 /// Units that are made for one run of something, ours among them: they come and go, and are no services of the device.
-const PASSING: [&str; 5] = ["flotilla-job-", "flotilla-clean-", "flotilla-collect-", "run-r", "run-u"];
+const PASSING: [&str; 3] = ["flotilla-job-", "flotilla-clean-", "flotilla-collect-"];
+
+/// Whether a unit is such a one: those of Flotilla, and those that systemd-run names by itself, `run-u12` after the connection, `run-r` and 32
+/// hexadecimal digits, or `run-p12-i345` after the process. A site's own `run-updates` is none.
+fn is_passing(name: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_random = |text: &str| text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_of_process = |text: &str| text.split_once("-i").is_some_and(|(process, start)| is_number(process) && is_number(start));
+    PASSING.iter().any(|prefix| name.starts_with(prefix))
+        || name.strip_prefix("run-u").is_some_and(is_number)
+        || name.strip_prefix("run-r").is_some_and(is_random)
+        || name.strip_prefix("run-p").is_some_and(is_of_process)
+}
 
 /// The services.
 pub(super) fn rows(scope: &Scope) -> Result<Vec<Row>, GatherError> {
@@ -98,7 +110,7 @@ fn of_systemd(units: &[String], files: &[String]) -> Vec<Row> {
             ],
         )
     };
-    services.into_iter().filter(|(name, _)| !PASSING.iter().any(|prefix| name.starts_with(prefix))).map(to_row).collect()
+    services.into_iter().filter(|(name, _)| !is_passing(name)).map(to_row).collect()
 }
 
 fn of_scripts(root: &Path, manager: &str, enabled: &BTreeSet<String>, started: &BTreeSet<String>) -> Result<Vec<Row>, GatherError> {
@@ -176,6 +188,23 @@ mod tests {
                 "|unused|systemd|disabled|dead",
             ]
         );
+    }
+
+    #[test]
+    fn units_that_pass_are_none_of_the_device() {
+        for (name, expected) in [
+            ("flotilla-job-0a", true),
+            ("run-u12", true),
+            ("run-r0123456789abcdef0123456789abcdef", true),
+            ("run-p123-i456", true),
+            ("run-updates", false),
+            ("run-u", false),
+            ("run-reports", false),
+            ("run-p123", false),
+            ("run-p123-import", false),
+        ] {
+            assert_eq!(is_passing(name), expected, "{name}");
+        }
     }
 
     #[test]

@@ -173,12 +173,13 @@ pub enum PackageError {
     TooMany,
 }
 
-/// The package managers whose databases are under `root`, each with its database.
+/// The package managers whose databases are under `root`, each with its database. One of which the system does not say whether it is there is
+/// among them: reading it says why, and a package manager is not gone because a disk fails.
 pub fn found(root: &Path) -> impl Iterator<Item = (Manager, std::path::PathBuf)> + '_ {
     let places = Manager::ALL.into_iter().flat_map(|manager| manager.databases().iter().map(move |place| (manager, *place)));
     places.filter_map(|(manager, place)| {
         let path = root.join(place.trim_start_matches('/'));
-        path.exists().then_some((manager, path))
+        path.try_exists().unwrap_or_else(|error| error.kind() != io::ErrorKind::NotADirectory).then_some((manager, path))
     })
 }
 

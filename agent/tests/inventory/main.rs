@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use flotilla_agent::inventory::collect::{self, Done, Task};
+use flotilla_agent::inventory::collect::{self, Base, Done, Task};
 use flotilla_agent::inventory::{Kind, Scope};
 use flotilla_agent::package_manager::{Manager, read};
 use flotilla_agent::record;
@@ -120,7 +120,7 @@ async fn only_changes_are_said_and_kills_at_any_moment_do_no_harm() {
 }
 
 /// Runs the role over a tree with this dpkg database, and says what was done, and the compressed change of the packages.
-fn collect_in(place: &Path, status: &str, said: BTreeMap<String, Option<[u8; 32]>>) -> (Done, Vec<u8>) {
+fn collect_in(place: &Path, status: &str, said: BTreeMap<String, Option<Base>>) -> (Done, Vec<u8>) {
     let database = place.join("root/var/lib/dpkg/status");
     fs::create_dir_all(database.parent().unwrap()).unwrap();
     replace_file(&database, status.as_bytes()).unwrap();
@@ -188,7 +188,7 @@ fn what_a_collection_costs() {
     let (done, first) = collect_in(place.path(), &generated(400, None), BTreeMap::new());
     let [changed] = done.changed.as_slice() else { panic!("{done:?}") };
     let of_400_kib = peak_kib();
-    let said = BTreeMap::from([("AWS:Application".to_owned(), Some(changed.hash))]);
+    let said = BTreeMap::from([("AWS:Application".to_owned(), Some(Base { hash: changed.hash, schema_version: changed.schema_version }))]);
     let (done, second) = collect_in(place.path(), &generated(400, Some(77)), said);
     assert_eq!(done.changed[0].base, Some(changed.hash));
     println!(

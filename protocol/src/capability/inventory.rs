@@ -9,7 +9,8 @@ use crate::wire::{Check, DecodeError, bytes, limit};
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
-use serde::{Deserialize, Serialize};
+use core::marker::PhantomData;
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 /// Longest name of a type, in bytes (SSM: `InventoryItemTypeName`).
 pub const MAXIMUM_TYPE_BYTES: usize = 100;
@@ -27,6 +28,8 @@ pub const MAXIMUM_VALUE_BYTES: usize = 4096;
 pub const MAXIMUM_TABLE_BYTES: usize = 2 * 1024 * 1024;
 /// Largest piece of a compressed change in one report, in bytes.
 pub const MAXIMUM_PIECE_BYTES: usize = 16 * 1024;
+/// Largest number in the version of a type's attributes: a person counts them, and nobody goes beyond what another may still count up from.
+pub const MAXIMUM_SCHEMA_VERSION: u32 = 999_999;
 /// Most pieces of a change.
 pub const MAXIMUM_PIECES: u16 = 64;
 
@@ -38,7 +41,7 @@ pub const MAXIMUM_PIECES: u16 = 64;
 pub struct InventoryReport {
     /// `AWS:Application`, `Custom:Rack` or the like.
     pub type_name: String,
-    /// Version of the type's attributes, major and minor: 1 and 1 are `1.1`.
+    /// Version of the type's attributes, major and minor: 1 and 1 are `1.1`. Each at most [`MAXIMUM_SCHEMA_VERSION`].
     pub schema_version: (u32, u32),
     /// [`Table::hash`] of the table that is changed; nothing where the change makes the table from an empty one.
     pub base: Option<[u8; 32]>,
@@ -56,6 +59,8 @@ pub struct InventoryReport {
 impl Check for InventoryReport {
     fn check(&self) -> Result<(), DecodeError> {
         limit(is_type_name(&self.type_name), "the name of an inventory type")?;
+        let (major, minor) = self.schema_version;
+        limit(major.max(minor) <= MAXIMUM_SCHEMA_VERSION, "the version of an inventory type")?;
         limit(self.pieces > 0 && self.pieces <= MAXIMUM_PIECES && self.piece < self.pieces, "the pieces of an inventory")?;
         limit(!self.bytes.is_empty() && self.bytes.len() <= MAXIMUM_PIECE_BYTES, "a piece of an inventory")
     }
@@ -92,13 +97,50 @@ pub struct Table {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// The attributes from now on. Where they are others than before, all rows of before must be removed.
+    #[serde(deserialize_with = "at_most::<_, _, MAXIMUM_ATTRIBUTES>")]
     attributes: Vec<String>,
     /// Places of the rows that go, counted in the order of the base; each is given as its distance from the one before, the first from 0.
+    #[serde(deserialize_with = "at_most::<_, _, MAXIMUM_ENTRIES>")]
     removed: Vec<u32>,
     /// How many rows come.
     added: u32,
     /// Their values, column by column: `added` for each attribute.
+    #[serde(deserialize_with = "at_most::<_, _, MAXIMUM_VALUES>")]
     values: Vec<String>,
+}
+
+/// Most values of a change.
+const MAXIMUM_VALUES: usize = MAXIMUM_ENTRIES * MAXIMUM_ATTRIBUTES;
+
+/// Reads a list of at most `MAXIMUM` elements: a longer one is refused before it takes memory, for an empty text is one byte of a change and a
+/// whole `String` of memory.
+fn at_most<'de, D, T, const MAXIMUM: usize>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct Visitor<T, const MAXIMUM: usize>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>, const MAXIMUM: usize> de::Visitor<'de> for Visitor<T, MAXIMUM> {
+        type Value = Vec<T>;
+        fn expecting(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+            write!(f, "a list of at most {MAXIMUM}")
+        }
+        fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
+            let announced = list.size_hint().unwrap_or(0);
+            if announced > MAXIMUM {
+                return Err(de::Error::invalid_length(announced, &self));
+            }
+            let mut elements = Vec::new();
+            while let Some(element) = list.next_element()? {
+                if elements.len() == MAXIMUM {
+                    return Err(de::Error::invalid_length(MAXIMUM + 1, &self));
+                }
+                elements.push(element);
+            }
+            Ok(elements)
+        }
+    }
+    deserializer.deserialize_seq(Visitor::<T, MAXIMUM>(PhantomData))
 }
 
 impl Check for Change {
@@ -331,6 +373,34 @@ mod tests {
             assert_eq!(is_type_name(name), is_one, "{name}");
         }
         assert!(!is_type_name(&format!("Custom:{}", "x".repeat(94))) && is_type_name(&format!("Custom:{}", "x".repeat(93))));
+    }
+
+    #[test]
+    fn a_list_that_is_too_long_is_refused_as_it_is_read() {
+        let list = |length: usize| crate::wire::encode(&vec![String::new(); length]);
+        let read = |bytes: &[u8]| {
+            let mut deserializer = postcard::Deserializer::from_bytes(bytes);
+            at_most::<_, String, 3>(&mut deserializer)
+        };
+        assert_eq!(read(&list(3)).unwrap().len(), 3);
+        assert_eq!(read(&list(4)).unwrap_err(), postcard::Error::SerdeDeCustom);
+        // What stands after the last one that has room is not read.
+        assert_eq!(read(&[&list(4)[..], &[0xff; 16][..]].concat()).unwrap_err(), postcard::Error::SerdeDeCustom);
+    }
+
+    #[test]
+    fn versions_leave_room_to_count_on() {
+        let report = |schema_version| InventoryReport {
+            type_name: "Custom:Rack".to_owned(),
+            schema_version,
+            base: None,
+            hash: [0; 32],
+            piece: 0,
+            pieces: 1,
+            bytes: vec![1],
+        };
+        assert!(report((MAXIMUM_SCHEMA_VERSION, MAXIMUM_SCHEMA_VERSION)).check().is_ok());
+        assert!(report((MAXIMUM_SCHEMA_VERSION + 1, 0)).check().is_err() && report((1, u32::MAX)).check().is_err());
     }
 
     fn any_table() -> impl Strategy<Value = Table> {

@@ -83,7 +83,11 @@ impl Core {
                 self.spool.replay(report)?;
                 self.orders.insert_ended(order, not_after_ms, false, end);
             }
-            Record::Report { report } => self.spool_of(&report)?.replay(report)?,
+            Record::Report { report } => {
+                if let Some(spool) = self.spool_of(&report)? {
+                    spool.replay(report)?;
+                }
+            }
             Record::Receipted { up_to } => {
                 self.spool.forget(up_to);
             }
@@ -120,10 +124,14 @@ impl Core {
             }
             Record::Barrier { barrier_ms } => self.memory.barrier_ms = self.memory.barrier_ms.max(barrier_ms),
             Record::StreamChain { stream, sequence, head, receipted } => {
-                self.streams.get_mut(stream).ok_or(RecordError::Malformed)?.restore(sequence, head, receipted);
+                if let Some(spool) = self.droppable_spool(stream)? {
+                    spool.restore(sequence, head, receipted);
+                }
             }
             Record::StreamReceipted { stream, up_to } => {
-                self.streams.get_mut(stream).ok_or(RecordError::Malformed)?.forget(up_to);
+                if let Some(spool) = self.droppable_spool(stream)? {
+                    spool.forget(up_to);
+                }
             }
             Record::RebootGivenUp { order: id, reboot, why } => {
                 let order = self.orders.known.get_mut(&id).ok_or(RecordError::UnknownOrder(id))?;

@@ -108,13 +108,22 @@ impl Core {
         session::open(&binding, self.sealing_key.as_ref()?, &sealed)
     }
 
-    /// The spool of a signed report.
-    pub(super) fn spool_of(&mut self, report: &[u8]) -> Result<&mut Spool, RecordError> {
+    /// The spool of a signed report; nothing where a later release has made it, of a stream that this build does not know.
+    pub(super) fn spool_of(&mut self, report: &[u8]) -> Result<Option<&mut Spool>, RecordError> {
         let envelope = Envelope::parse(report, Domain::Report).map_err(|_| RecordError::Malformed)?;
         let body: ReportBody = decode(envelope.body()).map_err(|_| RecordError::Malformed)?;
         match body.stream {
-            Stream::Control => Ok(&mut self.spool),
-            stream => self.streams.get_mut(stream).ok_or(RecordError::Malformed),
+            Stream::Control => Ok(Some(&mut self.spool)),
+            stream => self.droppable_spool(stream),
+        }
+    }
+
+    /// The spool of a stream whose reports may be dropped. Nothing for one that this build does not know: an agent that falls back to its
+    /// previous release finds such records in its journal, and leaves them out. The later release begins that chain anew when it is back.
+    pub(super) fn droppable_spool(&mut self, stream: Stream) -> Result<Option<&mut Spool>, RecordError> {
+        match stream {
+            Stream::Unsupported(_) => Ok(None),
+            stream => self.streams.get_mut(stream).ok_or(RecordError::Malformed).map(Some),
         }
     }
 

@@ -1,12 +1,14 @@
 //! Reports that may be dropped: when they are made, when they are sent, and what frees them.
 
-use crate::kit::{Heard, Node, START_MS, order};
+use crate::kit::{Heard, Node, START_MS, node_key, order};
 use flotilla_agent_core::Record;
 use flotilla_protocol::capability::ReportPayload;
 use flotilla_protocol::capability::health::NodeHealth;
+use flotilla_protocol::envelope::{Domain, Envelope, seal};
 use flotilla_protocol::hello::Held;
 use flotilla_protocol::report::{ReportBody, Stream};
 use flotilla_protocol::status::RejectReason;
+use flotilla_protocol::wire::{decode, encode};
 
 const BOTH: [(Stream, u64); 2] = [(Stream::Control, 0), (Stream::Telemetry, 0)];
 /// Longer than the longest pause between two reports of the kit's node.
@@ -119,4 +121,26 @@ fn a_chain_of_which_the_node_knows_nothing_begins_above_what_the_bridge_has() {
     // And it is read back as it was written.
     let records = node.core.snapshot();
     assert!(node.reads(&records));
+}
+
+#[test]
+fn an_agent_of_an_earlier_release_reads_the_journal_of_a_later_one_and_leaves_its_streams_out() {
+    const LATER: Stream = Stream::Unsupported(9);
+    let mut node = Node::telling(&BOTH);
+    let heard = greet(&mut node);
+    let Some(Record::Report { report }) = heard.records.iter().find(|record| matches!(record, Record::Report { .. })) else { panic!() };
+    let mut body: ReportBody = decode(Envelope::parse(report, Domain::Report).unwrap().body()).unwrap();
+    body.stream = LATER;
+    let later = [
+        Record::StreamChain { stream: LATER, sequence: body.sequence - 1, head: body.previous, receipted: 0 },
+        Record::Report { report: seal(Domain::Report, &encode(&body), &[&node_key()]) },
+        Record::StreamReceipted { stream: LATER, up_to: body.sequence },
+    ];
+    let records = node.core.snapshot();
+    let with_later: Vec<Record> = records.iter().cloned().chain(later).collect();
+    assert!(node.reads(&with_later));
+    let after = node.restarted(&with_later, &node.core.floor(), None);
+    assert_eq!(after.core.snapshot(), records, "and none of it is kept");
+    // Control has a spool of its own: such a record is nobody's.
+    assert!(!node.reads(&[Record::StreamReceipted { stream: Stream::Control, up_to: 1 }]));
 }

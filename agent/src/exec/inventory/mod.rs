@@ -16,7 +16,7 @@ use flotilla_protocol::capability::inventory::{InventoryReport, MAXIMUM_PIECE_BY
 use flotilla_protocol::wire::Check as _;
 use tokio::sync::mpsc;
 
-use self::said::Said;
+use self::said::{Said, is_among};
 use super::runner::Runner;
 use crate::inventory::collect::{self, Changed, Done, Task, change_file, read_bounded};
 use crate::record;
@@ -54,6 +54,8 @@ pub(super) struct Inventory {
     /// Uptime in milliseconds; nothing before the first welcome that offers the stream.
     due_at: Option<u64>,
     is_collecting: bool,
+    /// Whether a command has asked since the last collection began.
+    is_asked_since: bool,
     collections: u64,
     collected: mpsc::Sender<Collected>,
     /// The collection that is being said, and what is left of it.
@@ -75,6 +77,7 @@ impl Inventory {
             losses: 0,
             due_at: None,
             is_collecting: false,
+            is_asked_since: false,
             collections: 0,
             collected,
             from: PathBuf::new(),
@@ -91,10 +94,13 @@ impl Inventory {
     /// A command asks for these types: everything is gathered now, also where that is off otherwise, and they are said whole.
     pub(super) fn ask(&mut self, types: &[String], now: u64) {
         tracing::info!(types = types.join(", "), "a command asks for the inventory");
-        if let Err(error) = self.said.forget_types(types) {
+        if let Err(error) = self.said.ask(types) {
             tracing::warn!(%error, "that types are to be said whole cannot be kept");
         }
-        self.due_at = Some(now);
+        // What was gathered of them before is no answer.
+        self.saying.take_if(|saying| is_among(types, &saying.changed.type_name));
+        self.waiting.retain(|changed| !is_among(types, &changed.type_name));
+        (self.is_asked_since, self.due_at) = (true, Some(now));
     }
 
     /// Starts a collection when it is time for one.
@@ -102,7 +108,8 @@ impl Inventory {
         if !core.takes_inventory() {
             return;
         }
-        if self.settings.interval_ms > 0 {
+        // Without an interval only a command of before the start, whose answer is not said, has something gathered.
+        if self.settings.interval_ms > 0 || (self.said.is_asked() && self.is_idle()) {
             let soon_at = self.soon(now);
             self.due_at.get_or_insert(soon_at);
         }
@@ -125,8 +132,11 @@ impl Inventory {
         if let Err(error) = self.said.forget() {
             tracing::warn!(%error, "that the inventory is to be said anew cannot be kept");
         }
-        (self.saying, self.due_at) = (None, self.after(now, 0).map(|_| self.soon(now)));
+        self.saying = None;
         self.waiting.clear();
+        if self.settings.interval_ms > 0 {
+            self.advance(self.soon(now));
+        }
     }
 
     /// About so much later; nothing where only commands ask.
@@ -143,8 +153,17 @@ impl Inventory {
         !self.is_collecting && self.saying.is_none() && self.waiting.is_empty()
     }
 
+    /// After a failure: not later than what is due anyway, and without an interval only where a command waits.
     fn try_again(&mut self, now: u64) {
-        self.due_at = self.after(now, self.settings.interval_ms.min(AFTER_FAILURE_MS));
+        match self.settings.interval_ms {
+            0 if self.said.is_asked() => self.advance(now.saturating_add(about(AFTER_FAILURE_MS))),
+            0 => {}
+            interval_ms => self.advance(now.saturating_add(about(interval_ms.min(AFTER_FAILURE_MS)))),
+        }
+    }
+
+    fn advance(&mut self, at: u64) {
+        self.due_at = Some(self.due_at.map_or(at, |due_at| due_at.min(at)));
     }
 
     fn start(&mut self, core: &Core, now: u64) -> io::Result<()> {
@@ -162,6 +181,7 @@ impl Inventory {
 
     /// Makes the folder of a collection, with what is to be done in it.
     fn prepare(&mut self, core: &Core, memory_bytes: u64, now: u64) -> io::Result<PathBuf> {
+        self.is_asked_since = false;
         self.collections += 1;
         let folder = self.folder.join(format!("{COLLECTION}{}", self.collections));
         for folder in [&self.said.tables(), &folder] {
@@ -268,8 +288,13 @@ impl Inventory {
 
     /// A collection of which nothing is left to say goes.
     fn clean_up(&mut self) {
-        if !self.has_more() {
-            remove_collections(&self.folder, None);
+        if self.has_more() {
+            return;
+        }
+        remove_collections(&self.folder, None);
+        if self.said.is_asked() && !self.is_asked_since {
+            let kept = self.said.answered();
+            kept.unwrap_or_else(|error| tracing::warn!(%error, "that the inventory of a command is said cannot be kept"));
         }
     }
 }

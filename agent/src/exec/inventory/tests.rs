@@ -255,6 +255,12 @@ impl Node {
         self.connect();
     }
 
+    /// As [`Node::is_due`], where only a command has something gathered: what is due at once is not begun, for that takes a process.
+    fn is_asked_and_due(&mut self) -> bool {
+        self.inventory.look(&self.core, self.now);
+        self.inventory.next_look(&self.core).is_some_and(|at| at <= self.now + 60_000)
+    }
+
     /// Looks as the shell does; whether a collection is due within a minute.
     fn is_due(&mut self) -> bool {
         self.inventory.is_collecting = true;
@@ -294,9 +300,15 @@ fn a_type_that_is_gathered_no_longer_becomes_empty_once() {
     node.write("custom/rack.json", r#"{"TypeName":"Custom:Rack","SchemaVersion":"1.2","Content":{"Location":"B2"}}"#);
     assert_eq!(node.tell().0, 2);
     assert_eq!(node.bridge.tables["Custom:Rack"].rows().len(), 1);
-    // What cannot be read is not gone.
+    // What cannot be read is not gone: neither a file, nor the folder.
     node.write("custom/rack.json", "{");
     assert_eq!(node.tell().0, 0);
+    let custom = node.place.path().join("root/custom");
+    fs::rename(&custom, node.place.path().join("aside")).unwrap();
+    node.write("custom", "no folder");
+    assert_eq!(node.tell().0, 0);
+    fs::remove_file(&custom).unwrap();
+    fs::rename(node.place.path().join("aside"), custom).unwrap();
     fs::remove_file(node.place.path().join("root/custom/rack.json")).unwrap();
     assert_eq!(node.tell().0, 1);
     assert_eq!((node.bridge.tables["Custom:Rack"].rows().len(), node.bridge.stale.len()), (0, 0));
@@ -446,4 +458,125 @@ fn a_command_has_the_types_said_whole_that_it_names_also_where_nothing_is_gather
     assert_eq!(done.changed.iter().map(|changed| (changed.type_name.as_str(), changed.base)).collect::<Vec<_>>(), [("Custom:Rack", None)]);
     node.say(usize::MAX);
     assert_eq!(node.tell().0, 0);
+}
+
+/// What a collection is to say: the types, and whether whole.
+fn to_say(done: &Done) -> Vec<(&str, bool)> {
+    done.changed.iter().map(|changed| (changed.type_name.as_str(), changed.base.is_none())).collect()
+}
+
+const RACK: &str = r#"{"TypeName":"Custom:Rack","SchemaVersion":"1.2","Content":{"Location":"B2"}}"#;
+
+#[test]
+fn that_a_type_is_gone_is_said_again_whatever_is_lost() {
+    let mut node = Node::new(64 * 1024);
+    node.packages(some(1, "1"));
+    node.write("custom/rack.json", RACK);
+    node.tell();
+    fs::remove_file(node.place.path().join("root/custom/rack.json")).unwrap();
+    // Whatever the bridge has of it: there is no base.
+    node.bridge.tables.remove("Custom:Rack");
+    assert_eq!(node.tell().0, 1);
+    assert!(node.bridge.stale.is_empty() && node.tell().0 == 0);
+    // A bridge that was restored has the rows of before.
+    node.bridge.up_to = 0;
+    node.connect();
+    assert!(node.is_due());
+    assert_eq!(to_say(&node.gather()), [("AWS:Application", true), ("Custom:Rack", true)]);
+    node.say(usize::MAX);
+    node.now += 7 * DAY_MS;
+    assert_eq!((node.tell().0, node.tell().0), (2, 0), "seven days");
+    // What was said is lost, but not the tables.
+    fs::remove_file(node.place.path().join("inventory/said")).unwrap();
+    node.cut_power();
+    assert_eq!(to_say(&node.gather()), [("AWS:Application", true), ("Custom:Rack", true)]);
+    node.say(usize::MAX);
+    assert_eq!(node.tell().0, 0);
+    node.write("custom/rack.json", RACK);
+    assert_eq!((node.tell().0, node.bridge.tables["Custom:Rack"].rows().len()), (1, 1), "and it is back");
+}
+
+#[test]
+fn only_so_many_types_that_are_gone_are_remembered() {
+    let mut node = Node::new(64 * 1024);
+    for round in 0..3 {
+        fs::remove_dir_all(node.place.path().join("root/custom")).unwrap();
+        fs::create_dir(node.place.path().join("root/custom")).unwrap();
+        for number in 0..28 {
+            let text = RACK.replace("Custom:Rack", &format!("Custom:R{round}-{number}"));
+            node.write(&format!("custom/{number}.json"), &text);
+        }
+        node.tell();
+        assert_eq!(node.bridge.tables.values().filter(|table| table.rows().len() == 1).count(), 28, "round {round}");
+        assert!(node.inventory.said.bases(START_MS).len() <= 60);
+    }
+    assert!(fs::read_dir(node.place.path().join("inventory/tables")).unwrap().count() <= 60);
+}
+
+#[test]
+fn another_version_of_the_same_content_is_said_once() {
+    let mut node = Node::new(64 * 1024);
+    node.write("custom/rack.json", RACK);
+    node.tell();
+    node.write("custom/rack.json", &RACK.replace("1.2", "1.3"));
+    let done = node.gather();
+    assert_eq!((to_say(&done), done.changed[0].schema_version), (vec![("Custom:Rack", false)], (1, 3)));
+    node.say(usize::MAX);
+    assert!(node.bridge.stale.is_empty() && node.tell().0 == 0);
+}
+
+#[test]
+fn what_a_clock_has_said_that_was_ahead_is_said_again() {
+    let mut node = Node::new(64 * 1024);
+    node.packages(some(1, "1"));
+    node.tell();
+    let base = |now_ms| node.inventory.said.bases(now_ms)["AWS:Application"];
+    assert!(base(START_MS).is_some() && base(START_MS - 8 * DAY_MS).is_none());
+}
+
+#[test]
+fn a_command_that_asks_while_a_change_is_said_has_it_said_whole() {
+    let mut node = Node::new(3000);
+    node.packages(some(600, "1"));
+    node.tell();
+    node.packages(some(600, "2"));
+    node.gather();
+    node.say(1);
+    assert!(node.inventory.has_more());
+    node.inventory.ask(&["AWS:Application".to_owned()], node.now);
+    node.say(usize::MAX);
+    assert_eq!(to_say(&node.gather()), [("AWS:Application", true)]);
+    node.say(usize::MAX);
+    assert_eq!((node.bridge.names("AWS:Application")[7].as_str(), node.bridge.stale.len()), ("package-0007 2.7", 0));
+}
+
+#[test]
+fn what_a_command_asks_for_is_not_put_off_and_outlives_a_restart() {
+    let mut node = Node::new(64 * 1024);
+    node.packages(some(1, "1"));
+    for interval_ms in [0, DAY_MS] {
+        node.inventory.settings.interval_ms = interval_ms;
+        // A collection was under way, and failed.
+        node.inventory.is_collecting = true;
+        node.inventory.ask(&["AWS:Application".to_owned()], node.now);
+        node.inventory.collected(Err("it was killed".into()), node.now);
+        node.inventory.forget(node.now);
+        assert_eq!(node.inventory.due_at, Some(node.now));
+    }
+    node.cut_power();
+    node.inventory.settings.interval_ms = 0;
+    assert!(node.is_asked_and_due(), "the power was cut before it was gathered");
+    node.inventory.due_at = None;
+    node.inventory.is_asked_since = false;
+    node.inventory.collected(Err("it was killed".into()), node.now);
+    assert!(node.inventory.due_at.is_some(), "its collection failed");
+    node.gather();
+    node.cut_power();
+    node.inventory.settings.interval_ms = 0;
+    assert!(node.is_asked_and_due(), "the power was cut before it was said");
+    node.inventory.due_at = None;
+    assert_eq!(node.tell().0, 1);
+    node.cut_power();
+    node.inventory.settings.interval_ms = 0;
+    assert!(!node.is_asked_and_due(), "it is said");
 }
