@@ -231,6 +231,7 @@ async fn what_cannot_be_put_is_refused_as_a_whole() {
         (with(rack(), "TypeName", json!("Custom:a b")), "InvalidTypeNameException"),
         (with(rack(), "TypeName", json!("AWS:WindowsUpdate")), "InvalidTypeNameException"),
         (with(rack(), "TypeName", json!("AWS:Tag")), "InvalidTypeNameException"),
+        (with(rack(), "TypeName", json!("AWS:Process")), "InvalidTypeNameException"),
         (with(rack(), "TypeName", json!("AWS:InstanceInformation")), "InvalidTypeNameException"),
         (with(item("AWS:Application", json!([])), "SchemaVersion", json!("7.0")), "UnsupportedInventorySchemaVersionException"),
         (item("AWS:Application", json!([{"Colour": "red"}])), "InvalidItemContentException"),
@@ -256,6 +257,53 @@ async fn what_cannot_be_put_is_refused_as_a_whole() {
     bridge.ok("PutInventory", put(&node, &[item("Custom:Wide", json!([some(0)]))])).await;
     let wider = put(&node, &[item("Custom:Wide", json!([some(30)]))]);
     assert_eq!(bridge.refused("PutInventory", wider).await, "InvalidItemContentException");
+    // Many narrow entries are a wide table: that is seen before a row of it is made.
+    let other = put(&node, &[item("Custom:Other", json!([some(0), some(30)]))]);
+    let answer = bridge.call(&bridge.admin, "PutInventory", other).await;
+    assert!(answer.body.to_string().contains("more than 50 attributes together"), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn names_and_attributes_may_be_unusual() {
+    let bridge = Bridge::start().await;
+    let node = bridge.node(1).await;
+    let names = ["a\u{0}z", "a b", "a", "b\u{0}"];
+    let packages: Vec<Value> = names.iter().map(|name| package(name, "1")).collect();
+    let rack = item("Custom:Rack", json!([{"Power.Watt": "40"}]));
+    bridge.ok("PutInventory", put(&node, &[item("AWS:Application", json!(packages)), rack])).await;
+    let mut request = json!({"InstanceId": node, "TypeName": "AWS:Application", "MaxResults": 1});
+    let mut listed = Vec::new();
+    loop {
+        let page = bridge.ok("ListInventoryEntries", request.clone()).await;
+        listed.extend(page["Entries"].as_array().unwrap().iter().map(|entry| entry["Name"].as_str().unwrap().to_owned()));
+        match page["NextToken"].as_str() {
+            Some(token) => request["NextToken"] = json!(token),
+            None => break,
+        }
+    }
+    listed.sort();
+    assert_eq!(listed, ["a", "a\u{0}z", "a b", "b\u{0}"], "each once, on one page or another");
+    for (watt, expected) in [("40", vec![0]), ("41", vec![])] {
+        let filters = json!([filter("Custom:Rack.Power.Watt", "Equal", &[watt])]);
+        assert_eq!(found(&bridge, std::slice::from_ref(&node), filters).await, expected);
+    }
+    let counts = bridge.ok("GetInventory", json!({"Aggregators": [{"Expression": "Custom:Rack.Power.Watt"}]})).await;
+    assert_eq!(counts["Entities"][0]["Data"]["Custom:Rack"]["Content"], json!([{"Power.Watt": "40", "Count": "1"}]));
+}
+
+#[tokio::test]
+async fn types_without_attributes_take_no_place_on_a_page() {
+    let bridge = Bridge::start().await;
+    for batch in 0..3_u8 {
+        let node = bridge.node(batch).await;
+        let items: Vec<Value> = (0..20).map(|number| item(&format!("Custom:T{batch}-{number}"), json!([]))).collect();
+        bridge.ok("PutInventory", put(&node, &items)).await;
+    }
+    let node = bridge.node(9).await;
+    bridge.ok("PutInventory", put(&node, &[item("Custom:Z", json!([{"A": "1"}]))])).await;
+    let page = bridge.ok("GetInventorySchema", json!({"MaxResults": 50})).await;
+    assert_eq!(page["Schemas"].as_array().unwrap().last().unwrap()["TypeName"], "Custom:Z");
+    assert_eq!(page["NextToken"], Value::Null);
 }
 
 #[tokio::test]
@@ -302,9 +350,9 @@ async fn types_and_bytes_are_bounded() {
     let more = put(&node, &[item("Custom:T3-1", json!([{"A": "1"}]))]);
     assert_eq!(bridge.refused("PutInventory", more).await, "TotalSizeLimitExceededException", "a node has at most 30 types");
     let node = bridge.node(10).await;
-    let name = |number: usize| ["AWS:Application", "AWS:File", "AWS:Network", "AWS:Process", "AWS:Service"].get(number).copied();
+    let name = |number: usize| ["AWS:Application", "AWS:File", "AWS:Network", "AWS:Service"].get(number).copied();
     let large = |seed: usize| json!((0..225).map(|row| json!({"Name": format!("{seed} {row} {}", "x".repeat(4000))})).collect::<Vec<_>>());
-    for number in 0..5 {
+    for number in 0..4 {
         bridge.ok("PutInventory", put(&node, &[item(name(number).unwrap(), large(number))])).await;
     }
     let mut refused = String::new();
@@ -367,7 +415,13 @@ async fn a_type_is_deleted_disabled_and_made_anew() {
     assert_eq!(bridge.refused("DeleteInventory", delete(Some("DisableSchema"))).await, "InvalidOptionException");
     let rack = |version: &str| put(&nodes[0], &[with(item("Custom:Rack", json!([{"Unit": "1"}])), "SchemaVersion", json!(version))]);
     assert_eq!(bridge.refused("PutInventory", rack("1.0")).await, "UnsupportedInventorySchemaVersionException");
+    let shown = async || bridge.ok("GetInventorySchema", json!({"TypeName": "Custom:R"})).await["Schemas"].as_array().unwrap().len();
+    assert_eq!(shown().await, 0);
     bridge.ok("PutInventory", rack("1.1")).await;
+    assert_eq!(bridge.refused("PutInventory", rack("1.0")).await, "UnsupportedInventorySchemaVersionException", "it stays disabled");
+    assert_eq!(shown().await, 1);
+    bridge.ok("DeleteInventory", delete(Some("DisableSchema"))).await;
+    assert_eq!(bridge.refused("PutInventory", rack("1.1")).await, "UnsupportedInventorySchemaVersionException");
     bridge.ok("DeleteInventory", delete(Some("DeleteSchema"))).await;
     for request in [delete(None), json!({"TypeName": "AWS:Application"}), json!({"TypeName": "Custom:Nothing"})] {
         assert_eq!(bridge.refused("DeleteInventory", request).await, "InvalidTypeNameException");
@@ -381,7 +435,7 @@ async fn a_type_is_deleted_disabled_and_made_anew() {
     let first = bridge.ok("DescribeInventoryDeletions", json!({"MaxResults": 2})).await;
     assert_eq!(first["InventoryDeletions"][0]["LastStatus"], "InProgress");
     let rest = bridge.ok("DescribeInventoryDeletions", json!({"MaxResults": 2, "NextToken": first["NextToken"]})).await;
-    assert_eq!((rest["InventoryDeletions"].as_array().unwrap().len(), &rest["NextToken"]), (1, &Value::Null));
+    assert_eq!((rest["InventoryDeletions"].as_array().unwrap().len(), &rest["NextToken"]), (2, &Value::Null));
     assert_eq!(bridge.refused("DescribeInventoryDeletions", json!({"DeletionId": token})).await, "InvalidDeletionIdException");
     assert_eq!(bridge.refused("DescribeInventoryDeletions", json!({"NextToken": "x"})).await, "InvalidNextToken");
     assert_eq!(bridge.refused("DescribeInventoryDeletions", json!({"DeletionId": "x"})).await, "ValidationException");

@@ -11,6 +11,7 @@ use super::schema;
 use crate::fleet::Fleet;
 use crate::platform::http::ApiError;
 use flotilla_api::inventory::{InventoryAggregator, InventoryEntry, InventoryGroup, InventoryResultEntity, InventoryResultItem};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Attributes within attributes.
@@ -23,6 +24,39 @@ const MAXIMUM_VALUES: usize = 10_000;
 const MAXIMUM_VALUES_OF_A_NODE: usize = 100_000;
 /// Different entries of a type whose values are counted.
 const MAXIMUM_ENTRIES: usize = 200_000;
+
+/// What all counts of a request hold together, in bytes, about: each of a thousand nodes' packages and what is in between.
+const MAXIMUM_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes of a text or of a list beside its letters, about.
+const OVERHEAD: usize = 40;
+/// Nodes whose values are held together.
+const NODES: usize = 64;
+
+/// What is left of [`MAXIMUM_BYTES`].
+#[derive(Debug)]
+struct Room(usize);
+
+impl Room {
+    /// Takes so many bytes; whether there were as many.
+    fn takes(&mut self, bytes: usize) -> bool {
+        let left = self.0.checked_sub(bytes);
+        self.0 = left.unwrap_or(0);
+        left.is_some()
+    }
+
+    fn take(&mut self, bytes: usize) -> Result<(), ApiError> {
+        if self.takes(bytes) { Ok(()) } else { Err(too_much()) }
+    }
+}
+
+fn too_much() -> ApiError {
+    let megabytes = MAXIMUM_BYTES / 1024 / 1024;
+    error::aggregator(format!("the values to be counted have more than {megabytes} MiB together; count fewer, or shorter ones, at once"))
+}
+
+fn bytes_of(values: &[String]) -> usize {
+    values.iter().fold(OVERHEAD, |sum, value| sum.saturating_add(value.len()).saturating_add(OVERHEAD))
+}
 
 /// Types and attributes whose values are counted together.
 type Path = Vec<(String, String)>;
@@ -52,17 +86,22 @@ pub(super) async fn count(
     fleet: &Fleet,
     selection: &Selection,
     aggregators: &[InventoryAggregator],
+    types: &BTreeSet<String>,
 ) -> Result<Vec<InventoryResultEntity>, ApiError> {
     let (mut values, mut groups) = (Vec::new(), Vec::new());
     for aggregator in aggregators {
-        read(aggregator, &[], &mut values, &mut groups)?;
+        read(aggregator, &[], types, &mut values, &mut groups)?;
     }
-    let mut values = prepared(fleet, values).await?;
-    let mut groups = groups.into_iter().map(|group| GroupCount::new(group, aggregators)).collect::<Result<Vec<_>, _>>()?;
+    let mut room = Room(MAXIMUM_BYTES);
+    let mut values = prepared(fleet, values, &mut room).await?;
+    let mut groups = groups.into_iter().map(|group| GroupCount::new(group, aggregators, types)).collect::<Result<Vec<_>, _>>()?;
     let finder = Finder::new(fleet, selection).await?;
+    room.take(finder.held().saturating_mul(size_of::<i64>() * 2))?;
     let mut of_groups = Vec::new();
     for group in &groups {
-        of_groups.push(Finder::new(fleet, &group.selection).await?);
+        let finder = Finder::new(fleet, &group.selection).await?;
+        room.take(finder.held().saturating_mul(size_of::<i64>() * 2))?;
+        of_groups.push(finder);
     }
     let has_tags = finder.has_tags()
         || of_groups.iter().any(Finder::has_tags)
@@ -78,7 +117,7 @@ pub(super) async fn count(
             tally.1 += u64::try_from(nodes.len().saturating_sub(matching)).unwrap_or(0);
         }
         for count in &mut values {
-            count.add(fleet, &part, &nodes).await?;
+            count.add(fleet, &part, &nodes, &mut room).await?;
         }
         if !part.has_more {
             break;
@@ -100,6 +139,7 @@ pub(super) async fn count(
 fn read<'a>(
     aggregator: &'a InventoryAggregator,
     before: &[(String, String)],
+    types: &BTreeSet<String>,
     values: &mut Vec<Path>,
     groups: &mut Vec<&'a InventoryGroup>,
 ) -> Result<(), ApiError> {
@@ -110,7 +150,7 @@ fn read<'a>(
     groups.extend(of_groups);
     if let Some(expression) = &aggregator.expression {
         let words = "write the type, a dot and the attribute, for example AWS:Application.Name";
-        let key = key(expression).ok_or_else(|| error::aggregator(format!("expression {expression:?}: {words}")))?;
+        let key = key(expression, types).ok_or_else(|| error::aggregator(format!("expression {expression:?}: {words}")))?;
         if before.contains(&key) {
             return Err(error::aggregator(format!("expression {expression:?} is within itself")));
         }
@@ -119,7 +159,7 @@ fn read<'a>(
             return Err(error::aggregator(format!("at most {MAXIMUM_DEPTH} expressions are within one another")));
         }
         for aggregator in nested {
-            read(aggregator, &path, values, groups)?;
+            read(aggregator, &path, types, values, groups)?;
         }
         if nested.is_empty() {
             values.push(path);
@@ -133,7 +173,7 @@ fn read<'a>(
     Ok(())
 }
 
-async fn prepared(fleet: &Fleet, paths: Vec<Path>) -> Result<Vec<ValueCount>, ApiError> {
+async fn prepared(fleet: &Fleet, paths: Vec<Path>, room: &mut Room) -> Result<Vec<ValueCount>, ApiError> {
     let mut counts = Vec::new();
     for path in paths {
         let mut types: Vec<(String, Vec<String>)> = Vec::new();
@@ -149,7 +189,7 @@ async fn prepared(fleet: &Fleet, paths: Vec<Path>) -> Result<Vec<ValueCount>, Ap
                 return Err(error::no_type(type_name));
             }
             if !is_own(type_name) {
-                entries.insert(type_name.clone(), values_of(fleet, type_name, attributes).await?);
+                entries.insert(type_name.clone(), values_of(fleet, type_name, attributes, room).await?);
             }
         }
         counts.push(ValueCount { path, types, entries, counts: BTreeMap::new() });
@@ -157,13 +197,19 @@ async fn prepared(fleet: &Fleet, paths: Vec<Path>) -> Result<Vec<ValueCount>, Ap
     Ok(counts)
 }
 
-async fn values_of(fleet: &Fleet, type_name: &str, attributes: &[String]) -> Result<BTreeMap<i64, Vec<String>>, ApiError> {
-    let mut values = BTreeMap::new();
+async fn values_of(fleet: &Fleet, type_name: &str, attributes: &[String], room: &mut Room) -> Result<BTreeMap<i64, Vec<String>>, ApiError> {
+    let (mut values, mut has_room) = (BTreeMap::new(), true);
     each_entry(fleet, type_name, &[], |number, entry| {
-        values.extend(values_in(entry, attributes).map(|value| (number, value)));
-        values.len() <= MAXIMUM_ENTRIES
+        if let Some(value) = values_in(entry, attributes) {
+            has_room = room.takes(bytes_of(&value));
+            values.insert(number, value);
+        }
+        has_room && values.len() <= MAXIMUM_ENTRIES
     })
     .await?;
+    if !has_room {
+        return Err(too_much());
+    }
     if values.len() > MAXIMUM_ENTRIES {
         return Err(error::aggregator(format!(
             "{type_name} has more than {MAXIMUM_ENTRIES} different entries, which is too many to count"
@@ -178,23 +224,60 @@ fn values_in(entry: &InventoryEntry, attributes: &[String]) -> Option<Vec<String
     values.iter().any(|value| !value.is_empty()).then_some(values)
 }
 
+/// The values that a node has of all types, each with each.
+fn combined(of_types: &[BTreeMap<&str, BTreeSet<Cow<'_, [String]>>>], node: &str, room: &Room) -> Result<Vec<Vec<String>>, ApiError> {
+    let mut all: Vec<Vec<String>> = vec![Vec::new()];
+    for of_nodes in of_types {
+        let values = of_nodes.get(node);
+        if all.len().saturating_mul(values.map_or(0, BTreeSet::len)) > MAXIMUM_VALUES_OF_A_NODE {
+            return Err(error::aggregator("a node has too many combinations of these attributes; count fewer of them together"));
+        }
+        let (mut next, mut bytes) = (Vec::new(), 0_usize);
+        for before in &all {
+            for more in values.into_iter().flatten() {
+                let values = [before.as_slice(), more].concat();
+                bytes = bytes.saturating_add(bytes_of(&values));
+                if bytes > room.0 {
+                    return Err(too_much());
+                }
+                next.push(values);
+            }
+        }
+        all = next;
+    }
+    Ok(all)
+}
+
 impl ValueCount {
-    /// Adds the nodes of a part.
-    async fn add(&mut self, fleet: &Fleet, part: &Part, nodes: &BTreeSet<String>) -> Result<(), ApiError> {
-        let mut of_types: Vec<BTreeMap<String, BTreeSet<Vec<String>>>> = Vec::new();
+    /// Adds the nodes of a part, some at a time.
+    async fn add(&mut self, fleet: &Fleet, part: &Part, nodes: &BTreeSet<String>, room: &mut Room) -> Result<(), ApiError> {
+        let nodes: Vec<&str> = nodes.iter().map(String::as_str).collect();
+        for some in nodes.chunks(NODES) {
+            self.add_some(fleet, part, some, room).await?;
+        }
+        Ok(())
+    }
+
+    /// Adds nodes, which stand in order.
+    async fn add_some(&mut self, fleet: &Fleet, part: &Part, nodes: &[&str], room: &mut Room) -> Result<(), ApiError> {
+        let (Some(first), Some(last)) = (nodes.first(), nodes.last()) else { return Ok(()) };
+        // What entries say is here already; of nodes it is only pointed to.
+        let mut of_types: Vec<BTreeMap<&str, BTreeSet<Cow<'_, [String]>>>> = Vec::new();
         for (type_name, attributes) in &self.types {
-            let mut of_nodes: BTreeMap<String, BTreeSet<Vec<String>>> = BTreeMap::new();
+            let mut of_nodes: BTreeMap<&str, BTreeSet<Cow<'_, [String]>>> = BTreeMap::new();
             match self.entries.get(type_name) {
                 None => {
                     for node in nodes {
                         let values = part.entries(node, type_name);
-                        of_nodes.entry(node.clone()).or_default().extend(values.iter().filter_map(|entry| values_in(entry, attributes)));
+                        let values = values.iter().filter_map(|entry| values_in(entry, attributes)).map(Cow::Owned);
+                        of_nodes.entry(node).or_default().extend(values);
                     }
                 }
                 Some(entries) => {
-                    each_of_nodes(fleet, type_name, part, |node, number| {
-                        if let Some(values) = entries.get(&number).filter(|_| nodes.contains(node)) {
-                            of_nodes.entry(node.to_owned()).or_default().insert(values.clone());
+                    each_of_nodes(fleet, type_name, first, last, |node, number| {
+                        let node = nodes.binary_search(&node).ok().and_then(|place| nodes.get(place));
+                        if let (Some(node), Some(values)) = (node, entries.get(&number)) {
+                            of_nodes.entry(node).or_default().insert(Cow::Borrowed(values));
                         }
                     })
                     .await?;
@@ -203,20 +286,17 @@ impl ValueCount {
             of_types.push(of_nodes);
         }
         for node in nodes {
-            let mut all: Vec<Vec<String>> = vec![Vec::new()];
-            for of_nodes in &of_types {
-                let values = of_nodes.get(node);
-                if all.len().saturating_mul(values.map_or(0, BTreeSet::len)) > MAXIMUM_VALUES_OF_A_NODE {
-                    return Err(error::aggregator("a node has too many combinations of these attributes; count fewer of them together"));
+            for values in combined(&of_types, node, room)? {
+                if let Some(count) = self.counts.get_mut(&values) {
+                    *count += 1;
+                    continue;
                 }
-                all = all.iter().flat_map(|before| values.into_iter().flatten().map(|more| [before.as_slice(), more].concat())).collect();
-            }
-            for values in all {
-                *self.counts.entry(values).or_default() += 1;
-            }
-            if self.counts.len() > MAXIMUM_VALUES {
-                let words = format!("there are more than {MAXIMUM_VALUES} different values; filter, or count another attribute");
-                return Err(error::aggregator(words));
+                room.take(bytes_of(&values))?;
+                self.counts.insert(values, 1);
+                if self.counts.len() > MAXIMUM_VALUES {
+                    let words = format!("there are more than {MAXIMUM_VALUES} different values; filter, or count another attribute");
+                    return Err(error::aggregator(words));
+                }
             }
         }
         Ok(())
@@ -248,14 +328,14 @@ impl ValueCount {
 }
 
 impl<'g> GroupCount<'g> {
-    fn new(group: &'g InventoryGroup, all: &[InventoryAggregator]) -> Result<Self, ApiError> {
+    fn new(group: &'g InventoryGroup, all: &[InventoryAggregator], types: &BTreeSet<String>) -> Result<Self, ApiError> {
         let invalid = |what: String| ApiError::new("InvalidInventoryGroupException", what);
         let groups = all.iter().flat_map(|aggregator| aggregator.groups.as_deref().unwrap_or_default());
         if groups.filter(|other| other.name == group.name).count() > 1 {
             return Err(invalid(format!("two groups have the name {:?}", group.name)));
         }
         let selection =
-            Selection::read(&group.filters, true).map_err(|error| invalid(format!("group {:?}: {}", group.name, error.message)))?;
+            Selection::read(&group.filters, true, types).map_err(|error| invalid(format!("group {:?}: {}", group.name, error.message)))?;
         Ok(Self { group, selection, matching: 0, others: 0 })
     }
 
@@ -268,5 +348,22 @@ impl<'g> GroupCount<'g> {
             content: vec![count("matchingCount", self.matching), count("notMatchingCount", self.others)],
             ..Default::default()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_a_node_are_combined_as_far_as_there_is_room() {
+        let values = |count: usize, length: usize| -> BTreeSet<Cow<'static, [String]>> {
+            (0..count).map(|number| Cow::Owned(vec![format!("{number}{}", "x".repeat(length))])).collect()
+        };
+        let of_types = [BTreeMap::from([("a", values(30, 10))]), BTreeMap::from([("a", values(30, 1_000))])];
+        assert_eq!(combined(&of_types, "a", &Room(MAXIMUM_BYTES)).unwrap().len(), 900);
+        assert_eq!(combined(&of_types, "b", &Room(MAXIMUM_BYTES)).unwrap().len(), 0);
+        let refused = combined(&of_types, "a", &Room(800_000)).unwrap_err();
+        assert!(refused.message.contains("MiB"), "nine hundred of a thousand letters: {}", refused.message);
     }
 }

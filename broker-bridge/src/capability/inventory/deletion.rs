@@ -4,11 +4,11 @@
 //! gone on with ([`super::retention`]).
 
 use super::model::version;
-use super::store::custom_type;
+use super::store::{CustomType, custom_type};
 use crate::fleet::Fleet;
 use crate::platform::http::{ApiError, Caller};
 use crate::platform::page::{TokenScope, cut, page_size};
-use crate::platform::store::StoreError;
+use crate::platform::store::{StoreError, Write};
 use crate::platform::time::to_column;
 use flotilla_api::Timestamp;
 use flotilla_api::inventory::{
@@ -18,8 +18,10 @@ use flotilla_api::inventory::{
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// Items that one transaction removes.
-const BATCH: i64 = 64;
+/// Items that one transaction removes, if they have few entries.
+const BATCH: usize = 64;
+/// Entries of items that one transaction removes.
+const ENTRIES: u64 = 4_000;
 /// Deletions that are remembered; the oldest make place.
 const MAXIMUM_DELETIONS: i64 = 1_000;
 
@@ -83,7 +85,6 @@ pub(super) async fn delete_inventory(
         return Ok(DeleteInventoryResult { deletion_id: Some(before.deletion_id), type_name: Some(type_name), deletion_summary });
     }
     let known = custom_type(write.connection(), &type_name).await?;
-    let known = known.ok_or_else(|| unknown("no node has this type; GetInventorySchema lists types"))?;
     let rows: Vec<(String, i64)> =
         sqlx::query_as("SELECT schema_version, COUNT(*) FROM inventory_node WHERE type_name = $1 GROUP BY schema_version")
             .bind(&type_name)
@@ -91,7 +92,11 @@ pub(super) async fn delete_inventory(
             .await?;
     let counts: BTreeMap<String, i64> = rows.into_iter().collect();
     let total = counts.values().sum::<i64>();
-    if option == "DisableSchema" && known.disabled.is_some() {
+    // Nodes may have types for which the schema had no place.
+    if known.is_none() && counts.is_empty() {
+        return Err(unknown("no node has this type; GetInventorySchema lists types"));
+    }
+    if option == "DisableSchema" && known.as_ref().is_some_and(CustomType::is_disabled) {
         return Err(ApiError::new("InvalidOptionException", format!("{type_name} is disabled already; DeleteSchema forgets it")));
     }
     let deletion_id = Uuid::now_v7().to_string();
@@ -110,7 +115,7 @@ pub(super) async fn delete_inventory(
     let summary_text = serde_json::to_string(&counts).map_err(ApiError::internal)?;
     sqlx::query(
         "INSERT INTO inventory_deletion (deletion_id, type_name, schema_option, client_token, started_ms, updated_ms, last_place, remaining, \
-         summary) VALUES ($1, $2, $3, $4, $5, $5, (SELECT COALESCE(MAX(place), 0) FROM inventory_node), $6, $7)",
+         summary) VALUES ($1, $2, $3, $4, $5, $5, (SELECT COALESCE(MAX(last), 0) FROM inventory_number WHERE kind = 'place'), $6, $7)",
     )
     .bind(&deletion_id)
     .bind(&type_name)
@@ -126,10 +131,15 @@ pub(super) async fn delete_inventory(
             sqlx::query("DELETE FROM inventory_type WHERE type_name = $1").bind(&type_name).execute(write.connection()).await?;
         }
         "DisableSchema" => {
-            sqlx::query("UPDATE inventory_type SET disabled = schema_version WHERE type_name = $1")
-                .bind(&type_name)
-                .execute(write.connection())
-                .await?;
+            let newest = counts.keys().max_by_key(|text| version(text)).cloned().unwrap_or_default();
+            sqlx::query(
+                "INSERT INTO inventory_type (type_name, schema_version, attributes, node_attributes, disabled) VALUES ($1, $2, '[]', '[]', $2) \
+                 ON CONFLICT (type_name) DO UPDATE SET disabled = inventory_type.schema_version",
+            )
+            .bind(&type_name)
+            .bind(newest)
+            .execute(write.connection())
+            .await?;
         }
         _ => {}
     }
@@ -145,13 +155,13 @@ pub(super) async fn delete_inventory(
     })
 }
 
-async fn by_token(write: &mut crate::platform::store::Write<'_>, token: Option<&str>) -> Result<Option<Deletion>, StoreError> {
+async fn by_token(write: &mut Write<'_>, token: Option<&str>) -> Result<Option<Deletion>, StoreError> {
     let Some(token) = token else { return Ok(None) };
     let sql = format!("SELECT {COLUMNS} FROM inventory_deletion WHERE client_token = $1 ORDER BY deletion_id DESC LIMIT 1");
     Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(token).fetch_optional(write.connection()).await?)
 }
 
-async fn forget_oldest(write: &mut crate::platform::store::Write<'_>) -> Result<(), StoreError> {
+async fn forget_oldest(write: &mut Write<'_>) -> Result<(), StoreError> {
     sqlx::query(
         "DELETE FROM inventory_deletion WHERE remaining = 0 AND deletion_id NOT IN \
          (SELECT deletion_id FROM inventory_deletion ORDER BY deletion_id DESC LIMIT $1)",
@@ -174,26 +184,55 @@ pub(super) async fn go_on(fleet: &Fleet) -> Result<bool, StoreError> {
     .fetch_optional(write.connection())
     .await?;
     let Some((deletion_id, type_name, last_place)) = open else { return Ok(false) };
+    let places: Vec<i64> = sqlx::query_scalar("SELECT place FROM inventory_node WHERE type_name = $1 AND place <= $2 LIMIT $3")
+        .bind(&type_name)
+        .bind(last_place)
+        .bind(i64::try_from(BATCH).unwrap_or(i64::MAX))
+        .fetch_all(write.connection())
+        .await?;
+    let (mut left, mut removed) = (ENTRIES, 0_usize);
+    for place in &places {
+        let entries = remove_entries(&mut write, *place, left).await?;
+        if entries == left {
+            break;
+        }
+        left -= entries;
+        sqlx::query("DELETE FROM inventory_node WHERE place = $1").bind(place).execute(write.connection()).await?;
+        removed += 1;
+    }
+    // Items can go for other reasons meanwhile: only where no more is found, nothing is left.
+    let is_done = places.len() < BATCH && removed == places.len();
     sqlx::query(
-        "DELETE FROM inventory_node WHERE place IN (SELECT place FROM inventory_node WHERE type_name = $1 AND place <= $2 LIMIT $3)",
-    )
-    .bind(&type_name)
-    .bind(last_place)
-    .bind(BATCH)
-    .execute(write.connection())
-    .await?;
-    sqlx::query(
-        "UPDATE inventory_deletion SET updated_ms = $4, \
-         remaining = (SELECT COUNT(*) FROM inventory_node WHERE type_name = $2 AND place <= $3) WHERE deletion_id = $1",
+        "UPDATE inventory_deletion SET updated_ms = $2, remaining = CASE WHEN $4 = 1 THEN 0 WHEN remaining > $3 THEN remaining - $3 ELSE 1 END \
+         WHERE deletion_id = $1",
     )
     .bind(deletion_id)
-    .bind(type_name)
-    .bind(last_place)
     .bind(to_column(fleet.clock.now_ms()))
+    .bind(i64::try_from(removed).unwrap_or(i64::MAX))
+    .bind(i64::from(is_done))
     .execute(write.connection())
     .await?;
     write.commit().await?;
     Ok(true)
+}
+
+/// Removes so many entries of an item at most; how many. An item of which as many are removed as may be is nothing that can be changed.
+async fn remove_entries(write: &mut Write<'_>, place: i64, most: u64) -> Result<u64, StoreError> {
+    let done = sqlx::query(
+        "DELETE FROM inventory_node_entry WHERE place = $1 AND entry_number IN \
+         (SELECT entry_number FROM inventory_node_entry WHERE place = $1 LIMIT $2)",
+    )
+    .bind(place)
+    .bind(i64::try_from(most).unwrap_or(i64::MAX))
+    .execute(write.connection())
+    .await?;
+    if done.rows_affected() == most {
+        sqlx::query("UPDATE inventory_node SET table_hash = NULL, content_hash = '', stale = 1 WHERE place = $1")
+            .bind(place)
+            .execute(write.connection())
+            .await?;
+    }
+    Ok(done.rows_affected())
 }
 
 pub(super) async fn describe_inventory_deletions(

@@ -2,7 +2,7 @@
 
 use super::error;
 use super::model::entry;
-use super::own::{Part, TAG, is_own, push_in};
+use super::own::{Part, TAG, is_own};
 use super::rules::{Demand, Selection};
 use super::schema;
 use crate::fleet::Fleet;
@@ -52,6 +52,11 @@ impl<'s> Finder<'s> {
         Ok(Self { selection, wanted })
     }
 
+    /// How many numbers of entries it holds.
+    pub(super) fn held(&self) -> usize {
+        self.wanted.values().map(|wanted| wanted.one.len().saturating_add(wanted.none.len())).sum()
+    }
+
     /// Whether tags are looked at.
     pub(super) fn has_tags(&self) -> bool {
         self.selection.0.contains_key(TAG)
@@ -95,6 +100,13 @@ impl Wanted {
     }
 }
 
+/// The next entries of a type. Both statements go along one index each, without sorting: a chunk costs what it holds.
+const OF_TYPE: &str = "SELECT entry_number, content FROM inventory_entry WHERE type_name = $1 AND entry_number > $2 AND $4 = '' \
+                       ORDER BY entry_number LIMIT $3";
+/// The next entries of a type and a name.
+const OF_NAME: &str = "SELECT entry_number, content FROM inventory_entry WHERE type_name = $1 AND entry_number > $2 AND name = $4 \
+                       ORDER BY entry_number LIMIT $3";
+
 /// Shows a function each entry of a type, of these names where some are given, until it has seen enough.
 pub(super) async fn each_entry(
     fleet: &Fleet,
@@ -102,26 +114,33 @@ pub(super) async fn each_entry(
     names: &[String],
     mut look: impl FnMut(i64, &InventoryEntry) -> bool,
 ) -> Result<(), ApiError> {
+    let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+    let mut walks: Vec<(&'static str, &str)> = names.into_iter().map(|name| (OF_NAME, name)).collect();
+    if walks.is_empty() {
+        walks.push((OF_TYPE, ""));
+    }
     let (mut after, mut seen) = (0, 0_usize);
-    loop {
-        let mut query = QueryBuilder::new("SELECT entry_number, content FROM inventory_entry WHERE type_name = ");
-        query.push_bind(type_name.to_owned()).push(" AND entry_number > ").push_bind(after);
-        push_in(&mut query, " AND name IN (", names);
-        query.push(" ORDER BY entry_number LIMIT ").push_bind(CHUNK);
-        let rows: Vec<(i64, String)> = query.build_query_as().fetch_all(fleet.store.reader()).await?;
+    while let Some((sql, name)) = walks.last() {
+        let rows: Vec<(i64, String)> =
+            sqlx::query_as(*sql).bind(type_name).bind(after).bind(CHUNK).bind(*name).fetch_all(fleet.store.reader()).await?;
         for (number, content) in &rows {
             if !look(*number, &entry(content)) {
                 return Ok(());
             }
         }
         seen = seen.saturating_add(rows.len());
-        let Some((last, _)) = rows.last().filter(|_| i64::try_from(rows.len()).is_ok_and(|count| count == CHUNK)) else { return Ok(()) };
+        let Some((last, _)) = rows.last().filter(|_| i64::try_from(rows.len()).is_ok_and(|count| count == CHUNK)) else {
+            walks.pop();
+            after = 0;
+            continue;
+        };
         if seen >= MAXIMUM_LOOKED_AT {
             let what = format!("{type_name} has more than {MAXIMUM_LOOKED_AT} different entries; filter by an equal Name too");
             return Err(error::filter(what));
         }
         after = *last;
     }
+    Ok(())
 }
 
 /// The nodes of a part that have one of these entries.
@@ -129,7 +148,7 @@ async fn having(fleet: &Fleet, type_name: &str, part: &Part, entries: &BTreeSet<
     let (Some(first), Some(last)) = (part.first(), part.last()) else { return Ok(BTreeSet::new()) };
     let mut nodes = BTreeSet::new();
     if entries.len() > ASKED_FOR {
-        each_of_nodes(fleet, type_name, part, |node, number| {
+        each_of_nodes(fleet, type_name, first, last, |node, number| {
             if entries.contains(&number) && !nodes.contains(node) {
                 nodes.insert(node.to_owned());
             }
@@ -155,9 +174,14 @@ async fn having(fleet: &Fleet, type_name: &str, part: &Part, entries: &BTreeSet<
     Ok(nodes)
 }
 
-/// Shows a function the numbers of all entries that the nodes of a part have of a type.
-pub(super) async fn each_of_nodes(fleet: &Fleet, type_name: &str, part: &Part, mut look: impl FnMut(&str, i64)) -> Result<(), ApiError> {
-    let (Some(first), Some(last)) = (part.first(), part.last()) else { return Ok(()) };
+/// Shows a function the numbers of all entries that the nodes from one to another have of a type.
+pub(super) async fn each_of_nodes(
+    fleet: &Fleet,
+    type_name: &str,
+    first: &str,
+    last: &str,
+    mut look: impl FnMut(&str, i64),
+) -> Result<(), ApiError> {
     let places: Vec<(i64, String)> = sqlx::query_as(
         "SELECT place, node_id FROM inventory_node WHERE type_name = $1 AND node_id >= $2 AND node_id <= $3 ORDER BY node_id",
     )
@@ -182,4 +206,27 @@ pub(super) async fn each_of_nodes(fleet: &Fleet, type_name: &str, part: &Part, m
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::test_kit::Kit;
+
+    #[tokio::test]
+    async fn the_entries_of_a_type_are_read_along_an_index() {
+        let kit = Kit::new().await;
+        for (sql, index) in [(OF_TYPE, "inventory_entry_by_type"), (OF_NAME, "inventory_entry_by_name")] {
+            let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")))
+                .bind("Custom:X")
+                .bind(0_i64)
+                .bind(CHUNK)
+                .bind("")
+                .fetch_all(kit.fleet.store.reader())
+                .await
+                .unwrap();
+            let steps: Vec<&str> = plan.iter().map(|(.., step)| step.as_str()).collect();
+            assert!(steps.len() == 1 && steps[0].contains(index) && steps[0].contains("entry_number>?"), "{steps:?}");
+        }
+    }
 }

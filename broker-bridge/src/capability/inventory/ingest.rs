@@ -29,8 +29,13 @@ pub struct Budget<'a> {
 }
 
 impl Budget<'_> {
-    fn covers(self, node: NodeId, entries: usize) -> bool {
-        (0..=entries / ENTRIES_OF_A_UNIT).all(|_| self.allowance.takes(node, self.now_ms))
+    /// Whether there is something left for a change of so many entries that are here. It is asked before anything is done.
+    fn covers(self, node: NodeId, entries_before: i64) -> bool {
+        self.allowance.takes(node, self.now_ms) && self.covers_entries(node, usize::try_from(entries_before).unwrap_or(0))
+    }
+
+    fn covers_entries(self, node: NodeId, entries: usize) -> bool {
+        (0..entries / ENTRIES_OF_A_UNIT).all(|_| self.allowance.takes(node, self.now_ms))
     }
 }
 
@@ -53,20 +58,34 @@ pub async fn report(
     if report.piece == 0 {
         forget_pieces(write, &node_id).await?;
     }
+    let item = store::find(write.connection(), &node_id, type_name).await?;
+    let before = item.as_ref().map_or(0, |item| item.entries);
+    let nothing = Table::default().hash();
+    if report.hash == nothing {
+        // Nothing without attributes is what a type is that is gone, whatever it was before: nothing of it is kept.
+        let is_there = item.as_ref().is_some_and(|item| item.is_from(Source::Node));
+        if is_there && !budget.covers(node, before) {
+            return stale(write, &node_id, type_name, &version).await.map(Ok);
+        }
+        store::remove(write, &node_id, type_name).await?;
+        return Ok(Ok(()));
+    }
     if store::custom_type(write.connection(), type_name).await?.is_some_and(|known| known.refuses(&version)) {
         return Ok(Ok(()));
     }
-    let item = store::find(write.connection(), &node_id, type_name).await?;
     if let Some(item) = item.as_ref().filter(|item| item.is_table(&report.hash) && item.is_from(Source::Node)) {
         // What comes out is here already: said anew as a whole, or a piece of that.
-        store::touch(write, item, captured_ms).await?;
-        return Ok(Ok(()));
+        return store::touch(write, item, &version, captured_ms, Source::Node).await.map(|_| Ok(()));
     }
-    let base = match (&report.base, &item) {
+    let base = match (report.base.as_ref().filter(|base| **base != nothing), &item) {
         (None, _) => None,
         (Some(base), Some(item)) if item.is_table(base) => Some(item),
         (Some(_), _) => return stale(write, &node_id, type_name, &version).await.map(Ok),
     };
+    // The last piece makes the others a change: putting together, inflating and hashing are what costs, and are paid before.
+    if report.piece + 1 == report.pieces && !budget.covers(node, before) {
+        return stale(write, &node_id, type_name, &version).await.map(Ok);
+    }
     let Some(compressed) = assembled(write, &node_id, report).await? else {
         return Ok(Ok(()));
     };
@@ -85,8 +104,7 @@ pub async fn report(
         }
     };
     let contents = contents(&table);
-    let before = item.as_ref().map_or(0, |item| item.entries);
-    if !budget.covers(node, contents.len().saturating_add(usize::try_from(before).unwrap_or(0))) {
+    if !budget.covers_entries(node, contents.len()) {
         return stale(write, &node_id, type_name, &version).await.map(Ok);
     }
     let new = NewItem {

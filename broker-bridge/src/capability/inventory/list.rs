@@ -9,25 +9,28 @@ use crate::fleet::Fleet;
 use crate::fleet::node::parse_node_id;
 use crate::platform::http::{ApiError, Caller};
 use crate::platform::page::{TokenScope, page_size};
+use crate::platform::store::StoreError;
 use crate::platform::time::to_column;
 use flotilla_api::inventory::{
     GetInventoryRequest, GetInventoryResult, InventoryEntry, InventoryResultEntity, InventoryResultItem, ListInventoryEntriesRequest,
     ListInventoryEntriesResult,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::Semaphore;
 
 /// Parts of the fleet that one page looks at: a page can be short, or empty, and still have a next one.
 const PARTS: usize = 10;
 /// A page that has so many bytes of content takes no further node.
 const PAGE_BYTES: usize = 4 * 1024 * 1024;
-/// Questions that look at many entries at once; others wait. Each holds some tens of megabytes at most.
+/// Questions that look at many entries at once; others wait. Each holds some tens of megabytes at most: [`aggregate`] counts the bytes.
 static QUESTIONS: Semaphore = Semaphore::const_new(2);
 
 pub(super) async fn get_inventory(fleet: &Fleet, _caller: &Caller, request: GetInventoryRequest) -> Result<GetInventoryResult, ApiError> {
     let size = usize::try_from(page_size(request.max_results, 1..=50)?).unwrap_or(1);
     let aggregators = request.aggregators.as_deref().unwrap_or_default();
-    let selection = Selection::read(request.filters.as_deref().unwrap_or_default(), !aggregators.is_empty())?;
+    let filters = request.filters.as_deref().unwrap_or_default();
+    let types = if filters.is_empty() && aggregators.is_empty() { BTreeSet::new() } else { schema::custom_names(fleet).await? };
+    let selection = Selection::read(filters, !aggregators.is_empty(), &types)?;
     let scope = TokenScope::new("GetInventory", &(&request.filters, &request.aggregators, &request.result_attributes));
     let mut after = scope.after(request.next_token.as_deref())?.unwrap_or_default();
     let type_name = request.result_attributes.as_deref().and_then(<[_]>::first).map(|attribute| attribute.type_name.as_str());
@@ -39,7 +42,7 @@ pub(super) async fn get_inventory(fleet: &Fleet, _caller: &Caller, request: GetI
     let looks_at_entries = !aggregators.is_empty() || selection.0.keys().any(|type_name| !is_own(type_name));
     let _place = if looks_at_entries { Some(QUESTIONS.acquire().await.map_err(ApiError::internal)?) } else { None };
     if !aggregators.is_empty() {
-        let entities = aggregate::count(fleet, &selection, aggregators).await?;
+        let entities = aggregate::count(fleet, &selection, aggregators, &types).await?;
         return Ok(GetInventoryResult { entities: Some(entities), next_token: None });
     }
     let finder = Finder::new(fleet, &selection).await?;
@@ -79,8 +82,8 @@ async fn item(fleet: &Fleet, part: &Part, node: &str, type_name: &str) -> Result
     Ok(Some(item.result(content)))
 }
 
-/// By which entries are ordered: the beginning of their name, and the hash of what they are.
-type Order = (String, Vec<u8>);
+/// By which entries are ordered, and a page goes on: the beginning of their name, and the hash of what they are.
+type Order = String;
 
 async fn ordered(connection: &mut sqlx::SqliteConnection, item: &Item) -> Result<BTreeMap<Order, InventoryEntry>, ApiError> {
     let contents = store::entries(connection, item.place).await?;
@@ -89,7 +92,8 @@ async fn ordered(connection: &mut sqlx::SqliteConnection, item: &Item) -> Result
 
 fn in_order(type_name: &str, content: &str) -> (Order, InventoryEntry) {
     let entry = entry(content);
-    ((name(&entry), super::model::hash(type_name, content)), entry)
+    let hash: String = super::model::hash(type_name, content).iter().map(|byte| format!("{byte:02x}")).collect();
+    (format!("{}\u{0}{hash}", name(&entry)), entry)
 }
 
 pub(super) async fn list_inventory_entries(
@@ -124,32 +128,32 @@ pub(super) async fn list_inventory_entries(
             None => BTreeMap::new(),
         }
     };
-    let is_behind = |order: &Order| after.as_ref().is_none_or(|after| token_text(order) > *after);
+    let is_behind = |order: &Order| after.as_ref().is_none_or(|after| order > after);
     let mut page: Vec<_> =
         entries.into_iter().filter(|(order, entry)| is_behind(order) && demand.holds(std::slice::from_ref(entry))).take(size + 1).collect();
     if page.len() > size {
         page.truncate(size);
-        result.next_token = page.last().map(|(order, _)| scope.token(&token_text(order)));
+        result.next_token = page.last().map(|(order, _)| scope.token(order));
     }
     result.entries = Some(page.into_iter().map(|(_, entry)| entry).collect());
     Ok(result)
 }
 
-/// An order as text, which is in the same order: no name has the character before the hash.
-fn token_text((name, hash): &Order) -> String {
-    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{}\u{0}{hash}", name.replace('\u{0}', " "))
-}
-
 /// A node of the fleet by its id.
 pub(super) async fn known_node(fleet: &Fleet, instance_id: &str) -> Result<String, ApiError> {
     let node = parse_node_id(instance_id)?.to_string();
+    let mut connection = fleet.store.reader().acquire().await?;
+    if is_known_node(&mut connection, &node).await? { Ok(node) } else { Err(no_node(&node)) }
+}
+
+pub(super) async fn is_known_node(connection: &mut sqlx::SqliteConnection, node: &str) -> Result<bool, StoreError> {
     let found: Option<i64> = sqlx::query_scalar("SELECT 1 FROM node WHERE node_id = $1 AND deregistered_ms IS NULL")
-        .bind(&node)
-        .fetch_optional(fleet.store.reader())
+        .bind(node)
+        .fetch_optional(connection)
         .await?;
-    match found {
-        Some(_) => Ok(node),
-        None => Err(ApiError::new("InvalidInstanceId", format!("{node} is not a node of this fleet"))),
-    }
+    Ok(found.is_some())
+}
+
+pub(super) fn no_node(node: &str) -> ApiError {
+    ApiError::new("InvalidInstanceId", format!("{node} is not a node of this fleet"))
 }

@@ -1,14 +1,16 @@
 //! `PutInventory`: somebody writes types of a node, all of them or none.
 
-use super::list::known_node;
-use super::model::{Source, contents, version};
+use super::list::{is_known_node, known_node, no_node};
+use super::model::{Source, contents};
 use super::store::{self, NewItem, Refusal};
 use super::{MAXIMUM_CUSTOM_BYTES, error, own, schema};
 use crate::fleet::Fleet;
 use crate::platform::http::{ApiError, Caller};
 use crate::platform::store::Write;
 use flotilla_api::inventory::{InventoryEntry, InventoryItem, PutInventoryRequest, PutInventoryResult};
-use flotilla_protocol::capability::inventory::{MAXIMUM_TABLE_BYTES, Row, Table, is_attribute, is_type_name};
+use flotilla_protocol::capability::inventory::{
+    MAXIMUM_ATTRIBUTES, MAXIMUM_ENTRIES, MAXIMUM_TABLE_BYTES, Row, Table, is_attribute, is_type_name,
+};
 use std::collections::BTreeSet;
 
 /// What becomes of an item.
@@ -31,6 +33,10 @@ pub(super) async fn put_inventory(fleet: &Fleet, caller: &Caller, request: PutIn
         steps.push(step(item)?);
     }
     let mut write = fleet.store.write().await?;
+    // It may have been removed since: what is written now would stay for ever.
+    if !is_known_node(write.connection(), &node).await? {
+        return Err(no_node(&node));
+    }
     let (mut changed, count) = (0_usize, request.items.len());
     for (item, step) in request.items.iter().zip(steps) {
         changed += usize::from(take(&mut write, &node, item, step).await?);
@@ -90,7 +96,17 @@ fn step(item: &InventoryItem) -> Result<Step, ApiError> {
 }
 
 fn table(name: &str, content: &[InventoryEntry]) -> Result<Table, ApiError> {
-    let attributes: BTreeSet<&String> = content.iter().flat_map(InventoryEntry::keys).collect();
+    // Before a row is made: rows are as wide as all attributes together.
+    if content.len() > MAXIMUM_ENTRIES {
+        return Err(invalid(name, &format!("it has {} entries, and may have {MAXIMUM_ENTRIES}", content.len())));
+    }
+    let mut attributes: BTreeSet<&String> = BTreeSet::new();
+    for entry in content {
+        attributes.extend(entry.keys());
+        if attributes.len() > MAXIMUM_ATTRIBUTES {
+            return Err(invalid(name, &format!("its entries have more than {MAXIMUM_ATTRIBUTES} attributes together")));
+        }
+    }
     if let Some(wrong) = attributes.iter().find(|attribute| !is_attribute(attribute)) {
         return Err(invalid(name, &format!("{wrong:?} is no attribute; use 1 to 64 letters, digits, \".\", \"-\" and \"_\"")));
     }
@@ -101,8 +117,7 @@ fn table(name: &str, content: &[InventoryEntry]) -> Result<Table, ApiError> {
     }
     let attributes: Vec<String> = attributes.into_iter().cloned().collect();
     let row = |entry: &InventoryEntry| -> Row { attributes.iter().map(|name| entry.get(name).cloned().unwrap_or_default()).collect() };
-    let rows: Vec<Row> = content.iter().map(row).collect();
-    Table::new(attributes.clone(), rows).map_err(|error| invalid(name, &error.to_string()))
+    Table::new(attributes.clone(), content.iter().map(row)).map_err(|error| invalid(name, &error.to_string()))
 }
 
 /// Writes an item; whether it has changed.
@@ -116,9 +131,8 @@ async fn take(write: &mut Write<'_>, node: &str, item: &InventoryItem, step: Ste
     let same = before.as_ref().filter(|before| item.content_hash.as_ref().is_some_and(|hash| *hash == before.content_hash));
     let (captured_ms, new) = match (step, same) {
         (Step::Touch { captured_ms } | Step::Replace { captured_ms, .. }, Some(same)) => {
-            refuse_disabled(write, item).await?;
-            store::touch(write, same, captured_ms).await?;
-            return Ok(false);
+            let touched = store::touch(write, same, &item.schema_version, captured_ms, Source::Api).await?;
+            return touched.map(|()| false).map_err(|refusal| refused(name, &refusal));
         }
         (Step::Touch { .. }, None) => {
             let words = format!("{name}: what is there has another ContentHash; send Content with it");
@@ -143,15 +157,6 @@ async fn take(write: &mut Write<'_>, node: &str, item: &InventoryItem, step: Ste
     match store::replace(write, before.as_ref(), &new).await? {
         Ok(()) => Ok(true),
         Err(refusal) => Err(refused(name, &refusal)),
-    }
-}
-
-async fn refuse_disabled(write: &mut Write<'_>, item: &InventoryItem) -> Result<(), ApiError> {
-    let known = store::custom_type(write.connection(), &item.type_name).await?;
-    let disabled = known.and_then(|known| known.disabled);
-    match disabled.filter(|disabled| version(&item.schema_version) <= version(disabled)) {
-        Some(disabled) => Err(refused(&item.type_name, &Refusal::Disabled(disabled))),
-        None => Ok(()),
     }
 }
 

@@ -47,12 +47,15 @@ async fn sweep(fleet: &Fleet, shutdown: &Shutdown) -> Result<(), StoreError> {
 /// # Errors
 /// What the database says; nothing of the batch was removed then.
 pub async fn orphans(fleet: &Fleet, after: i64) -> Result<Option<i64>, StoreError> {
-    let last: Option<i64> = sqlx::query_scalar("SELECT MAX(entry_number) FROM inventory_entry WHERE entry_number > $1")
-        .bind(after)
-        .fetch_one(fleet.store.reader())
-        .await?;
-    let Some(last) = last else { return Ok(None) };
-    let end = last.min(after.saturating_add(LOOKED_AT));
+    // Numbers are never given twice: there are more of them than entries.
+    let end: Option<i64> = sqlx::query_scalar(
+        "SELECT MAX(entry_number) FROM (SELECT entry_number FROM inventory_entry WHERE entry_number > $1 ORDER BY entry_number LIMIT $2)",
+    )
+    .bind(after)
+    .bind(LOOKED_AT)
+    .fetch_one(fleet.store.reader())
+    .await?;
+    let Some(end) = end else { return Ok(None) };
     let orphans: Vec<i64> = sqlx::query_scalar(
         "SELECT entry_number FROM inventory_entry WHERE entry_number > $1 AND entry_number <= $2 AND NOT EXISTS \
          (SELECT 1 FROM inventory_node_entry WHERE inventory_node_entry.entry_number = inventory_entry.entry_number) ORDER BY entry_number",
@@ -69,6 +72,5 @@ pub async fn orphans(fleet: &Fleet, after: i64) -> Result<Option<i64>, StoreErro
         }
         write.commit().await?;
     }
-    // Numbers may have been given anew meanwhile; those are looked at the next time.
     Ok(Some(if batch.len() < orphans.len() { batch.last().copied().unwrap_or(end) } else { end }))
 }

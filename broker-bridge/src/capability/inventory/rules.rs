@@ -10,7 +10,7 @@ use crate::platform::http::ApiError;
 use flotilla_api::inventory::{InventoryEntry, InventoryFilter};
 use flotilla_protocol::capability::inventory::{is_attribute, is_type_name};
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Longest value that is looked at, in bytes (that of an inventory).
 const MAXIMUM_VALUE: usize = 4096;
@@ -33,9 +33,15 @@ pub(super) struct Condition {
     values: Vec<String>,
 }
 
-/// A type and an attribute: `AWS:Application.Name`. Types of the fleet's own may have dots in their names; attributes then have none.
-pub(super) fn key(text: &str) -> Option<(String, String)> {
-    let (type_name, attribute) = if text.starts_with("AWS:") { text.split_once('.') } else { text.rsplit_once('.') }?;
+/// A type and an attribute: `AWS:Application.Name`. Names of the fleet's own types and of their attributes may have dots: the longest name of
+/// `types` that fits counts; where none does, the last dot divides.
+pub(super) fn key(text: &str, types: &BTreeSet<String>) -> Option<(String, String)> {
+    let known = || text.rmatch_indices('.').filter_map(|(dot, _)| text.split_at_checked(dot)).find(|(name, _)| types.contains(*name));
+    let (type_name, attribute) = if text.starts_with("AWS:") {
+        text.split_once('.')?
+    } else {
+        known().and_then(|(name, rest)| Some((name, rest.strip_prefix('.')?))).or_else(|| text.rsplit_once('.'))?
+    };
     (is_type_name(type_name) && is_attribute(attribute)).then(|| (type_name.to_owned(), attribute.to_owned()))
 }
 
@@ -53,12 +59,13 @@ pub(super) struct Demand {
 pub(super) struct Selection(pub(super) BTreeMap<String, Demand>);
 
 impl Selection {
-    /// Reads filters. `Exists` counts only with what is counted.
-    pub(super) fn read(filters: &[InventoryFilter], is_counted: bool) -> Result<Self, ApiError> {
+    /// Reads filters; `types` are the fleet's own. `Exists` counts only with what is counted.
+    pub(super) fn read(filters: &[InventoryFilter], is_counted: bool, types: &BTreeSet<String>) -> Result<Self, ApiError> {
         let mut selection = Self::default();
         for filter in filters {
             let words = "write the type, a dot and the attribute, for example AWS:Application.Name";
-            let (type_name, attribute) = key(&filter.key).ok_or_else(|| error::filter(format!("filter {:?}: {words}", filter.key)))?;
+            let (type_name, attribute) =
+                key(&filter.key, types).ok_or_else(|| error::filter(format!("filter {:?}: {words}", filter.key)))?;
             selection.add(type_name, Condition::read(attribute, filter, is_counted)?);
         }
         Ok(selection.settled())
@@ -215,7 +222,7 @@ mod tests {
 
     fn holds(filters: &[InventoryFilter]) -> bool {
         let entries = [entry("openssl", "3.0.9"), entry("bash", "5.2")];
-        let selection = Selection::read(filters, true).unwrap();
+        let selection = Selection::read(filters, true, &BTreeSet::new()).unwrap();
         selection.0.values().all(|demand| demand.holds(&entries))
     }
 
@@ -254,10 +261,28 @@ mod tests {
             filter("AWS:X.Name", "Exists", &["x"]),
             filter("AWS:X.Name", "Exists", &["true", "false"]),
         ] {
-            assert_eq!(Selection::read(std::slice::from_ref(&wrong), true).unwrap_err().kind, "InvalidFilter", "{wrong:?}");
+            assert_eq!(
+                Selection::read(std::slice::from_ref(&wrong), true, &BTreeSet::new()).unwrap_err().kind,
+                "InvalidFilter",
+                "{wrong:?}"
+            );
         }
-        assert!(Selection::read(&[filter("AWS:X.Name", "Exists", &["true"])], false).is_err(), "only with what is counted");
-        assert_eq!(key("Custom:Rack.1.Unit"), Some(("Custom:Rack.1".to_owned(), "Unit".to_owned())));
+        assert!(
+            Selection::read(&[filter("AWS:X.Name", "Exists", &["true"])], false, &BTreeSet::new()).is_err(),
+            "only with what is counted"
+        );
+    }
+
+    #[test]
+    fn a_key_is_divided_where_a_type_is_known() {
+        for (types, type_name, attribute) in [
+            (vec![], "Custom:Rack.1", "Unit"),
+            (vec!["Custom:Rack"], "Custom:Rack", "1.Unit"),
+            (vec!["Custom:Rack", "Custom:Rack.1"], "Custom:Rack.1", "Unit"),
+        ] {
+            let types = types.into_iter().map(str::to_owned).collect();
+            assert_eq!(key("Custom:Rack.1.Unit", &types), Some((type_name.to_owned(), attribute.to_owned())), "{types:?}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::fleet::Fleet;
 use crate::platform::http::{ApiError, Caller};
 use crate::platform::page::{TokenScope, cut, page_size};
 use flotilla_api::inventory::{GetInventorySchemaRequest, GetInventorySchemaResult, InventoryItemAttribute, InventoryItemSchema};
+use std::collections::BTreeSet;
 
 /// A type that is not the fleet's own.
 #[derive(Debug)]
@@ -95,11 +96,6 @@ pub(super) const KNOWN: &[KnownType] = &[
         attributes: &["DHCPServer", "DNSServer", "Gateway", "IPV4", "IPV6", "MacAddress", "Name", "SubnetMask"],
     },
     KnownType {
-        name: "AWS:Process",
-        versions: &["1.0"],
-        attributes: &["Command", "CommandLine", "MemoryBytes", "Name", "ParentProcessId", "ProcessId", "StartTime", "State", "User"],
-    },
-    KnownType {
         name: "AWS:Service",
         versions: &["1.0"],
         attributes: &["DependentServices", "DisplayName", "Name", "ServiceType", "ServicesDependedOn", "StartType", "Status"],
@@ -110,6 +106,12 @@ pub(super) const KNOWN: &[KnownType] = &[
 /// The type of this name, if it is in THE LIST.
 pub(super) fn known(name: &str) -> Option<&'static KnownType> {
     KNOWN.iter().find(|known| known.name == name)
+}
+
+/// The names of the fleet's own types.
+pub(super) async fn custom_names(fleet: &Fleet) -> Result<BTreeSet<String>, ApiError> {
+    let names: Vec<String> = sqlx::query_scalar("SELECT type_name FROM inventory_type").fetch_all(fleet.store.reader()).await?;
+    Ok(names.into_iter().collect())
 }
 
 /// Whether there is such a type: in THE LIST, the fleet's own, or said by a node.
@@ -138,7 +140,7 @@ fn of_custom(custom: &CustomType) -> InventoryItemSchema {
     InventoryItemSchema {
         type_name: custom.type_name.clone(),
         version: Some(custom.schema_version.clone()),
-        attributes: custom.attributes().into_iter().map(attribute).collect(),
+        attributes: custom.shown().into_iter().map(attribute).collect(),
         display_name: custom.type_name.strip_prefix("Custom:").map(str::to_owned),
     }
 }
@@ -162,13 +164,14 @@ pub(super) async fn get_inventory_schema(
     }
     let mut connection = fleet.store.reader().acquire().await?;
     let custom = store::custom_types(&mut connection).await?;
-    let custom = custom.iter().filter(|custom| custom.disabled.is_none()).map(of_custom);
+    let custom = custom.iter().filter(|custom| !custom.is_disabled()).map(of_custom);
     let all = KNOWN.iter().map(of_known).chain(custom);
-    let wanted = |schema: &InventoryItemSchema| schema.type_name.starts_with(&beginning) && schema.type_name > after;
+    // A type without an attribute was put without an entry: there is nothing to say of it.
+    let wanted = |schema: &InventoryItemSchema| {
+        schema.type_name.starts_with(&beginning) && schema.type_name > after && !schema.attributes.is_empty()
+    };
     let taken = usize::try_from(size).unwrap_or(usize::MAX).saturating_add(1);
     let mut schemas: Vec<_> = all.filter(wanted).take(taken).collect();
-    // A type without an attribute was put without an entry: there is nothing to say of it.
-    schemas.retain(|schema| !schema.attributes.is_empty());
     let next_token = cut(&mut schemas, size, &scope, |schema| schema.type_name.clone());
     Ok(GetInventorySchemaResult { schemas: Some(schemas), next_token })
 }

@@ -1,10 +1,13 @@
 //! What comes of nodes' reports, through the router: whole tables and changes, and everything that can be wrong with them.
 
+use super::deletion::go_on;
 use super::list::list_inventory_entries;
+use super::put::put_inventory;
 use super::retention::orphans;
+use super::schema::get_inventory_schema;
 use crate::device::test_kit::{Kit, SimulatedNode};
 use crate::fleet::node::api::deregister_managed_instance;
-use flotilla_api::inventory::{InventoryEntry, ListInventoryEntriesRequest};
+use flotilla_api::inventory::{GetInventorySchemaRequest, InventoryEntry, ListInventoryEntriesRequest, PutInventoryRequest};
 use flotilla_api::nodes::DeregisterManagedInstanceRequest;
 use flotilla_protocol::capability::ReportPayload;
 use flotilla_protocol::capability::inventory::{Change, InventoryReport, MAXIMUM_TABLE_BYTES, Table};
@@ -286,4 +289,144 @@ async fn a_node_that_changes_everything_all_the_time_does_not_keep_the_writer_bu
     bench.kit.clock.advance(std::time::Duration::from_secs(61));
     bench.whole(&one).await;
     assert_eq!((bench.entries().await, bench.stale().await, bench.letters().await), (vec!["a 1".to_owned()], 0, 0));
+}
+
+#[tokio::test]
+async fn a_type_that_is_gone_leaves_nothing() {
+    let mut bench = Bench::new().await;
+    let nothing = Table::default();
+    let gone = || reports(APPLICATION, None, &nothing, 4096);
+    let (one, two) = (table(&[("a", "1")]), table(&[("a", "2")]));
+    let items = "SELECT COUNT(*) FROM inventory_node";
+    bench.whole(&one).await;
+    bench.say(gone()).await;
+    assert_eq!(bench.kit.count(items).await, 0);
+    // Of something else than what is here; of what is only known to be stale; of nothing.
+    bench.whole(&one).await;
+    bench.say(reports(APPLICATION, Some(&two), &nothing, 4096)).await;
+    assert_eq!(bench.kit.count(items).await, 0);
+    bench.say(reports(APPLICATION, Some(&two), &one, 4096)).await;
+    assert_eq!((bench.kit.count(items).await, bench.stale().await), (1, 1));
+    bench.say(gone()).await;
+    bench.say(gone()).await;
+    bench.say(reports("Custom:Rack", None, &nothing, 4096)).await;
+    assert_eq!((bench.kit.count(items).await, bench.kit.count("SELECT COUNT(*) FROM inventory_type").await), (0, 0));
+    // It comes back, as a change of nothing.
+    bench.say(reports(APPLICATION, Some(&nothing), &one, 4096)).await;
+    assert_eq!((bench.entries().await, bench.stale().await, bench.letters().await), (vec!["a 1".to_owned()], 0, 0));
+    bench.assert_receipted();
+}
+
+#[tokio::test]
+async fn a_new_version_of_the_same_content_is_taken() {
+    let mut bench = Bench::new().await;
+    let mut report = reports("Custom:Rack", None, &table(&[("a", "1")]), 4096).remove(0);
+    bench.say(vec![report.clone()]).await;
+    report.schema_version = (2, 0);
+    bench.say(vec![report]).await;
+    for sql in [
+        "SELECT COUNT(*) FROM inventory_node WHERE schema_version = '2.0'",
+        "SELECT COUNT(*) FROM inventory_type WHERE schema_version = '2.0'",
+    ] {
+        assert_eq!(bench.kit.count(sql).await, 1, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_beyond_the_budget_is_not_even_unpacked() {
+    let mut bench = Bench::new().await;
+    let (one, two) = (table(&[("a", "1")]), table(&[("a", "2")]));
+    for turn in 0..super::ingest::BUDGET_OF_A_NODE {
+        bench.whole(if turn % 2 == 0 { &one } else { &two }).await;
+    }
+    let wrong = || pieces(APPLICATION, None, [7; 32], &one.whole(), 4096);
+    bench.say(wrong()).await;
+    assert_eq!((bench.letters().await, bench.stale().await), (0, 1), "nobody has looked at it");
+    bench.kit.clock.advance(std::time::Duration::from_secs(61));
+    bench.say(wrong()).await;
+    assert_eq!(bench.letters().await, 1);
+}
+
+/// A table of so many attributes and one row.
+fn wide(attributes: std::ops::Range<u32>) -> Table {
+    let names: Vec<String> = attributes.map(|number| format!("A{number:03}")).collect();
+    let row = names.iter().map(|_| "x".to_owned()).collect();
+    Table::new(names, [row]).unwrap()
+}
+
+async fn put_rack(bench: &Bench, type_name: &str, attribute: &str) -> bool {
+    let item = serde_json::json!({"TypeName": type_name, "SchemaVersion": "1.0", "CaptureTime": "2026-11-21T22:26:40Z", "Content": [{attribute: "1"}]});
+    let request = serde_json::json!({"InstanceId": bench.node.id.to_string(), "Items": [item]});
+    let request: PutInventoryRequest = serde_json::from_value(request).unwrap();
+    put_inventory(&bench.kit.fleet, &Kit::caller(), request).await.is_ok()
+}
+
+#[tokio::test]
+async fn what_one_node_invents_takes_nothing_from_others() {
+    let bench = Bench::new().await;
+    for number in 31..34_u8 {
+        let mut node = SimulatedNode { stream: Stream::Inventory, ..bench.kit.online_node(number).await };
+        let from = u32::from(number) * 40;
+        let said = reports("Custom:Rack", None, &wide(from..from + 40), 16 * 1024);
+        let messages: Vec<_> = said.into_iter().map(|report| node.report(&ReportPayload::Inventory(report))).collect();
+        bench.kit.take(messages).await;
+    }
+    assert_eq!((bench.kit.count("SELECT COUNT(*) FROM inventory_node WHERE entries = 1").await, bench.letters().await), (3, 0));
+    assert!(put_rack(&bench, "Custom:Rack", "Unit").await, "the type is as good as it was");
+    let schemas =
+        get_inventory_schema(&bench.kit.fleet, &Kit::caller(), GetInventorySchemaRequest::default()).await.unwrap().schemas.unwrap();
+    let rack = schemas.iter().find(|schema| schema.type_name == "Custom:Rack").unwrap();
+    assert!(rack.attributes.len() == 50 && rack.attributes.iter().any(|attribute| attribute.name == "Unit"), "{rack:?}");
+    // More types than are shown.
+    for number in 40..47_u8 {
+        let mut node = SimulatedNode { stream: Stream::Inventory, ..bench.kit.online_node(number).await };
+        let said = (0..30).map(|index| reports(&format!("Custom:T{number}-{index}"), None, &table(&[("a", "1")]), 4096).remove(0));
+        let messages: Vec<_> = said.map(|report| node.report(&ReportPayload::Inventory(report))).collect();
+        bench.kit.take(messages).await;
+    }
+    assert_eq!((bench.kit.count("SELECT COUNT(*) FROM inventory_node").await, bench.letters().await), (214, 0));
+    assert_eq!(bench.kit.count("SELECT COUNT(*) FROM inventory_type").await, 200);
+    assert!(put_rack(&bench, "Custom:Mine", "Unit").await);
+}
+
+async fn execute(bench: &Bench, sql: &'static str) {
+    let mut write = bench.kit.fleet.store.write().await.unwrap();
+    sqlx::query(sql).execute(write.connection()).await.unwrap();
+    write.commit().await.unwrap();
+}
+
+const OPEN_DELETION: &str = "INSERT INTO inventory_deletion (deletion_id, type_name, schema_option, started_ms, updated_ms, last_place, \
+                             remaining, summary) VALUES ('d', 'Custom:Rack', '', 1, 1, (SELECT last FROM inventory_number WHERE kind = 'place'), 1, '{}')";
+
+#[tokio::test]
+async fn a_deletion_removes_nothing_that_came_after_it() {
+    let mut bench = Bench::new().await;
+    let rack = |version: &str| reports("Custom:Rack", None, &table(&[("a", version)]), 4096);
+    bench.say(rack("1")).await;
+    execute(&bench, OPEN_DELETION).await;
+    // What is to be deleted is said anew; and what has gone otherwise comes back.
+    bench.say(rack("2")).await;
+    assert!(go_on(&bench.kit.fleet).await.unwrap() && !go_on(&bench.kit.fleet).await.unwrap());
+    assert_eq!(bench.kit.count("SELECT COUNT(*) FROM inventory_node").await, 1);
+    execute(&bench, "DELETE FROM inventory_deletion").await;
+    execute(&bench, OPEN_DELETION).await;
+    execute(&bench, "DELETE FROM inventory_node").await;
+    bench.say(rack("3")).await;
+    while go_on(&bench.kit.fleet).await.unwrap() {}
+    assert_eq!(bench.kit.count("SELECT COUNT(*) FROM inventory_node").await, 1);
+}
+
+#[tokio::test]
+async fn a_large_item_is_deleted_a_part_at_a_time() {
+    let mut bench = Bench::new().await;
+    let rows = (0..5_000).map(|row| vec![format!("{row}")]);
+    let large = Table::new(vec!["A".to_owned()], rows).unwrap();
+    bench.say(reports("Custom:Rack", None, &large, 16 * 1024)).await;
+    assert_eq!(bench.kit.count("SELECT COUNT(*) FROM inventory_node_entry").await, 5_000);
+    execute(&bench, OPEN_DELETION).await;
+    assert!(go_on(&bench.kit.fleet).await.unwrap());
+    assert_eq!(bench.kit.count("SELECT COUNT(*) FROM inventory_node_entry").await, 1_000);
+    assert_eq!(bench.kit.count("SELECT COUNT(*) FROM inventory_node WHERE table_hash IS NULL AND stale = 1").await, 1);
+    assert!(go_on(&bench.kit.fleet).await.unwrap() && !go_on(&bench.kit.fleet).await.unwrap());
+    assert_eq!(bench.kit.count("SELECT COUNT(*) FROM inventory_node").await, 0);
 }

@@ -16,7 +16,13 @@ CREATE TABLE inventory_node (
   source TEXT NOT NULL,
   UNIQUE (node_id, type_name)
 );
-CREATE INDEX inventory_node_by_type ON inventory_node (type_name, node_id);
+CREATE INDEX inventory_node_by_type ON inventory_node (type_name, node_id, source);
+
+-- The highest place and the highest number of an entry that were ever given: none is given twice, so that what is up to a number today stays so.
+CREATE TABLE inventory_number (
+  kind TEXT NOT NULL PRIMARY KEY,
+  last BIGINT NOT NULL
+);
 
 -- Each entry once, however many nodes have it: a JSON object of its attributes without those that are empty. hash is the first half of SHA-256
 -- over type and content, name the beginning of the attribute Name.
@@ -27,7 +33,8 @@ CREATE TABLE inventory_entry (
   name TEXT NOT NULL,
   content TEXT NOT NULL
 );
-CREATE INDEX inventory_entry_by_name ON inventory_entry (type_name, name);
+CREATE INDEX inventory_entry_by_type ON inventory_entry (type_name, entry_number);
+CREATE INDEX inventory_entry_by_name ON inventory_entry (type_name, name, entry_number);
 
 CREATE TABLE inventory_node_entry (
   place BIGINT NOT NULL REFERENCES inventory_node (place) ON DELETE CASCADE,
@@ -45,11 +52,13 @@ CREATE TABLE inventory_piece (
   PRIMARY KEY (node_id, piece)
 );
 
--- Types that are not AWS's: the newest version that was seen, all attributes that were, and the version up to which nothing is taken any more.
+-- Types that are not AWS's: the newest version that was seen, all attributes that were put, those that nodes have reported (as far as they are
+-- shown), and the version up to which nothing is taken any more.
 CREATE TABLE inventory_type (
   type_name TEXT NOT NULL PRIMARY KEY,
   schema_version TEXT NOT NULL,
   attributes TEXT NOT NULL,
+  node_attributes TEXT NOT NULL,
   disabled TEXT
 );
 
@@ -66,3 +75,4 @@ CREATE TABLE inventory_deletion (
   summary TEXT NOT NULL
 );
 CREATE INDEX inventory_deletion_by_token ON inventory_deletion (client_token);
+CREATE INDEX inventory_deletion_by_type ON inventory_deletion (type_name, remaining);
