@@ -1,5 +1,7 @@
 """The fields of commands and of what is reported about them ("Command: the order", "Command: the reports")."""
 
+import re
+
 from .compounds import Carried, Choice, Mapping, Optional, Pair, Payload, Sequence, Struct
 from .postcard import Bytes, Fixed, Flag, Number, Signed, Text, Type, inside
 from .refusals import beyond_limit
@@ -132,6 +134,18 @@ RUN_DOCKER_ACTION = Struct(
     },
 )
 
+
+
+def is_inventory_type(name: str) -> bool:
+    """`AWS:` or `Custom:`, and then letters, digits, `.`, `-` and `_`."""
+    return re.fullmatch(r"(AWS|Custom):[A-Za-z0-9._-]+", name) is not None and len(name) <= 100
+
+
+SOFTWARE_INVENTORY = Struct(
+    "SoftwareInventory",
+    {"types": Sequence(Text(suits=lambda name: name == "Custom:*" or is_inventory_type(name)), most=30)},
+)
+
 ACTIONS.update(
     {
         SHELL_SCRIPT: RUN_SHELL_SCRIPT,
@@ -140,6 +154,7 @@ ACTIONS.update(
         4: Struct("Refuse", {"why": Text(most=1_024)}),
         5: DOWNLOAD_CONTENT,
         6: RUN_DOCKER_ACTION,
+        7: SOFTWARE_INVENTORY,
     }
 )
 

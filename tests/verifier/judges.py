@@ -20,14 +20,15 @@ from .sessions import CONTROL, Session, offered_session, read_report
 from .signatures import PLAIN, Key, has_signed
 from .trust import BRIDGE, COMMAND_CLASS, FRESHNESS, Bundle, first_bundle, successor
 
-TELEMETRY = 1
-GAP, MEMORY_LOST, HEALTH = 4, 5, 7
+TELEMETRY, INVENTORY_STREAM = 1, 2
+GAP, MEMORY_LOST, HEALTH, INVENTORY = 4, 5, 7, 8
 
 # On which streams the payload of a report may stand ("Reports"); those that are not here, on control alone.
 STREAMS: dict[int, Callable[[int], bool]] = {
     GAP: lambda stream: stream != CONTROL,
     MEMORY_LOST: lambda stream: True,
     HEALTH: lambda stream: stream == TELEMETRY,
+    INVENTORY: lambda stream: stream == INVENTORY_STREAM,
 }
 
 

@@ -9,6 +9,7 @@ from .command_messages import (
     COMMAND_RESULT,
     ORDER_IDENTIFIER,
     REASON,
+    is_inventory_type,
 )
 from .compounds import Carried, Choice, Enclosed, Optional, Pair, Payload, Sequence, Struct
 from .postcard import Byte, Bytes, Fixed, NodeIdentifier, Number, Text, Type
@@ -156,6 +157,20 @@ NODE_HEALTH = Struct(
         "standstill": Text(most=512),
     },
 )
+_OF_VERSION = Number(32, most=999_999)
+INVENTORY_REPORT = Struct(
+    "InventoryReport",
+    {
+        "type_name": Text(suits=is_inventory_type),
+        "schema_version": Pair(_OF_VERSION, _OF_VERSION),
+        "base": Optional(Fixed(32)),
+        "hash": Fixed(32),
+        "piece": Number(16),
+        "pieces": Number(16, least=1, most=64),
+        "bytes": Bytes(1, 16_384),
+    },
+    {"the pieces of an inventory": lambda report: report["piece"] < report["pieces"]},
+)
 REPORT_PAYLOAD = Payload(
     {
         1: ADMISSION,
@@ -165,6 +180,7 @@ REPORT_PAYLOAD = Payload(
         5: MEMORY_LOST,
         6: COMMAND_REBOOTING,
         7: NODE_HEALTH,
+        8: INVENTORY_REPORT,
     }
 )
 REPORT_BODY = Struct(
