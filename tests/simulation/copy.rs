@@ -43,6 +43,7 @@ impl World {
         self.trace.line(self.now_ms, format_args!("node {node} is copied as node {}", self.nodes.len()));
         let history = self.history.nodes.get(name).cloned().unwrap_or_default();
         self.history.nodes.insert(copy.history.clone(), history);
+        self.history.copied.insert(name.clone());
         self.twins = Some(Twins {
             id: *id,
             name: name.clone(),

@@ -16,6 +16,8 @@ pub struct History {
     pub commands: BTreeMap<String, CommandHistory>,
     /// What the bridge wrote down about nodes.
     pub notes: Vec<Note>,
+    /// Nodes of which there are two devices since one's state was copied: each has run what it was sent, and signs what came of that.
+    pub copied: BTreeSet<String>,
     /// Every fault is over and there was time for everything to end: what is open now stays open.
     pub settled: bool,
     /// The database was replaced by an older copy of itself: see [`History::restore`].
@@ -180,6 +182,9 @@ pub struct CommandHistory {
     pub concurrency: i64,
     /// The most that were busy at once as far as anybody looked.
     pub most_in_flight: i64,
+    /// So many of its nodes were sent it before an older copy took the database's place: the bridge hears of these when they say something,
+    /// and may have others busy by then.
+    pub begun_before: i64,
     /// The counts in its row.
     pub counts: Option<Counts>,
     /// Its invocations by node.
@@ -274,7 +279,9 @@ impl History {
     ///   change: what is signed now is what was signed before;
     /// - a node's chains of reports are ahead of the bridge's: reports are missing, not more than the bridge had. There may be several gaps:
     ///   one of the forgotten reports comes again late, and what lies before it is said to be missing, and afterwards what lies behind it;
-    /// - output that was whole before, and so let go of by its node, is not whole any more.
+    /// - output that was whole before, and so let go of by its node, is not whole any more;
+    /// - nodes are busy of which the bridge does not know: with those that it sends to, more may be than the command allows;
+    /// - of two devices with one identity the bridge may hear the one where it had heard the other.
     ///
     /// Everything else holds as ever.
     pub fn restore(&mut self) {
@@ -286,6 +293,8 @@ impl History {
             }
         }
         for command in self.commands.values_mut() {
+            let begun = command.invocations.values().filter(|row| row.now.state != InvocationState::Pending).count();
+            command.begun_before = command.begun_before.saturating_add(i64::try_from(begun).unwrap_or(i64::MAX));
             for row in command.invocations.values_mut() {
                 row.before.push(row.now);
                 row.taken_back = row.before.len();

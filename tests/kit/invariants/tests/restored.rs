@@ -52,6 +52,32 @@ fn a_restore_takes_back_a_signed_end_and_never_changes_it() {
 }
 
 #[test]
+fn of_two_devices_the_other_may_be_heard_after_a_restore_and_not_without_one() {
+    let copied = |mut history: History| {
+        history.nodes.clear();
+        history.copied.insert(NODE.to_owned());
+        history
+    };
+    assert_holds(&copied(restored(InvocationState::Failed, true)));
+    let mut later = copied(restored(InvocationState::Failed, true));
+    let row = later.command(ORDER).invocations.get_mut(NODE).unwrap();
+    row.before.push(Seen { state: InvocationState::Succeeded, signed: true });
+    assert_eq!(check(&later)[0].invariant, Invariant::C3, "what was seen since the restore stays");
+}
+
+#[test]
+fn a_restore_explains_as_many_busy_nodes_as_had_begun() {
+    let busy = |most| {
+        let mut history = restored(InvocationState::Succeeded, true);
+        history.command(ORDER).most_in_flight = most;
+        history
+    };
+    // One may be, and one was sent it before.
+    assert_holds(&busy(2));
+    assert_eq!(check(&busy(3))[0].invariant, Invariant::C12);
+}
+
+#[test]
 fn a_restore_explains_gaps_of_as_many_reports_as_the_bridge_had() {
     let gap = |node: &str, stream, count| Note { node: node.to_owned(), kind: "gap".to_owned(), missing: Some((stream, count)) };
     // Three of control were there.
