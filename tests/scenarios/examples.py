@@ -101,6 +101,9 @@ LISTS = {
     "DescribeActivations": ("ActivationList", "ActivationId", []),
     "DescribeInstanceInformation": ("InstanceInformationList", "InstanceId", []),
     "DescribeInstanceProperties": ("InstanceProperties", "InstanceId", []),
+    "DescribeInventoryDeletions": ("InventoryDeletions", "DeletionId", []),
+    "GetInventory": ("Entities", "Id", []),
+    "GetInventorySchema": ("Schemas", "TypeName", []),
     "ListCommandInvocations": ("CommandInvocations", "CommandId", ["--instance-id", "NODE"]),
     "ListCommands": ("Commands", "CommandId", []),
     "ListDocumentVersions": ("DocumentVersions", "DocumentVersion", ["--name", "Paged-0"]),
@@ -124,6 +127,9 @@ def something_to_page(node):
             ssm.update_document(Name="Paged-0", Content=content, DocumentVersion="$LATEST")
         ssm.create_activation(IamRole="none")
         ssm.send_command(DocumentName="Paged-%d" % number, InstanceIds=[node])
+        item = {"TypeName": "Custom:Paged", "SchemaVersion": "1.0", "CaptureTime": "2026-11-21T22:26:40Z", "Content": [{"Number": str(number)}]}
+        ssm.put_inventory(InstanceId=node, Items=[item])
+        ssm.delete_inventory(TypeName="Custom:Paged", SchemaDeleteOption="DeleteSchema")
         groups.create_group(Name="paged-%d" % number, ResourceQuery=json.loads(QUERY))
 
 
@@ -141,8 +147,8 @@ def paging_of_aws(node):
         call = [service, command_name(name), *arguments]
         whole = [entry[key] for entry in answer(*call)[member]]
         assert len(set(whole)) == len(whole), (name, whole)
-        # AWS lets nobody ask for fewer than five nodes at a time.
-        size = "5" if name.startswith("DescribeInstance") else "2"
+        # AWS lets nobody ask for fewer than five nodes at a time, or fifty types.
+        size = "5" if name.startswith("DescribeInstance") else "50" if name == "GetInventorySchema" else "2"
         most = len(whole) // 2 + 1
         pages, token = [], []
         while len(pages) <= 2:

@@ -57,7 +57,7 @@ async fn each_stream_has_its_chain_and_its_receipts_and_the_last_health_is_kept(
     kit.take([node.hello(&[])]).await;
     let welcome = kit.published_to(node.id, DownKind::Welcome).pop().unwrap();
     let welcome: WelcomeBody = decode(Envelope::parse(&welcome, Domain::Welcome).unwrap().body()).unwrap();
-    assert_eq!(welcome.chains, [(Stream::Control, 2), (Stream::Telemetry, 3)]);
+    assert_eq!(welcome.chains, [(Stream::Control, 2), (Stream::Inventory, 0), (Stream::Telemetry, 3)]);
 }
 
 #[tokio::test]

@@ -26,6 +26,7 @@ const SAMPLES: &[&str] = &[
     "s3://bucket/key",
     "https://a.example/b",
     "Custom:ab",
+    "2026-11-21T22:26:40Z",
     "default",
     "name=value",
 ];
