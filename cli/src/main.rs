@@ -5,6 +5,7 @@ mod arguments;
 mod bundles;
 mod clock;
 mod command;
+mod comparison;
 mod connection;
 mod difference;
 mod error;

@@ -5,6 +5,7 @@ use flotilla_api::inventory::{
     GetInventoryRequest, InventoryAggregator, InventoryEntry, InventoryFilter, InventoryResultEntity, ResultAttribute,
 };
 
+use crate::comparison;
 use crate::connection::Connection;
 use crate::error::CliError;
 use crate::output::Output;
@@ -46,21 +47,10 @@ pub(super) struct CountArguments {
     filters: Vec<InventoryFilter>,
 }
 
-/// How operators are written, each before those that are a part of it.
-const OPERATORS: [(&str, &str); 5] = [("!=", "NotEqual"), ("^=", "BeginWith"), ("=", "Equal"), ("<", "LessThan"), (">", "GreaterThan")];
-
 /// Reads `KEY=VALUE,…` with any operator.
 pub(super) fn filter(text: &str) -> Result<InventoryFilter, String> {
-    // The first operator in the text counts: values may hold others.
-    let found = OPERATORS.iter().filter_map(|(sign, operator)| Some((text.find(sign)?, *sign, *operator)));
-    let (at, sign, operator) = found.min_by_key(|(at, _, _)| *at).ok_or("write KEY=VALUE, or !=, ^=, < or > between them")?;
-    let (key, rest) = text.split_at(at);
-    let values = rest.strip_prefix(sign).unwrap_or_default();
-    if key.is_empty() || values.is_empty() {
-        return Err("write a key before the operator and a value behind it".to_owned());
-    }
-    let values = values.split(',').map(str::to_owned).collect();
-    Ok(InventoryFilter { key: key.to_owned(), values, r#type: Some(operator.to_owned()) })
+    let (key, operator, values) = comparison::read(text)?;
+    Ok(InventoryFilter { key, values, r#type: Some(operator) })
 }
 
 /// All nodes for which filters hold, with what they have of a type.

@@ -4,6 +4,7 @@ use clap::Args;
 use flotilla_api::nodes::{DescribeInstancePropertiesRequest, InstanceProperty, InstancePropertyStringFilter};
 
 use crate::command::date;
+use crate::comparison;
 use crate::connection::Connection;
 use crate::error::CliError;
 use crate::output::Output;
@@ -26,20 +27,9 @@ pub(super) struct PropertiesArguments {
     filters: Vec<InstancePropertyStringFilter>,
 }
 
-/// How operators are written, each before those that are a part of it.
-const OPERATORS: [(&str, &str); 5] = [("!=", "NotEqual"), ("^=", "BeginWith"), ("=", "Equal"), ("<", "LessThan"), (">", "GreaterThan")];
-
 fn filter(text: &str) -> Result<InstancePropertyStringFilter, String> {
-    // The first operator in the text counts: values may hold others.
-    let found = OPERATORS.iter().filter_map(|(sign, operator)| Some((text.find(sign)?, *sign, *operator)));
-    let (at, sign, operator) = found.min_by_key(|(at, _, _)| *at).ok_or("write KEY=VALUE, or !=, ^=, < or > between them")?;
-    let (key, rest) = text.split_at(at);
-    let values = rest.strip_prefix(sign).unwrap_or_default();
-    if key.is_empty() || values.is_empty() {
-        return Err("write a key before the operator and a value behind it".to_owned());
-    }
-    let values = values.split(',').map(str::to_owned).collect();
-    Ok(InstancePropertyStringFilter { key: key.to_owned(), values, operator: Some(operator.to_owned()) })
+    let (key, operator, values) = comparison::read(text)?;
+    Ok(InstancePropertyStringFilter { key, values, operator: Some(operator) })
 }
 
 pub(super) fn list(connection: &Connection, output: Output, arguments: &PropertiesArguments) -> Result<(), CliError> {
